@@ -1,0 +1,186 @@
+//! One INVITE and what came of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{PlacedFinding, Suppressed};
+use crate::heard::Transcript;
+use crate::id::{AttemptId, ConceptId, NodeId, StepId};
+use crate::phi::Phi;
+use crate::question::{QuestionKind, Respondent};
+use crate::time::Timestamp;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// Identified, emergency screen answered, closing spoken.
+    #[display("completed")]
+    Completed,
+    /// Identified, and broken off before the end.
+    #[display("partial")]
+    Partial,
+    /// A person answered and was never identified.
+    #[display("unidentified")]
+    Unidentified,
+    #[display("wrong_party")]
+    WrongParty,
+    /// Not convenient now, or asked to be called later.
+    #[display("not_now")]
+    NotNow,
+    /// Asked for a person instead of the robot.
+    #[display("asked_for_person")]
+    AskedForPerson,
+    #[display("opted_out")]
+    OptedOut,
+    #[display("reported_death")]
+    ReportedDeath,
+    #[display("reported_readmission")]
+    ReportedReadmission,
+    /// Voicemail, assistant or answering machine.
+    #[display("machine")]
+    Machine,
+    #[display("no_answer")]
+    NoAnswer,
+    #[display("busy")]
+    Busy,
+    /// Declined on the telephone (603, 403, cause 21).
+    #[display("declined")]
+    Declined,
+    /// 空号 / 404 / 604: the number does not exist.
+    #[display("invalid_number")]
+    InvalidNumber,
+    /// 已关机, 无法接通: cannot be reached now.
+    #[display("unreachable")]
+    Unreachable,
+    /// The trunk failed us (5xx, time-out, no target): does not count as rung unless a 18x was seen.
+    #[display("trunk_failure")]
+    TrunkFailure,
+    /// The engine stopped or crashed: counts as rung.
+    #[display("interrupted")]
+    Interrupted,
+}
+
+impl Disposition {
+    /// Whether the step needs no further call.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Disposition::Completed
+                | Disposition::OptedOut
+                | Disposition::ReportedDeath
+                | Disposition::ReportedReadmission
+                | Disposition::AskedForPerson
+                | Disposition::InvalidNumber
+        )
+    }
+}
+
+/// Who or what answered, decided by AMD and the conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    #[default]
+    #[display("nobody")]
+    Nobody,
+    #[display("unsure")]
+    Unsure,
+    #[display("human")]
+    Human,
+    #[display("patient")]
+    Patient,
+    /// A listed contact.
+    #[display("proxy")]
+    Proxy,
+    #[display("machine")]
+    Machine,
+}
+
+/// How far an identified call came with what must not be left open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub identified: bool,
+    /// Every question of the emergency screen has a clear answer, or was handed to a human.
+    pub screened: bool,
+    pub closing_spoken: bool,
+}
+
+/// One prompt and its reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Counted from 0.
+    pub index: u32,
+    pub node: NodeId,
+    pub prompt: Phi<String>,
+    pub kind: Option<QuestionKind>,
+    pub asks: Vec<ConceptId>,
+    pub respondent: Respondent,
+    /// When the prompt began and ended, in milliseconds from the start of the recording.
+    pub prompt_from_ms: u64,
+    pub prompt_to_ms: u64,
+    pub reply: Option<TurnReply>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnReply {
+    pub heard: Phi<Transcript>,
+    /// Keys pressed instead of, or beside, words.
+    pub keys: Phi<String>,
+    /// What the conversation made of it: `yes`, `no`, a choice, a number, `unclear`, `silence`.
+    pub meaning: String,
+    pub from_ms: u64,
+    pub to_ms: u64,
+    /// From the last voiced sample received to the first voiced sample sent, on the RTP clock.
+    pub latency_ms: Option<u32>,
+}
+
+/// Permission for one INVITE, and its record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub id: AttemptId,
+    pub step: Option<StepId>,
+    /// Counted from 1 within the step.
+    pub number: u32,
+    pub state: AttemptState,
+    pub trunk: String,
+    pub script: String,
+    pub script_hash: String,
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub ending: Option<Ending>,
+    pub progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Claimed; the INVITE may or may not have left.
+    Dialling,
+    Ringing,
+    Talking,
+    Ended,
+}
+
+/// How one attempt ended: kept apart are what SIP said, what the line played and who answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    pub disposition: Disposition,
+    pub sip_status: Option<u16>,
+    pub q850_cause: Option<u16>,
+    /// Class of an announcement in early media: `invalid_number`, `powered_off`, …
+    pub early_media: Option<String>,
+    pub answered_by: AnsweredBy,
+    /// Whether the telephone may have rung (18x, answer, or unknown after a crash).
+    pub rang: bool,
+    pub talk_ms: u64,
+}
+
+/// Everything one finished call leaves behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    pub ending: Ending,
+    pub progress: Progress,
+    pub turns: Vec<Turn>,
+    pub findings: Vec<PlacedFinding>,
+    pub suppressed: Vec<Suppressed>,
+}

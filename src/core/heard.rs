@@ -1,0 +1,26 @@
+//! What the ear made of one utterance.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of the speech recogniser to one utterance. Late speech is an input, not an error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    Words(Transcript),
+    /// Noise, music or silence: nothing that a person said.
+    NoSpeech,
+    /// The queue was full, the deadline passed or the recogniser failed: ask again or offer keys.
+    TooLate,
+}
+
+/// Words with their confidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Simplified characters for Mandarin.
+    pub text: String,
+    /// Mean log-probability of the text tokens: above -0.5 good, below -1.0 ask again (hearing.md §4.4).
+    pub logprob: f32,
+    /// Probability that there was no speech at all, 0–1.
+    pub no_speech: f32,
+    /// What the recogniser spent on it, in milliseconds of wall time.
+    pub took_ms: u32,
+}

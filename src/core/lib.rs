@@ -1,0 +1,24 @@
+//! aftercall-core: decides, and never touches the world.
+//!
+//! No clock, socket, spawn, environment or randomness: `now` and the seed are parameters, and every part
+//! obeys the sans-IO contract of [`call::Call`]. `src/ARCHITECTURE.md` is the map.
+
+pub mod attempt;
+pub mod call;
+pub mod ear;
+pub mod finding;
+pub mod heard;
+pub mod id;
+pub mod lang;
+pub mod patient;
+pub mod phi;
+pub mod phone;
+pub mod plan;
+pub mod question;
+pub mod redflag;
+pub mod rtp;
+pub mod script;
+pub mod sim;
+pub mod sip;
+pub mod time;
+pub mod work_order;

@@ -1,0 +1,72 @@
+//! What a nurse owns until it is closed. It never goes silent: every transition names the state it leaves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{PlacedFinding, Urgency};
+use crate::id::{AttemptId, EpisodeId, PatientId, WorkOrderId};
+use crate::time::Timestamp;
+
+/// One open order an episode; later findings join it and may raise its urgency.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkOrder {
+    pub id: WorkOrderId,
+    pub patient: Option<PatientId>,
+    pub episode: Option<EpisodeId>,
+    /// The attempt that raised it.
+    pub attempt: Option<AttemptId>,
+    pub urgency: Urgency,
+    pub causes: Vec<Cause>,
+    pub state: WorkOrderState,
+    pub raised_at: Timestamp,
+    /// When an unacknowledged order must climb.
+    pub due_at: Timestamp,
+    pub acknowledged_by: Option<String>,
+    pub acknowledged_at: Option<Timestamp>,
+    pub closed_by: Option<String>,
+    pub closed_at: Option<Timestamp>,
+    pub outcome: Option<Outcome>,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkOrderState {
+    #[display("open")]
+    Open,
+    #[display("acknowledged")]
+    Acknowledged,
+    #[display("closed")]
+    Closed,
+}
+
+/// Why a human is needed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    Finding { finding: Box<PlacedFinding>, attempt: Option<AttemptId> },
+    /// An identified call broke off before its emergency screen was answered.
+    Incomplete,
+    /// An emergency question was asked twice and not answered clearly.
+    NotAssessed { node: String },
+    /// Two identity failures, or a person who would not say who they are.
+    IdentityFailed,
+    /// Attempts are used up.
+    Unreachable,
+    AskedForPerson,
+    CallBackAt { words: String },
+    OptedOut,
+    ReportedDeath,
+    ReportedReadmission,
+    InvalidNumber,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    True,
+    False,
+    AlreadyKnown,
+    Unreachable,
+    SentToEmergency,
+    Readmitted,
+}
