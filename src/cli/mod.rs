@@ -1,0 +1,30 @@
+//! The command line: one file a command, each with an example in its `--help`.
+
+pub mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A voice robot that telephones patients after they leave hospital.
+#[derive(Debug, Parser)]
+#[command(name = "aftercall", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Version(version::Args),
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Usage and local errors; `main` prints them and exits with 1.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Version(args) => version::run(&args),
+    }
+}

@@ -1,0 +1,3 @@
+//! aftercall: touches the world and never decides; `aftercall-core` decides.
+
+pub mod cli;

@@ -1,0 +1,1 @@
+//! Whole calls in virtual time, and the tables of fixtures that the core is held to.

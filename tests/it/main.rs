@@ -1,0 +1,1 @@
+//! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
