@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod call;
+pub mod codec;
 pub mod ear;
 pub mod finding;
 pub mod heard;
