@@ -14,6 +14,7 @@ pub mod lang;
 pub mod patient;
 pub mod phi;
 pub mod phone;
+pub mod pinyin;
 pub mod plan;
 pub mod question;
 pub mod redflag;
