@@ -1,3 +1,4 @@
 //! aftercall: touches the world and never decides; `aftercall-core` decides.
 
 pub mod cli;
+pub mod redflags;

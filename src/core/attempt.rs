@@ -76,7 +76,9 @@ impl Disposition {
 }
 
 /// Who or what answered, decided by AMD and the conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AnsweredBy {
     #[default]

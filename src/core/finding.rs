@@ -5,7 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ConceptId, NodeId};
 
 /// What the reply says of a concept (`dialogs/redflags`, labelling policy).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, derive_more::Display)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    derive_more::Display,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Polarity {
     #[display("present")]
@@ -21,7 +33,19 @@ pub enum Polarity {
 }
 
 /// How soon a human must act; the first is the most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, derive_more::Display)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    derive_more::Display,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     #[display("emergent")]

@@ -37,6 +37,8 @@ pub struct ConceptId(pub String);
 pub struct NodeId(pub String);
 
 /// A speech stretch of one call, counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display,
+)]
 #[serde(transparent)]
 pub struct UtteranceId(pub u32);

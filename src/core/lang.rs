@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// A language with a complete set of scripts, prompts and red-flag wordings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, derive_more::Display)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    derive_more::Display,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Lang {
     /// Mandarin Chinese, written in simplified characters.

@@ -28,7 +28,11 @@ impl PhoneNumber {
     /// # Errors
     /// When a character cannot be dialled, or fewer than 3 or more than 15 digits are left (E.164).
     pub fn parse(text: &str) -> Result<Self, PhoneError> {
-        let kept: String = text.trim().chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+        let kept: String = text
+            .trim()
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')'))
+            .collect();
         if kept.is_empty() {
             return Err(PhoneError::Empty);
         }

@@ -43,17 +43,24 @@ pub enum WorkOrderState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
-    Finding { finding: Box<PlacedFinding>, attempt: Option<AttemptId> },
+    Finding {
+        finding: Box<PlacedFinding>,
+        attempt: Option<AttemptId>,
+    },
     /// An identified call broke off before its emergency screen was answered.
     Incomplete,
     /// An emergency question was asked twice and not answered clearly.
-    NotAssessed { node: String },
+    NotAssessed {
+        node: String,
+    },
     /// Two identity failures, or a person who would not say who they are.
     IdentityFailed,
     /// Attempts are used up.
     Unreachable,
     AskedForPerson,
-    CallBackAt { words: String },
+    CallBackAt {
+        words: String,
+    },
     OptedOut,
     ReportedDeath,
     ReportedReadmission,
