@@ -1,1 +1,386 @@
-//! (to be written)
+//! RTP both ways for one call (RFC 3550, RFC 3551, RFC 4733): datagrams in, exactly 20 ms of audio out on
+//! every slot, and the other way round.
+//!
+//! Sans-IO: `now` comes as a parameter; sockets, pacing and the peer's address belong to the shell. Sending
+//! keeps one SSRC and one unbroken line of timestamps for the whole call, whatever is sent (telephony.md trap 17).
+
+pub mod conceal;
+pub mod dtmf;
+pub mod jitter;
+pub mod packet;
+pub mod sequence;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use self::dtmf::{KeyReceiver, KeySender};
+use self::jitter::JitterBuffer;
+use self::packet::{Header, Packet};
+use self::sequence::{Order, Sequence};
+use crate::codec::{Codec, FRAME};
+
+/// Comfort noise (RFC 3389), payload type 13 by RFC 3551 §6.
+const COMFORT_NOISE: u8 = 13;
+/// The longest packet we decode: 200 ms.
+const MAX_PAYLOAD: usize = 1_600;
+
+/// What was negotiated, and where our own line begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    pub codec: Codec,
+    pub payload_type: u8,
+    /// The payload type of `telephone-event/8000`, if the peer takes it.
+    pub telephone_event: Option<u8>,
+    pub ssrc: u32,
+    pub first_seq: u16,
+    pub first_timestamp: u32,
+}
+
+/// Where a frame came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Received, for the greater part.
+    Voice,
+    /// Lost, and made up from what went before.
+    Concealed,
+    /// The sender was silent, or nothing has come for longer than concealment lasts.
+    Silence,
+    /// Nothing has been played yet.
+    Waiting,
+}
+
+/// Twenty milliseconds of the peer's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    pub samples: [i16; FRAME],
+    pub kind: FrameKind,
+}
+
+impl Pulled {
+    /// A frame of nothing.
+    pub fn silence(kind: FrameKind) -> Pulled {
+        Pulled {
+            samples: [0; FRAME],
+            kind,
+        }
+    }
+}
+
+/// Counts since the call began.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StreamStats {
+    pub sent: u64,
+    /// Packets of the peer's line, each counted once.
+    pub received: u64,
+    /// Sequence numbers that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    pub duplicates: u64,
+    /// Packets of a payload type that was not negotiated.
+    pub foreign: u64,
+    /// Datagrams that are not RTP, or whose source was not trusted.
+    pub malformed: u64,
+    /// Frames made up for missing speech, and frames inserted or dropped for the clocks' sake.
+    pub concealed: u64,
+    pub inserted: u64,
+    pub dropped: u64,
+    /// Times that the peer began another line: a new SSRC, or a jump.
+    pub restarts: u64,
+    /// Interarrival jitter (RFC 3550 §6.4.1).
+    pub jitter_ms: f32,
+    /// Audio waiting to be played.
+    pub depth_ms: u32,
+}
+
+/// One call's RTP.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    config: StreamConfig,
+    next_seq: u16,
+    next_timestamp: u32,
+    /// The next packet begins a talk spurt: the first one, and the one after a skip (RFC 3551 §4.1).
+    marks: bool,
+    key_sender: KeySender,
+    peer: Option<Peer>,
+    candidate: Option<Candidate>,
+    buffer: JitterBuffer,
+    key_receiver: KeyReceiver,
+    keys: VecDeque<char>,
+    last_received: Option<Instant>,
+    stats: StreamStats,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    ssrc: u32,
+    sequence: Sequence,
+}
+
+/// A packet that may begin another line; the next of its kind proves it (RFC 3550 §A.1).
+#[derive(Clone, Debug)]
+struct Candidate {
+    header: Header,
+    payload: Vec<u8>,
+}
+
+impl Stream {
+    /// Begins a call's stream. Nothing is sent until [`Stream::send`].
+    pub fn new(config: StreamConfig) -> Stream {
+        Stream {
+            config,
+            next_seq: config.first_seq,
+            next_timestamp: config.first_timestamp,
+            marks: true,
+            key_sender: KeySender::default(),
+            peer: None,
+            candidate: None,
+            buffer: JitterBuffer::default(),
+            key_receiver: KeyReceiver::default(),
+            keys: VecDeque::new(),
+            last_received: None,
+            stats: StreamStats::default(),
+        }
+    }
+
+    /// Goes on with what was negotiated anew: 183 and then 200, or a re-INVITE. Our SSRC and timestamps go on.
+    pub fn retarget(&mut self, codec: Codec, payload_type: u8, telephone_event: Option<u8>) {
+        self.config.codec = codec;
+        self.config.payload_type = payload_type;
+        self.config.telephone_event = telephone_event;
+    }
+
+    /// Takes a datagram. Whatever it is, the call goes on: nonsense is counted.
+    pub fn receive(&mut self, datagram: &[u8], now: Instant) {
+        let Some(packet) = Packet::parse(datagram) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        if self.meaning(packet.header.payload_type).is_none() {
+            self.stats.foreign += 1;
+            return;
+        }
+        if self.peer.is_none() {
+            self.begin(&packet, now);
+            return;
+        }
+        match self.judge(&packet.header) {
+            Order::Duplicate => self.stats.duplicates += 1,
+            Order::Wild => self.consider(&packet, now),
+            order @ (Order::Next | Order::Ahead | Order::Filler) => {
+                self.candidate = None;
+                self.accept(&packet, order, now);
+            }
+        }
+    }
+
+    /// Encodes one frame into one packet, exactly one 20 ms slot further; while a key is pressed the packet is
+    /// its event instead.
+    pub fn send(&mut self, frame: &[i16; FRAME]) -> Vec<u8> {
+        self.send_encoded(&self.config.codec.encode_all(frame))
+    }
+
+    /// Sends a frame that is encoded already, as prompts are.
+    pub fn send_encoded(&mut self, frame: &[u8]) -> Vec<u8> {
+        let event = match self.config.telephone_event {
+            Some(payload_type) => self.key_sender.next_slot().map(|slot| (payload_type, slot)),
+            None => None,
+        };
+        let mut header = Header {
+            marker: self.marks,
+            payload_type: self.config.payload_type,
+            seq: self.next_seq,
+            timestamp: self.next_timestamp,
+            ssrc: self.config.ssrc,
+        };
+        self.marks = false;
+        self.next_seq = self.next_seq.wrapping_add(1);
+        self.next_timestamp = self.next_timestamp.wrapping_add(FRAME as u32);
+        self.stats.sent += 1;
+        let Some((payload_type, slot)) = event else {
+            return header.with_payload(frame);
+        };
+        let back = u32::from(slot.slots_back) * FRAME as u32;
+        header.payload_type = payload_type;
+        header.marker = slot.is_first;
+        header.timestamp = header.timestamp.wrapping_sub(back);
+        header.with_payload(&slot.payload)
+    }
+
+    /// Passes over slots in which nothing could be sent: the timestamp moves, the sequence does not.
+    pub fn skip(&mut self, slots: u32) {
+        self.next_timestamp = self
+            .next_timestamp
+            .wrapping_add(slots.wrapping_mul(FRAME as u32));
+        self.marks |= slots > 0;
+    }
+
+    /// Presses a key: the next slots carry its event. `false` when the peer takes no events, or it is no key.
+    pub fn press(&mut self, key: char) -> bool {
+        self.config.telephone_event.is_some() && self.key_sender.press(key)
+    }
+
+    /// Whether a pressed key is still being sent.
+    pub fn is_pressing(&self) -> bool {
+        self.key_sender.is_busy()
+    }
+
+    /// The next 20 ms of the peer's timeline; called once for each 20 ms slot.
+    pub fn pull(&mut self, _now: Instant) -> Pulled {
+        self.buffer.pull()
+    }
+
+    /// The next key that the peer pressed, each once.
+    pub fn poll_key(&mut self) -> Option<char> {
+        self.keys.pop_front()
+    }
+
+    /// When the peer's line was last heard of: audio, comfort noise or a key.
+    pub fn last_received(&self) -> Option<Instant> {
+        self.last_received
+    }
+
+    /// Counts and measures so far.
+    pub fn stats(&self) -> StreamStats {
+        let counts = self.buffer.counts;
+        let (received, lost) = self.peer.as_ref().map_or((0, 0), |peer| {
+            (peer.sequence.received(), peer.sequence.lost())
+        });
+        StreamStats {
+            received: self.stats.received + received,
+            lost: self.stats.lost + lost,
+            late: counts.late,
+            concealed: counts.concealed,
+            inserted: counts.inserted,
+            dropped: counts.dropped,
+            restarts: counts.restarts,
+            jitter_ms: self.buffer.jitter_ms(),
+            depth_ms: self.buffer.depth_ms(),
+            ..self.stats
+        }
+    }
+
+    fn judge(&self, header: &Header) -> Order {
+        let Some(peer) = self.peer.as_ref().filter(|peer| peer.ssrc == header.ssrc) else {
+            return Order::Wild;
+        };
+        match peer.sequence.judge(header.seq) {
+            order @ (Order::Duplicate | Order::Wild) => order,
+            order @ (Order::Next | Order::Ahead | Order::Filler) => {
+                let is_event = self.meaning(header.payload_type) == Some(Meaning::Key);
+                // Relays set strange timestamps on events; their sequence numbers are enough.
+                if is_event || self.buffer.is_on_line(header.timestamp) {
+                    order
+                } else {
+                    Order::Wild
+                }
+            }
+        }
+    }
+
+    /// A packet from elsewhere: only with a second one right behind it does the line change.
+    fn consider(&mut self, packet: &Packet<'_>, now: Instant) {
+        let is_proof = self.candidate.as_ref().is_some_and(|candidate| {
+            let before = &candidate.header;
+            before.ssrc == packet.header.ssrc && before.seq.wrapping_add(1) == packet.header.seq
+        });
+        let held = self.candidate.replace(Candidate {
+            header: packet.header,
+            payload: packet.payload.to_vec(),
+        });
+        let (true, Some(held)) = (is_proof, held) else {
+            return;
+        };
+        self.candidate = None;
+        self.close_line();
+        self.begin(
+            &Packet {
+                header: held.header,
+                payload: &held.payload,
+            },
+            now,
+        );
+        self.receive_proof(packet, now);
+    }
+
+    fn receive_proof(&mut self, packet: &Packet<'_>, now: Instant) {
+        let order = self.judge(&packet.header);
+        if matches!(order, Order::Next) {
+            self.accept(packet, order, now);
+        }
+    }
+
+    fn close_line(&mut self) {
+        if let Some(peer) = self.peer.take() {
+            self.stats.received += peer.sequence.received();
+            self.stats.lost += peer.sequence.lost();
+        }
+        self.buffer.restart();
+        self.key_receiver.reset();
+    }
+
+    fn begin(&mut self, packet: &Packet<'_>, now: Instant) {
+        self.peer = Some(Peer {
+            ssrc: packet.header.ssrc,
+            sequence: Sequence::new(packet.header.seq),
+        });
+        self.play(packet, false, now);
+    }
+
+    fn accept(&mut self, packet: &Packet<'_>, order: Order, now: Instant) {
+        if let Some(peer) = &mut self.peer {
+            peer.sequence.take(packet.header.seq);
+        }
+        self.play(packet, order == Order::Next, now);
+    }
+
+    fn play(&mut self, packet: &Packet<'_>, is_next: bool, now: Instant) {
+        self.last_received = Some(now);
+        let Header {
+            timestamp, marker, ..
+        } = packet.header;
+        match self.meaning(packet.header.payload_type) {
+            Some(Meaning::Audio(codec)) if packet.payload.len() <= MAX_PAYLOAD => {
+                let samples = codec.decode_all(packet.payload);
+                if samples.is_empty() {
+                    return;
+                }
+                self.buffer.arrived(timestamp, now);
+                self.buffer.audio(timestamp, samples, is_next, marker);
+            }
+            Some(Meaning::Audio(_)) => self.stats.malformed += 1,
+            Some(Meaning::ComfortNoise) => self.buffer.quiet(timestamp),
+            Some(Meaning::Key) => {
+                self.buffer.quiet(timestamp);
+                let key = self.key_receiver.receive(packet.payload, timestamp, now);
+                self.keys.extend(key);
+            }
+            None => self.stats.foreign += 1,
+        }
+    }
+
+    /// What a payload type carries. The other law of G.711 is taken by its static number too, because a peer
+    /// may switch between all that it answered without a word (RFC 3264 §6.1); all else is foreign.
+    fn meaning(&self, payload_type: u8) -> Option<Meaning> {
+        if payload_type == self.config.payload_type {
+            return Some(Meaning::Audio(self.config.codec));
+        }
+        if Some(payload_type) == self.config.telephone_event {
+            return Some(Meaning::Key);
+        }
+        if payload_type == COMFORT_NOISE {
+            return Some(Meaning::ComfortNoise);
+        }
+        Codec::of_payload_type(payload_type).map(Meaning::Audio)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Audio(Codec),
+    Key,
+    ComfortNoise,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Streams in virtual time: what a network and a sender can do, and what is heard of it.
