@@ -1,0 +1,254 @@
+//! Digest authentication (RFC 8760 on RFC 7616 and RFC 2617): reading challenges, answering the one we prefer.
+//!
+//! MD5 and SHA-256, plain and `-sess`; qop `auth` and `auth-int`, or none. The peer's order is its preference
+//! (RFC 8760 §2.3): the topmost challenge with a known algorithm is answered, unknown ones are passed over.
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::message::split_list;
+use crate::phi::Phi;
+
+/// A trunk's account.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub username: String,
+    pub password: Phi<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Md5,
+    Md5Sess,
+    Sha256,
+    Sha256Sess,
+}
+
+impl Algorithm {
+    fn parse(name: &str) -> Option<Algorithm> {
+        [
+            Algorithm::Md5,
+            Algorithm::Md5Sess,
+            Algorithm::Sha256,
+            Algorithm::Sha256Sess,
+        ]
+        .into_iter()
+        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Md5Sess => "MD5-sess",
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha256Sess => "SHA-256-sess",
+        }
+    }
+
+    fn hash(self, text: &[u8]) -> String {
+        match self {
+            Algorithm::Md5 | Algorithm::Md5Sess => hex(&Md5::digest(text)),
+            Algorithm::Sha256 | Algorithm::Sha256Sess => hex(&Sha256::digest(text)),
+        }
+    }
+
+    fn is_session(self) -> bool {
+        matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Qop {
+    None,
+    Auth,
+    AuthInt,
+}
+
+/// A challenge that we can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    pub realm: String,
+    pub nonce: String,
+    pub stale: bool,
+    pub algorithm: Algorithm,
+    /// The algorithm was named, so the answer names it too.
+    named: bool,
+    opaque: Option<String>,
+    qop: Qop,
+}
+
+impl Challenge {
+    /// The topmost challenge that can be answered, of all header values in their order.
+    pub fn choose<'a>(values: impl Iterator<Item = &'a str>) -> Option<Challenge> {
+        values
+            .flat_map(split_challenges)
+            .find_map(|pairs| Challenge::read(&pairs))
+    }
+
+    fn read(pairs: &[(String, String)]) -> Option<Challenge> {
+        let value = |name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.as_str())
+        };
+        let qop = match value("qop") {
+            None | Some("") => Qop::None,
+            Some(list) => {
+                [("auth", Qop::Auth), ("auth-int", Qop::AuthInt)]
+                    .into_iter()
+                    .find(|(name, _)| {
+                        list.split(',')
+                            .any(|offered| offered.trim().eq_ignore_ascii_case(name))
+                    })?
+                    .1
+            }
+        };
+        Some(Challenge {
+            realm: value("realm")?.to_owned(),
+            nonce: value("nonce")?.to_owned(),
+            stale: value("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+            algorithm: value("algorithm").map_or(Some(Algorithm::Md5), Algorithm::parse)?,
+            named: value("algorithm").is_some(),
+            opaque: value("opaque").map(str::to_owned),
+            qop,
+        })
+    }
+
+    /// The value of Authorization or Proxy-Authorization; `count` is how often this nonce was used, from 1.
+    pub fn answer(
+        &self,
+        credentials: &Credentials,
+        request: &Signed<'_>,
+        cnonce: &str,
+        count: u32,
+    ) -> String {
+        let response = self.response(credentials, request, cnonce, count);
+        let Challenge {
+            realm,
+            nonce,
+            algorithm,
+            ..
+        } = self;
+        let mut value = format!(
+            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
+            quoted(&credentials.username),
+            quoted(realm),
+            quoted(nonce),
+            quoted(request.uri),
+        );
+        if self.named {
+            value.push_str(&format!(", algorithm={}", algorithm.name()));
+        }
+        match self.qop {
+            Qop::None if algorithm.is_session() => {
+                value.push_str(&format!(", cnonce=\"{cnonce}\""))
+            }
+            Qop::None => {}
+            Qop::Auth => {
+                value.push_str(&format!(", qop=auth, nc={count:08x}, cnonce=\"{cnonce}\""))
+            }
+            Qop::AuthInt => value.push_str(&format!(
+                ", qop=auth-int, nc={count:08x}, cnonce=\"{cnonce}\""
+            )),
+        }
+        if let Some(opaque) = &self.opaque {
+            value.push_str(&format!(", opaque={}", quoted(opaque)));
+        }
+        value
+    }
+
+    /// RFC 7616 §3.4.1.
+    fn response(
+        &self,
+        credentials: &Credentials,
+        request: &Signed<'_>,
+        cnonce: &str,
+        count: u32,
+    ) -> String {
+        let hash = |text: String| self.algorithm.hash(text.as_bytes());
+        let Challenge { realm, nonce, .. } = self;
+        let account = hash(format!(
+            "{}:{realm}:{}",
+            credentials.username,
+            credentials.password.expose()
+        ));
+        let ha1 = if self.algorithm.is_session() {
+            hash(format!("{account}:{nonce}:{cnonce}"))
+        } else {
+            account
+        };
+        let Signed { method, uri, body } = request;
+        match self.qop {
+            Qop::None => {
+                let ha2 = hash(format!("{method}:{uri}"));
+                hash(format!("{ha1}:{nonce}:{ha2}"))
+            }
+            Qop::Auth => {
+                let ha2 = hash(format!("{method}:{uri}"));
+                hash(format!("{ha1}:{nonce}:{count:08x}:{cnonce}:auth:{ha2}"))
+            }
+            Qop::AuthInt => {
+                let ha2 = hash(format!("{method}:{uri}:{}", self.algorithm.hash(body)));
+                hash(format!("{ha1}:{nonce}:{count:08x}:{cnonce}:auth-int:{ha2}"))
+            }
+        }
+    }
+}
+
+/// What of a request the digest covers.
+pub struct Signed<'a> {
+    pub method: &'a str,
+    pub uri: &'a str,
+    pub body: &'a [u8],
+}
+
+/// One value may hold several challenges (RFC 3261 §20.27 forbids it, peers do it): cut before each scheme.
+fn split_challenges(value: &str) -> Vec<Vec<(String, String)>> {
+    let mut challenges: Vec<Vec<(String, String)>> = Vec::new();
+    let mut is_digest = false;
+    for item in split_list(value, ',') {
+        let (head, text) = item.split_once('=').unwrap_or((item, ""));
+        let mut words = head.split_whitespace();
+        let (first, second) = (words.next().unwrap_or_default(), words.next());
+        let key = match second {
+            Some(key) => {
+                is_digest = first.eq_ignore_ascii_case("Digest");
+                if is_digest {
+                    challenges.push(Vec::new());
+                }
+                key
+            }
+            None => first,
+        };
+        if let Some(pairs) = challenges.last_mut().filter(|_| is_digest) {
+            pairs.push((key.to_owned(), unquoted(text.trim())));
+        }
+    }
+    challenges
+}
+
+fn unquoted(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('"') else {
+        return text.to_owned();
+    };
+    let inner = inner.strip_suffix('"').unwrap_or(inner);
+    let mut plain = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        plain.push(if c == '\\' {
+            chars.next().unwrap_or(c)
+        } else {
+            c
+        });
+    }
+    plain
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,178 @@
+//! What a leg is told at its birth and what it tells: configuration, events, the way it ended, its timers' names.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Credentials;
+use super::sdp::MediaAnswer;
+use crate::codec::Codec;
+
+/// How long a target may keep silent before the next one is tried: Timer B's 32 s is too long for that.
+pub const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(6);
+
+/// Everything one outgoing call needs to know. No `Debug`: the URIs hold telephone numbers.
+#[derive(Clone)]
+pub struct LegConfig {
+    /// `sip:+8613800138000@10.0.0.5:5060`: the Request-URI, and the To URI too.
+    pub request_uri: String,
+    /// `sip:robot@hospital.example`, as the trunk wants it in From.
+    pub from_uri: String,
+    pub from_display: Option<String>,
+    /// `sip:host:port` of our socket.
+    pub contact_uri: String,
+    /// `host:port` of our socket.
+    pub via_host: String,
+    pub credentials: Option<Credentials>,
+    pub media_host: IpAddr,
+    pub media_port: u16,
+    /// In the order of our offer; at least one.
+    pub codecs: Vec<Codec>,
+    /// From the INVITE until the phone must have answered; then CANCEL (RFC 3261 §9.1).
+    pub ring_timeout: Duration,
+    /// From the INVITE until the first answer of any kind; usually [`FIRST_ANSWER_LIMIT`].
+    pub first_answer_limit: Duration,
+    /// Further headers of the INVITE. A `Route` among them goes into CANCEL and ACK as well.
+    pub extra_headers: Vec<(String, String)>,
+    pub user_agent: String,
+}
+
+/// What a leg wants done, in order.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LegOutput {
+    /// A datagram for the trunk's target: always the flow that we dialled by, never the peer's Contact.
+    Send(Vec<u8>),
+    Event(LegEvent),
+}
+
+impl fmt::Debug for LegOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LegOutput::Send(datagram) => write!(f, "Send({} bytes)", datagram.len()),
+            LegOutput::Event(event) => write!(f, "Event({event:?})"),
+        }
+    }
+}
+
+/// What happened on a leg.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LegEvent {
+    /// The first provisional answer, if it was a 100.
+    Trying,
+    /// A provisional answer from 101 on, told once for each status.
+    Ringing {
+        status: u16,
+    },
+    /// There is audio before the answer; told again where it changes or another branch sends its own.
+    EarlyMedia(MediaAnswer),
+    Answered(MediaAnswer),
+    /// A re-INVITE or UPDATE moved, held or resumed the audio.
+    MediaChanged(MediaAnswer),
+    /// A key by SIP INFO: `0`-`9`, `*`, `#`, `A`-`D`. Health data.
+    Key(char),
+    /// The last event of a leg.
+    Ended(LegEnding),
+}
+
+impl fmt::Debug for LegEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LegEvent::Trying => f.write_str("Trying"),
+            LegEvent::Ringing { status } => write!(f, "Ringing({status})"),
+            LegEvent::EarlyMedia(answer) => write!(f, "EarlyMedia({answer:?})"),
+            LegEvent::Answered(answer) => write!(f, "Answered({answer:?})"),
+            LegEvent::MediaChanged(answer) => write!(f, "MediaChanged({answer:?})"),
+            LegEvent::Key(_) => f.write_str("Key([phi])"),
+            LegEvent::Ended(ending) => write!(f, "Ended({ending:?})"),
+        }
+    }
+}
+
+/// How a leg ended, each source of evidence apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegEnding {
+    pub why: EndCause,
+    /// The final status of the INVITE, where one came.
+    pub status: Option<u16>,
+    /// `Reason: Q.850;cause=` of the BYE or the refusal (RFC 3326).
+    pub q850_cause: Option<u16>,
+    /// An 18x was seen.
+    pub rang: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndCause {
+    /// The other end hung up after the answer.
+    RemoteBye,
+    /// We hung up after the answer.
+    LocalBye,
+    /// 4xx, 5xx or 6xx.
+    Rejected,
+    /// 3xx: not followed.
+    Redirected,
+    /// We hung up before the answer.
+    Cancelled,
+    /// Nobody answered the phone within the ring limit.
+    RingTimeout,
+    /// The target did not answer the INVITE, or stopped answering.
+    NoResponse,
+    /// Challenged, and our credentials are missing, refused or of no known algorithm.
+    AuthFailed,
+    /// Answered with audio that we cannot use; hung up at once.
+    NoCommonMedia,
+    /// Answered against the protocol, so that no dialog could be made.
+    ProtocolError,
+}
+
+/// Why a leg wants to be woken; the names are those of RFC 3261 §17 where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Timer {
+    /// Timer A: the INVITE again.
+    InviteRetransmit,
+    /// No answer of any kind within the limit.
+    FirstAnswer,
+    /// The phone rang long enough.
+    Ring,
+    /// 64 × T1 after CANCEL without a final answer (§9.1), or Timer B of an INVITE given up.
+    GiveUp,
+    /// Timer E: a BYE or CANCEL again.
+    RequestRetransmit,
+    /// Timer F: a BYE or CANCEL that nobody answers.
+    RequestTimeout,
+    /// Our 2xx to a re-INVITE again until its ACK comes (§13.3.1.4).
+    AnswerRetransmit,
+    /// Timers D and J: late retransmissions are answered until then.
+    Linger,
+}
+
+impl Timer {
+    /// The name in a trace.
+    pub fn name(self) -> &'static str {
+        match self {
+            Timer::InviteRetransmit => "invite-retransmit",
+            Timer::FirstAnswer => "first-answer",
+            Timer::Ring => "ring",
+            Timer::GiveUp => "give-up",
+            Timer::RequestRetransmit => "request-retransmit",
+            Timer::RequestTimeout => "request-timeout",
+            Timer::AnswerRetransmit => "answer-retransmit",
+            Timer::Linger => "linger",
+        }
+    }
+}
+
+/// What a leg counted for the record; misbehaviour of the peer is not our error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegStats {
+    /// Datagrams that the front door refused.
+    pub malformed: u32,
+    /// Messages that fit no transaction or dialog of this leg.
+    pub stray: u32,
+    /// Our own repetitions.
+    pub retransmitted: u32,
+    /// Session descriptions that could not be used.
+    pub bad_sdp: u32,
+}

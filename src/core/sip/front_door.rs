@@ -1,0 +1,226 @@
+//! The front door: turns what really arrives on a SIP socket into a [`Message`], or says what is wrong where.
+//!
+//! Accepts compact names, folded lines, bare LF, leading CRLF, comma lists, IPv6, unknown methods and a missing
+//! Content-Length (RFC 3261 §7.3, §18.3). Refuses what no reply could be built for. No error names a header's
+//! content: numbers and names are in there.
+
+use super::message::{Headers, Message, Method, Request, Response, split_list};
+
+/// The longest datagram that is read; a UDP payload cannot be longer.
+pub const MAX_DATAGRAM: usize = 65_507;
+/// The most header lines that are read.
+const MAX_HEADERS: usize = 256;
+
+/// Why a datagram is no SIP message. Lines count from 1 at the start line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrontDoorError {
+    #[error("keep-alive without a message")]
+    KeepAlive,
+    #[error("datagram of {0} bytes is longer than UDP can carry")]
+    TooLong(usize),
+    #[error("line 1: neither a SIP/2.0 request line nor a status line")]
+    StartLine,
+    #[error("line 1: status {0} is outside 100 to 699")]
+    Status(u16),
+    #[error("line {0}: no colon after the header name")]
+    Header(usize),
+    #[error("line {0}: the message ends inside a header")]
+    Cut(usize),
+    #[error("more than {MAX_HEADERS} header lines")]
+    TooManyHeaders,
+    #[error("no {0} header")]
+    Missing(&'static str),
+    #[error("more than one {0} header")]
+    Twice(&'static str),
+    #[error("CSeq is not a number below 2^31 and a method")]
+    CSeq,
+    #[error("CSeq names another method than the request line")]
+    CSeqMethod,
+    #[error("Content-Length is not a number")]
+    ContentLength,
+    #[error("Content-Length says {said} bytes, {came} came")]
+    ShortBody { said: usize, came: usize },
+}
+
+/// Reads one datagram.
+///
+/// # Errors
+/// [`FrontDoorError`], naming the place; the caller counts it and carries on.
+pub fn parse_message(datagram: &[u8]) -> Result<Message, FrontDoorError> {
+    if datagram.len() > MAX_DATAGRAM {
+        return Err(FrontDoorError::TooLong(datagram.len()));
+    }
+    let start = datagram
+        .iter()
+        .position(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+    let datagram = &datagram[start.ok_or(FrontDoorError::KeepAlive)?..];
+    let (lines, body) = split_head(datagram)?;
+    let start_line = lines.first().ok_or(FrontDoorError::StartLine)?;
+    let start = parse_start_line(start_line)?;
+    let (headers, length) = parse_headers(&lines[1..])?;
+    check_mandatory(&headers, &start)?;
+    let body = match length {
+        Some(said) if said > body.len() => {
+            return Err(FrontDoorError::ShortBody {
+                said,
+                came: body.len(),
+            });
+        }
+        Some(said) => body[..said].to_vec(),
+        None => body.to_vec(),
+    };
+    Ok(match start {
+        Start::Request(method, uri) => Message::Request(Request {
+            method,
+            uri,
+            headers,
+            body,
+        }),
+        Start::Response(status) => Message::Response(Response {
+            status,
+            headers,
+            body,
+        }),
+    })
+}
+
+enum Start {
+    Request(Method, String),
+    Response(u16),
+}
+
+/// The lines before the empty one, unfolded, each with the number it begins at, and what follows them.
+fn split_head(datagram: &[u8]) -> Result<(Vec<String>, &[u8]), FrontDoorError> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let end = rest
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .ok_or(FrontDoorError::Cut(lines.len() + 1))?;
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break;
+        }
+        if lines.len() > MAX_HEADERS {
+            return Err(FrontDoorError::TooManyHeaders);
+        }
+        let text = String::from_utf8_lossy(line);
+        match lines.last_mut() {
+            Some(last) if text.starts_with([' ', '\t']) => {
+                last.push(' ');
+                last.push_str(text.trim());
+            }
+            Some(_) | None => lines.push(text.into_owned()),
+        }
+    }
+    Ok((lines, rest))
+}
+
+fn parse_start_line(line: &str) -> Result<Start, FrontDoorError> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(first), Some(second)) = (words.next(), words.next()) else {
+        return Err(FrontDoorError::StartLine);
+    };
+    if first.eq_ignore_ascii_case("SIP/2.0") {
+        let status: u16 = second.parse().map_err(|_| FrontDoorError::StartLine)?;
+        if !(100..700).contains(&status) {
+            return Err(FrontDoorError::Status(status));
+        }
+        return Ok(Start::Response(status));
+    }
+    let is_token = first
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte));
+    match (words.next(), words.next()) {
+        (Some(version), None) if version.eq_ignore_ascii_case("SIP/2.0") && is_token => {
+            Ok(Start::Request(Method::parse(first), second.to_owned()))
+        }
+        _ => Err(FrontDoorError::StartLine),
+    }
+}
+
+/// The headers, comma lists split, and Content-Length, which is a matter of framing and not kept.
+fn parse_headers(lines: &[String]) -> Result<(Headers, Option<usize>), FrontDoorError> {
+    let mut headers = Headers::default();
+    let mut length = None;
+    for (index, line) in lines.iter().enumerate() {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or(FrontDoorError::Header(index + 2))?;
+        let (name, value) = (full_name(name.trim()), value.trim());
+        if name.is_empty() {
+            return Err(FrontDoorError::Header(index + 2));
+        }
+        if name.eq_ignore_ascii_case("Content-Length") {
+            length = Some(value.parse().map_err(|_| FrontDoorError::ContentLength)?);
+        } else if is_list(name) {
+            split_list(value, ',')
+                .filter(|part| !part.is_empty())
+                .for_each(|part| headers.push(name, part));
+        } else {
+            headers.push(name, value);
+        }
+    }
+    Ok((headers, length))
+}
+
+fn check_mandatory(headers: &Headers, start: &Start) -> Result<(), FrontDoorError> {
+    if headers.first("Via").is_none() {
+        return Err(FrontDoorError::Missing("Via"));
+    }
+    for name in ["From", "To", "Call-ID", "CSeq"] {
+        match headers
+            .all(name)
+            .take(2)
+            .filter(|value| !value.is_empty())
+            .count()
+        {
+            0 => return Err(FrontDoorError::Missing(name)),
+            1 => {}
+            _ => return Err(FrontDoorError::Twice(name)),
+        }
+    }
+    let (number, method) = headers.cseq().ok_or(FrontDoorError::CSeq)?;
+    if number > i32::MAX.unsigned_abs() {
+        return Err(FrontDoorError::CSeq);
+    }
+    match start {
+        Start::Request(named, _) if *named != method => Err(FrontDoorError::CSeqMethod),
+        Start::Request(..) | Start::Response(_) => Ok(()),
+    }
+}
+
+/// Headers that may hold several values in one line and are read one value at a time (RFC 3261 §7.3.1).
+fn is_list(name: &str) -> bool {
+    ["Via", "Route", "Record-Route", "Contact"]
+        .iter()
+        .any(|list| list.eq_ignore_ascii_case(name))
+}
+
+/// Compact names (RFC 3261 §7.3.3 and the registry of its extensions).
+fn full_name(name: &str) -> &str {
+    match name {
+        "v" | "V" => "Via",
+        "f" | "F" => "From",
+        "t" | "T" => "To",
+        "i" | "I" => "Call-ID",
+        "m" | "M" => "Contact",
+        "l" | "L" => "Content-Length",
+        "c" | "C" => "Content-Type",
+        "e" | "E" => "Content-Encoding",
+        "k" | "K" => "Supported",
+        "s" | "S" => "Subject",
+        "x" | "X" => "Session-Expires",
+        "r" | "R" => "Refer-To",
+        "b" | "B" => "Referred-By",
+        "o" | "O" => "Event",
+        "u" | "U" => "Allow-Events",
+        "a" | "A" => "Accept-Contact",
+        "j" | "J" => "Reject-Contact",
+        "d" | "D" => "Request-Disposition",
+        "y" | "Y" => "Identity",
+        other => other,
+    }
+}

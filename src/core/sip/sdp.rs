@@ -1,0 +1,412 @@
+//! Session descriptions of a telephone call: a lenient reader, and the offers and answers that we write.
+//!
+//! RFC 4566/8866 and 3264 as trunks really speak them: `s=` and `t=` may be missing, lines may come in any order
+//! and with blanks, session ids may be longer than 64 bits. One audio stream, G.711 and telephone-event; every
+//! other m-line is answered with port 0. A host name in `c=` is refused: resolving it is not the core's work.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Codec;
+
+/// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
+const OUR_TELEPHONE_EVENT: u8 = 101;
+/// Packet time that our media uses; the peer's `ptime` is a wish of its own.
+const OUR_PTIME_MS: u32 = 20;
+
+/// Which way audio may flow, seen from our side (RFC 3264 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    SendRecv,
+    SendOnly,
+    RecvOnly,
+    Inactive,
+}
+
+impl Direction {
+    fn attribute(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    fn parse(attribute: &str) -> Option<Direction> {
+        match attribute {
+            "sendrecv" => Some(Direction::SendRecv),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::RecvOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        }
+    }
+
+    /// The same stream seen from the other end.
+    fn mirrored(self) -> Direction {
+        match self {
+            Direction::SendRecv => Direction::SendRecv,
+            Direction::SendOnly => Direction::RecvOnly,
+            Direction::RecvOnly => Direction::SendOnly,
+            Direction::Inactive => Direction::Inactive,
+        }
+    }
+
+    /// May we send?
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// The same direction without our sending, for a peer that gave `c=0.0.0.0` (RFC 3264 §8.4).
+    fn muted(self) -> Direction {
+        match self {
+            Direction::SendRecv | Direction::RecvOnly => Direction::RecvOnly,
+            Direction::SendOnly | Direction::Inactive => Direction::Inactive,
+        }
+    }
+}
+
+/// What was agreed for the audio stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaAnswer {
+    /// Where to send RTP.
+    pub remote: SocketAddr,
+    pub codec: Codec,
+    pub payload_type: u8,
+    /// The payload type of RFC 4733 keys, where the peer takes them.
+    pub telephone_event: Option<u8>,
+    /// The packet time that the peer wishes to receive.
+    pub ptime_ms: u32,
+    /// Seen from our side: `SendOnly` means that we may send and will hear nothing.
+    pub direction: Direction,
+}
+
+/// Why a session description cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    #[error("the body is no session description")]
+    NotSdp,
+    #[error("there is no audio stream over RTP/AVP")]
+    NoAudio,
+    #[error("the audio stream was refused with port 0")]
+    Refused,
+    #[error("the audio stream has no connection address")]
+    NoAddress,
+    #[error("the connection address is a host name; an IP address is needed")]
+    HostName,
+    #[error("no codec in common")]
+    NoCommonCodec,
+}
+
+/// A session description as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sdp {
+    media: Vec<Media>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Media {
+    /// The m-line's own words, repeated where the stream is refused.
+    kind: String,
+    port: u16,
+    protocol: String,
+    formats: Vec<String>,
+    /// The c-line's address that holds here.
+    address: Option<String>,
+    /// `a=rtpmap`: payload type, upper-case encoding name, clock rate.
+    rtpmaps: Vec<(u8, String, u32)>,
+    ptime_ms: Option<u32>,
+    direction: Direction,
+}
+
+impl Sdp {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// [`SdpError::NotSdp`] where there is not one m-line that can be read.
+    pub fn parse(body: &[u8]) -> Result<Sdp, SdpError> {
+        let text = String::from_utf8_lossy(body);
+        let mut media: Vec<Media> = Vec::new();
+        let mut session = Media::unknown();
+        for line in text.lines() {
+            let Some((key, value)) = line.trim().split_once('=') else {
+                continue;
+            };
+            let value = value.trim();
+            if key.trim().eq_ignore_ascii_case("m") {
+                media.push(Media::parse(value, &session).ok_or(SdpError::NotSdp)?);
+            } else {
+                media
+                    .last_mut()
+                    .unwrap_or(&mut session)
+                    .read(key.trim(), value);
+            }
+        }
+        if media.is_empty() {
+            Err(SdpError::NotSdp)
+        } else {
+            Ok(Sdp { media })
+        }
+    }
+
+    /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any.
+    ///
+    /// # Errors
+    /// [`SdpError`], saying what is missing.
+    pub fn negotiate(&self, ours: &[Codec], keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
+        let audio = &self.media[self.audio()?];
+        if audio.port == 0 {
+            return Err(SdpError::Refused);
+        }
+        let (ip, direction) = audio.connection()?;
+        let common: Vec<(Codec, u8)> = audio
+            .payload_types()
+            .filter_map(|pt| Some((audio.codec(pt)?, pt)))
+            .filter(|(codec, _)| ours.contains(codec))
+            .collect();
+        let kept = common.iter().find(|(codec, _)| Some(*codec) == keep);
+        let (codec, payload_type) = *kept.or(common.first()).ok_or(SdpError::NoCommonCodec)?;
+        Ok(MediaAnswer {
+            remote: SocketAddr::new(ip, audio.port),
+            codec,
+            payload_type,
+            telephone_event: audio.telephone_event(),
+            ptime_ms: audio
+                .ptime_ms
+                .filter(|ms| (10..=200).contains(ms))
+                .unwrap_or(OUR_PTIME_MS),
+            direction,
+        })
+    }
+
+    fn audio(&self) -> Result<usize, SdpError> {
+        let usable = |media: &Media| media.is_audio() && media.port != 0;
+        self.media
+            .iter()
+            .position(usable)
+            .or_else(|| self.media.iter().position(Media::is_audio))
+            .ok_or(SdpError::NoAudio)
+    }
+}
+
+impl Media {
+    fn unknown() -> Media {
+        Media {
+            kind: String::new(),
+            port: 0,
+            protocol: String::new(),
+            formats: Vec::new(),
+            address: None,
+            rtpmaps: Vec::new(),
+            ptime_ms: None,
+            direction: Direction::SendRecv,
+        }
+    }
+
+    /// An m-line; what the session said above it holds until the stream says otherwise.
+    fn parse(value: &str, session: &Media) -> Option<Media> {
+        let mut words = value.split_whitespace();
+        let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
+        Some(Media {
+            kind: kind.to_ascii_lowercase(),
+            port: port.split('/').next()?.parse().ok()?,
+            protocol: protocol.to_owned(),
+            formats: words.map(str::to_owned).collect(),
+            ..session.clone()
+        })
+    }
+
+    /// A line below the session or the m-line; what is not understood is passed over (RFC 8866 §5).
+    fn read(&mut self, key: &str, value: &str) {
+        match key {
+            "c" => self.address = value.split_whitespace().nth(2).map(str::to_owned),
+            "a" => self.read_attribute(value),
+            _ => {}
+        }
+    }
+
+    fn read_attribute(&mut self, attribute: &str) {
+        if let Some(direction) = Direction::parse(attribute) {
+            self.direction = direction;
+        } else if let Some(value) = attribute.strip_prefix("ptime:") {
+            self.ptime_ms = value.trim().parse().ok();
+        } else if let Some((pt, encoding)) = attribute
+            .strip_prefix("rtpmap:")
+            .and_then(|value| value.trim().split_once(char::is_whitespace))
+        {
+            let mut parts = encoding.trim().split('/');
+            let name = parts.next().unwrap_or_default().trim().to_ascii_uppercase();
+            let rate = parts
+                .next()
+                .and_then(|rate| rate.trim().parse().ok())
+                .unwrap_or(8_000);
+            if let Ok(pt) = pt.parse() {
+                self.rtpmaps.push((pt, name, rate));
+            }
+        }
+    }
+
+    fn is_audio(&self) -> bool {
+        self.kind == "audio"
+            && ["RTP/AVP", "RTP/AVPF"]
+                .iter()
+                .any(|known| self.protocol.eq_ignore_ascii_case(known))
+    }
+
+    fn payload_types(&self) -> impl Iterator<Item = u8> {
+        self.formats
+            .iter()
+            .filter_map(|format| format.parse().ok())
+            .filter(|&pt| pt < 128)
+    }
+
+    fn mapped(&self, payload_type: u8) -> Option<&(u8, String, u32)> {
+        self.rtpmaps.iter().find(|(pt, _, _)| *pt == payload_type)
+    }
+
+    /// By `a=rtpmap`, else by the static table (RFC 3551 §6).
+    fn codec(&self, payload_type: u8) -> Option<Codec> {
+        match self.mapped(payload_type) {
+            Some((_, name, 8_000)) => Codec::parse(name),
+            Some(_) => None,
+            None => Codec::of_payload_type(payload_type),
+        }
+    }
+
+    /// The telephone-event that has our clock (RFC 4733 §2.1: the rate of the audio it goes with).
+    fn telephone_event(&self) -> Option<u8> {
+        self.payload_types().find(
+            |&pt| matches!(self.mapped(pt), Some((_, name, 8_000)) if name == "TELEPHONE-EVENT"),
+        )
+    }
+
+    fn connection(&self) -> Result<(IpAddr, Direction), SdpError> {
+        let address = self.address.as_deref().ok_or(SdpError::NoAddress)?;
+        let ip: IpAddr = address
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|_| SdpError::HostName)?;
+        let ours = self.direction.mirrored();
+        Ok((
+            ip,
+            if ip.is_unspecified() {
+                ours.muted()
+            } else {
+                ours
+            },
+        ))
+    }
+}
+
+/// Our end of the session: address and codecs, and the o-line that RFC 3264 §8 wants counted up.
+#[derive(Clone, Debug)]
+pub struct LocalMedia {
+    host: IpAddr,
+    port: u16,
+    codecs: Vec<Codec>,
+    session_id: u32,
+    version: u64,
+    /// What we last sent below the o-line.
+    last: String,
+}
+
+impl LocalMedia {
+    pub fn new(host: IpAddr, port: u16, codecs: Vec<Codec>, session_id: u32) -> LocalMedia {
+        LocalMedia {
+            host,
+            port,
+            codecs,
+            session_id,
+            version: 1,
+            last: String::new(),
+        }
+    }
+
+    pub fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
+    /// An offer of all our codecs and telephone-event.
+    pub fn offer(&mut self, direction: Direction) -> Vec<u8> {
+        let mut payloads: Vec<(Codec, u8)> = Vec::new();
+        for &codec in &self.codecs {
+            payloads.push((codec, codec.payload_type()));
+        }
+        let body = audio_section(self.port, &payloads, Some(OUR_TELEPHONE_EVENT), direction);
+        self.finish(body)
+    }
+
+    /// The answer to `offer`, of which `agreed` was negotiated: as many m-lines as the offer has (RFC 3264 §6).
+    pub fn answer(&mut self, offer: &Sdp, agreed: &MediaAnswer) -> Vec<u8> {
+        let audio = offer.audio().ok();
+        let mut body = String::new();
+        for (index, media) in offer.media.iter().enumerate() {
+            if Some(index) == audio {
+                let payloads = [(agreed.codec, agreed.payload_type)];
+                body.push_str(&audio_section(
+                    self.port,
+                    &payloads,
+                    agreed.telephone_event,
+                    agreed.direction,
+                ));
+            } else {
+                let formats = if media.formats.is_empty() {
+                    "0".to_owned()
+                } else {
+                    media.formats.join(" ")
+                };
+                body.push_str(&format!(
+                    "m={} 0 {} {formats}\r\n",
+                    media.kind, media.protocol
+                ));
+            }
+        }
+        self.finish(body)
+    }
+
+    /// Puts the session lines on top; the version rises only when something changed.
+    fn finish(&mut self, body: String) -> Vec<u8> {
+        if !self.last.is_empty() && self.last != body {
+            self.version += 1;
+        }
+        let family = if self.host.is_ipv4() { "IP4" } else { "IP6" };
+        let Self {
+            host,
+            session_id,
+            version,
+            ..
+        } = self;
+        let text = format!(
+            "v=0\r\no=- {session_id} {version} IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n{body}"
+        );
+        self.last = body;
+        text.into_bytes()
+    }
+}
+
+fn audio_section(
+    port: u16,
+    payloads: &[(Codec, u8)],
+    event: Option<u8>,
+    direction: Direction,
+) -> String {
+    let mut formats = String::new();
+    let mut maps = String::new();
+    for (codec, pt) in payloads {
+        formats.push_str(&format!(" {pt}"));
+        maps.push_str(&format!("a=rtpmap:{pt} {codec}/8000\r\n"));
+    }
+    if let Some(pt) = event {
+        formats.push_str(&format!(" {pt}"));
+        maps.push_str(&format!(
+            "a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-15\r\n"
+        ));
+    }
+    let direction = direction.attribute();
+    format!("m=audio {port} RTP/AVP{formats}\r\n{maps}a=ptime:{OUR_PTIME_MS}\r\na={direction}\r\n")
+}

@@ -1,0 +1,1 @@
+//! Client transactions over UDP (RFC 3261 §17.1).
