@@ -6,6 +6,7 @@ use crate::finding::{PlacedFinding, Suppressed};
 use crate::heard::Transcript;
 use crate::id::{AttemptId, ConceptId, NodeId, StepId};
 use crate::phi::Phi;
+use crate::phone::PhoneNumber;
 use crate::question::{QuestionKind, Respondent};
 use crate::time::Timestamp;
 
@@ -142,6 +143,8 @@ pub struct Attempt {
     pub step: Option<StepId>,
     /// Counted from 1 within the step.
     pub number: u32,
+    /// The number dialled: caps and suppression belong to it, whoever shares it.
+    pub callee: Option<PhoneNumber>,
     pub state: AttemptState,
     pub trunk: String,
     pub script: String,
@@ -185,4 +188,32 @@ pub struct CallRecord {
     pub turns: Vec<Turn>,
     pub findings: Vec<PlacedFinding>,
     pub suppressed: Vec<Suppressed>,
+    /// What the conversation noted for a human, in the order noted.
+    #[serde(default)]
+    pub notes: Vec<CallNote>,
+}
+
+/// What a conversation leaves for the plan and for a human, beside its findings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CallNote {
+    /// An emergency question was asked twice and not answered clearly.
+    NotAssessed {
+        node: NodeId,
+    },
+    /// Two identity failures, or a person who would not say who they are.
+    IdentityFailed,
+    AskedForPerson,
+    /// Asked to be called later; the time in the words spoken.
+    CallBackAt {
+        words: Phi<String>,
+    },
+    OptedOut,
+    ReportedDeath,
+    ReportedReadmission,
+    WrongParty,
+    /// The fixed emergency advice was spoken for this concept.
+    EmergencyAdviceGiven {
+        concept: ConceptId,
+    },
 }

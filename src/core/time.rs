@@ -4,6 +4,12 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 pub use jiff::Timestamp;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+/// The zone of an IANA name, from the database compiled in: no file or variable of the machine changes it.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    TimeZoneDatabase::bundled().get(name).ok()
+}
 
 /// A point on a call's own monotonic clock, in microseconds since an origin the shell chose.
 ///

@@ -1,6 +1,12 @@
 //! What a nurse owns until it is closed. It never goes silent: every transition names the state it leaves.
 
+mod escalate;
+mod raise;
+
 use serde::{Deserialize, Serialize};
+
+pub use escalate::{Deadlines, Escalation, Rung, due_step};
+pub use raise::{Joined, Subject, cause_of_step, causes_of, join, raise, urgency_of};
 
 use crate::finding::{PlacedFinding, Urgency};
 use crate::id::{AttemptId, EpisodeId, PatientId, WorkOrderId};
@@ -20,6 +26,8 @@ pub struct WorkOrder {
     pub raised_at: Timestamp,
     /// When an unacknowledged order must climb.
     pub due_at: Timestamp,
+    /// Rungs of the ladder climbed: 0 is the ward's nurse.
+    pub level: u32,
     pub acknowledged_by: Option<String>,
     pub acknowledged_at: Option<Timestamp>,
     pub closed_by: Option<String>,

@@ -1,10 +1,22 @@
 //! The plan: which calls an episode is due, and whether one may be made now.
 //!
 //! Windows, consent, caps, do-not-call and retry rules live here and nowhere else, and refuse where they
-//! are in doubt.
+//! are in doubt. Every answer but "dial" carries a [`Reason`], so that an admin can read why.
+
+mod calendar;
+mod decide;
+mod policy;
+mod reason;
+mod retry;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+
+pub use calendar::{Cadence, CadenceDay, Window, enroll};
+pub use decide::{PlanInput, next_step};
+pub use policy::{CallingPolicy, Caps, LAW, Law, PolicyError};
+pub use reason::{Reason, ReasonCode};
+pub use retry::{After, Band, after};
 
 use crate::attempt::Disposition;
 use crate::id::{EpisodeId, PatientId, StepId};
@@ -27,7 +39,7 @@ pub struct Step {
     pub state: StepState,
     /// When `next_step` is to be asked again.
     pub next_at: Timestamp,
-    /// Why it was refused or put off, in words for the admin; empty when it was not.
+    /// Why it was refused or put off: a [`Reason`] as text (`code: words`); empty when it was not.
     pub reason: String,
 }
 
@@ -51,11 +63,25 @@ pub enum StepState {
     Lapsed,
 }
 
+impl StepState {
+    /// Whether nothing more is dialled for the step.
+    pub fn is_closed(self) -> bool {
+        match self {
+            StepState::Planned | StepState::Calling => false,
+            StepState::Done | StepState::Unreached | StepState::Blocked | StepState::Lapsed => true,
+        }
+    }
+}
+
 /// The answer to "what now?".
 #[derive(Clone, Debug, PartialEq)]
 pub enum NextStep {
     DialNow(DialOrder),
-    Wait { until: Timestamp, why: Reason },
+    /// Ask again at `until`.
+    Wait {
+        until: Timestamp,
+        why: Reason,
+    },
     Finished(StepState, Reason),
 }
 
@@ -68,17 +94,18 @@ pub struct DialOrder {
     pub attempt: u32,
 }
 
-/// Why a step is not dialled, as a code (`outside_window`) and in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    pub code: String,
-    pub words: String,
-}
-
 /// What the plan needs to know of an earlier attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastAttempt {
     pub started_at: Timestamp,
+    /// `None` while it is live.
+    pub ended_at: Option<Timestamp>,
+    /// Whether the telephone may have rung; unknown counts as rung.
     pub rang: bool,
+    /// `None` while it is live.
     pub disposition: Option<Disposition>,
+    /// Class of an announcement in early media: `powered_off`, `invalid_number`, …
+    pub early_media: Option<String>,
+    /// The time the patient asked to be called at, where one was understood.
+    pub asked_for: Option<Timestamp>,
 }

@@ -1,0 +1,267 @@
+//! From what a call left behind to what a human must do, and how soon.
+
+use std::collections::BTreeSet;
+
+use crate::attempt::{CallNote, CallRecord, Disposition};
+use crate::finding::Urgency;
+use crate::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
+use crate::plan::{Reason, ReasonCode, StepState};
+use crate::time::Timestamp;
+
+use super::{Cause, Deadlines, WorkOrder, WorkOrderState};
+
+/// Whom an order is for. A call without a patient record has neither patient nor episode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub patient: Option<PatientId>,
+    pub episode: Option<EpisodeId>,
+    pub attempt: Option<AttemptId>,
+    pub high_risk: bool,
+}
+
+/// Why a human is needed after this call; empty when none is.
+pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
+    let alerts = record
+        .findings
+        .iter()
+        .filter(|placed| placed.finding.alerts());
+    let found = alerts.map(|placed| Cause::Finding {
+        finding: Box::new(placed.clone()),
+        attempt: subject.attempt.clone(),
+    });
+    let mut causes: Vec<Cause> = found.collect();
+    let noted = record
+        .notes
+        .iter()
+        .filter_map(|note| cause_of_note(note, subject.high_risk));
+    let ended = cause_of_ending(record.ending.disposition, subject.high_risk);
+    for cause in noted.chain(ended) {
+        add(&mut causes, cause);
+    }
+    if broke_off(record) {
+        add(&mut causes, Cause::Incomplete);
+    }
+    causes
+}
+
+/// Identified, and the emergency screen neither answered nor given up for a reason that a human hears of.
+fn broke_off(record: &CallRecord) -> bool {
+    if !record.progress.identified || record.progress.screened {
+        return false;
+    }
+    match record.ending.disposition {
+        Disposition::OptedOut
+        | Disposition::AskedForPerson
+        | Disposition::ReportedDeath
+        | Disposition::ReportedReadmission
+        | Disposition::WrongParty
+        // Alive, and rung again at the hour asked for.
+        | Disposition::NotNow => false,
+        Disposition::Completed
+        | Disposition::Partial
+        | Disposition::Unidentified
+        | Disposition::Machine
+        | Disposition::NoAnswer
+        | Disposition::Busy
+        | Disposition::Declined
+        | Disposition::InvalidNumber
+        | Disposition::Unreachable
+        | Disposition::TrunkFailure
+        | Disposition::Interrupted => true,
+    }
+}
+
+fn cause_of_note(note: &CallNote, high_risk: bool) -> Option<Cause> {
+    match note {
+        CallNote::NotAssessed { node } => Some(Cause::NotAssessed {
+            node: node.0.clone(),
+        }),
+        CallNote::IdentityFailed => Some(Cause::IdentityFailed),
+        CallNote::AskedForPerson => Some(Cause::AskedForPerson),
+        CallNote::CallBackAt { words } => Some(Cause::CallBackAt {
+            words: words.expose().clone(),
+        }),
+        CallNote::OptedOut => high_risk.then_some(Cause::OptedOut),
+        CallNote::ReportedDeath => Some(Cause::ReportedDeath),
+        CallNote::ReportedReadmission => Some(Cause::ReportedReadmission),
+        // The plan tries once more, and raises an order when a second person says so.
+        CallNote::WrongParty => None,
+        // The finding that it was given for is the cause.
+        CallNote::EmergencyAdviceGiven { .. } => None,
+    }
+}
+
+fn cause_of_ending(disposition: Disposition, high_risk: bool) -> Option<Cause> {
+    match disposition {
+        Disposition::AskedForPerson => Some(Cause::AskedForPerson),
+        Disposition::OptedOut => high_risk.then_some(Cause::OptedOut),
+        Disposition::ReportedDeath => Some(Cause::ReportedDeath),
+        Disposition::ReportedReadmission => Some(Cause::ReportedReadmission),
+        Disposition::InvalidNumber => Some(Cause::InvalidNumber),
+        Disposition::Completed
+        | Disposition::Partial
+        | Disposition::Unidentified
+        | Disposition::WrongParty
+        | Disposition::NotNow
+        | Disposition::Machine
+        | Disposition::NoAnswer
+        | Disposition::Busy
+        | Disposition::Declined
+        | Disposition::Unreachable
+        | Disposition::TrunkFailure
+        | Disposition::Interrupted => None,
+    }
+}
+
+/// Why a human is needed when the plan closes a step.
+pub fn cause_of_step(state: StepState, reason: &Reason) -> Option<Cause> {
+    match (state, reason.code) {
+        (StepState::Unreached, _) => Some(Cause::Unreachable),
+        (StepState::Blocked, ReasonCode::InvalidNumber | ReasonCode::WrongParty) => {
+            Some(Cause::InvalidNumber)
+        }
+        (
+            StepState::Planned
+            | StepState::Calling
+            | StepState::Done
+            | StepState::Blocked
+            | StepState::Lapsed,
+            _,
+        ) => None,
+    }
+}
+
+/// How soon these causes need a human: the most urgent of them, and urgent for two or more different
+/// same-day concepts, which together are more than their sum.
+pub fn urgency_of(causes: &[Cause], high_risk: bool) -> Urgency {
+    let highest = causes
+        .iter()
+        .map(|cause| urgency_of_cause(cause, high_risk))
+        .min()
+        .unwrap_or(Urgency::Routine);
+    let same_day: BTreeSet<&ConceptId> = causes.iter().filter_map(same_day_concept).collect();
+    if same_day.len() >= 2 {
+        highest.min(Urgency::Urgent)
+    } else {
+        highest
+    }
+}
+
+fn same_day_concept(cause: &Cause) -> Option<&ConceptId> {
+    match cause {
+        Cause::Finding { finding, .. } if finding.finding.urgency == Urgency::SameDay => {
+            Some(&finding.finding.concept)
+        }
+        Cause::Finding { .. }
+        | Cause::Incomplete
+        | Cause::NotAssessed { .. }
+        | Cause::IdentityFailed
+        | Cause::Unreachable
+        | Cause::AskedForPerson
+        | Cause::CallBackAt { .. }
+        | Cause::OptedOut
+        | Cause::ReportedDeath
+        | Cause::ReportedReadmission
+        | Cause::InvalidNumber => None,
+    }
+}
+
+fn urgency_of_cause(cause: &Cause, high_risk: bool) -> Urgency {
+    match cause {
+        Cause::Finding { finding, .. } => finding.finding.urgency,
+        Cause::Incomplete
+        | Cause::NotAssessed { .. }
+        | Cause::AskedForPerson
+        | Cause::OptedOut
+        | Cause::ReportedDeath
+        | Cause::ReportedReadmission => Urgency::SameDay,
+        Cause::Unreachable | Cause::InvalidNumber if high_risk => Urgency::SameDay,
+        Cause::Unreachable
+        | Cause::InvalidNumber
+        | Cause::IdentityFailed
+        | Cause::CallBackAt { .. } => Urgency::Routine,
+    }
+}
+
+/// Opens an order; `None` without a cause.
+pub fn raise(
+    id: WorkOrderId,
+    subject: &Subject,
+    causes: Vec<Cause>,
+    deadlines: &Deadlines,
+    now: Timestamp,
+) -> Option<WorkOrder> {
+    if causes.is_empty() {
+        return None;
+    }
+    let urgency = urgency_of(&causes, subject.high_risk);
+    Some(WorkOrder {
+        id,
+        patient: subject.patient.clone(),
+        episode: subject.episode.clone(),
+        attempt: subject.attempt.clone(),
+        urgency,
+        causes,
+        state: WorkOrderState::Open,
+        raised_at: now,
+        due_at: deadlines.due_at(urgency, now),
+        level: 0,
+        acknowledged_by: None,
+        acknowledged_at: None,
+        closed_by: None,
+        closed_at: None,
+        outcome: None,
+        note: None,
+    })
+}
+
+/// What joining changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// Every cause was known.
+    Nothing,
+    /// New causes; whoever owns the order is told.
+    Added,
+    /// New causes on an acknowledged order: it is open again, because nobody has seen them.
+    Reopened,
+}
+
+/// Adds causes to an order that is not closed. Urgency only rises and the deadline only comes nearer,
+/// unless the order had been acknowledged, which stopped its deadline: it starts afresh.
+pub fn join(
+    order: &mut WorkOrder,
+    causes: Vec<Cause>,
+    high_risk: bool,
+    deadlines: &Deadlines,
+    now: Timestamp,
+) -> Joined {
+    let before = order.causes.len();
+    for cause in causes {
+        add(&mut order.causes, cause);
+    }
+    if order.causes.len() == before {
+        return Joined::Nothing;
+    }
+    order.urgency = order.urgency.min(urgency_of(&order.causes, high_risk));
+    let due_at = deadlines.due_at(order.urgency, now);
+    match order.state {
+        WorkOrderState::Open => {
+            order.due_at = order.due_at.min(due_at);
+            Joined::Added
+        }
+        WorkOrderState::Acknowledged | WorkOrderState::Closed => {
+            order.state = WorkOrderState::Open;
+            order.due_at = due_at;
+            order.level = 0;
+            order.acknowledged_by = None;
+            order.acknowledged_at = None;
+            Joined::Reopened
+        }
+    }
+}
+
+fn add(causes: &mut Vec<Cause>, cause: Cause) {
+    if !causes.contains(&cause) {
+        causes.push(cause);
+    }
+}
