@@ -7,8 +7,8 @@
 //! * What is missing is concealed for 60 ms and is silence after that; what the sender left out on purpose (no
 //!   gap in the sequence numbers, comfort noise, a telephone event) is silence at once, of the right length.
 
+use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
 
 use super::conceal::Concealer;
 use super::{FrameKind, Pulled};
@@ -429,7 +429,7 @@ impl Target {
 impl Jitter {
     fn arrived(&mut self, timestamp: u32, now: Instant) {
         let origin = *self.origin.get_or_insert(now);
-        let since = now.saturating_duration_since(origin);
+        let since = now.since(origin);
         let arrival = (since.as_micros() * u128::from(RATE_HZ) / 1_000_000) as u32;
         // Modulo 2^32, as the timestamps are.
         let transit = i64::from(arrival.wrapping_sub(timestamp));

@@ -10,8 +10,8 @@ pub mod jitter;
 pub mod packet;
 pub mod sequence;
 
+use crate::time::Instant;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use self::dtmf::{KeyReceiver, KeySender};
 use self::jitter::JitterBuffer;
