@@ -1,1 +1,387 @@
-//! (to be written)
+//! The ear: 20 ms frames in, utterances and verdicts on tones out.
+//!
+//! It cuts speech by voice activity and silence (speech.md §2.4): a pause of 250 ms gives an [`Utterance`] to
+//! transcribe speculatively, a longer one set by the question ends the turn. Whose words they are and what they
+//! mean is left to the call. Time is the position on the call's 20 ms playout clock, which is the position in
+//! the recording. Sans-IO: no clock, no thread, no model beyond earshot's 40 kB of weights.
+
+pub mod amd;
+pub mod tone;
+pub mod upsample;
+pub mod vad;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use self::tone::{ToneDetector, ToneVerdict};
+use self::vad::{HOP, Judged, Vad};
+use crate::codec::FRAME;
+
+/// Samples a millisecond at 8 kHz.
+const PER_MS: u64 = 8;
+/// What is kept before the first voiced frame: detection is up to 210 ms late (speech.md §2.4).
+const PRE_ROLL: u64 = 300 * PER_MS;
+/// Consecutive certain frames that begin speech.
+const ONSET_HOPS: u32 = 3;
+/// Voice shorter than this was a cough, a click, or the line.
+const SHORTEST: u64 = 120 * PER_MS;
+/// Silence that ends such a burst.
+const BURST_GAP: u64 = 100 * PER_MS;
+/// Speech that was under way when listening began must go on for so long: echoes of the prompt do not.
+const CARRIED_OVER: u64 = 240 * PER_MS;
+/// How much of it from before is taken along.
+const CARRY_BACK: u64 = 1_000 * PER_MS;
+/// Silence after which an utterance is handed out to be transcribed speculatively.
+const PAUSE: u64 = 250 * PER_MS;
+
+/// Settings of one call's ear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EarConfig {
+    /// Makes the fill noise repeatable.
+    pub seed: u64,
+}
+
+/// How to wait for one reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenSpec {
+    /// Silence that ends the turn: 500 ms for yes or no, 800 for numbers, 900 for open questions.
+    pub end_silence_ms: u32,
+    /// Silence from the beginning on that counts as no reply.
+    pub no_input_ms: u32,
+    /// The longest reply, from its first voiced sample.
+    pub max_ms: u32,
+}
+
+/// Numbers the utterances of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UtteranceId(pub u32);
+
+/// One stretch of speech.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Utterance {
+    pub id: UtteranceId,
+    /// 8 kHz, from 300 ms before the first voiced sample to the pause after the last.
+    pub samples: Arc<[i16]>,
+    /// The first and the last voiced sample.
+    pub from_ms: u64,
+    pub to_ms: u64,
+}
+
+/// What the ear has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EarEvent {
+    /// Speech of at least 120 ms; `at_ms` is its first voiced sample.
+    SpeechStarted { at_ms: u64 },
+    /// 250 ms of silence: transcribe it now, it may have been all.
+    Paused(Utterance),
+    /// It was not all: a later [`EarEvent::Paused`] carries the whole under a new number.
+    Resumed { id: UtteranceId },
+    /// The turn is over; the utterance is the one last paused.
+    Ended { id: UtteranceId },
+    /// Nobody spoke.
+    NoInput { at_ms: u64 },
+    /// The network or a machine, also while the ear is deaf.
+    Tone(ToneVerdict),
+}
+
+/// One call's ear.
+pub struct Ear {
+    vad: Vad,
+    judged: Vec<Judged>,
+    tones: ToneDetector,
+    tape: Tape,
+    /// Position up to which the voice detector has judged.
+    heard_to: u64,
+    speech: Speech,
+    listening: Option<Listening>,
+    next_id: u32,
+    events: VecDeque<EarEvent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listening {
+    spec: ListenSpec,
+    since: u64,
+}
+
+/// Positions are samples since the call began.
+#[derive(Clone, Copy, Debug)]
+enum Speech {
+    /// `run` certain frames in a row so far.
+    None {
+        run: u32,
+    },
+    /// Voiced, and not yet long enough to be believed.
+    Burst {
+        from: u64,
+        last: u64,
+    },
+    Voiced {
+        from: u64,
+        last: u64,
+    },
+    /// Silent for 250 ms; `run` certain frames in a row since.
+    Paused {
+        from: u64,
+        last: u64,
+        id: UtteranceId,
+        run: u32,
+    },
+}
+
+impl Ear {
+    /// Begins deaf: tones are watched, speech is not reported until [`Ear::listen`].
+    pub fn new(config: EarConfig) -> Ear {
+        Ear {
+            vad: Vad::new(config.seed),
+            judged: Vec::new(),
+            tones: ToneDetector::default(),
+            tape: Tape::default(),
+            heard_to: 0,
+            speech: Speech::None { run: 0 },
+            listening: None,
+            next_id: 0,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes the frame that begins at `at_ms`: every 20 ms, also while the robot speaks.
+    pub fn push(&mut self, frame: &[i16; FRAME], at_ms: u64) {
+        if self.tape.push(frame, at_ms * PER_MS) {
+            self.vad.reset();
+            self.heard_to = at_ms * PER_MS;
+        }
+        if let Some(verdict) = self.tones.push(frame) {
+            self.events.push_back(EarEvent::Tone(verdict));
+        }
+        let mut judged = std::mem::take(&mut self.judged);
+        self.vad.push(frame, self.tones.vetoes(), &mut judged);
+        for hop in judged.drain(..) {
+            self.heard_to += HOP as u64;
+            self.hear(hop);
+        }
+        self.judged = judged;
+        self.watch_limits();
+        self.tape.forget_before(self.needed_from());
+    }
+
+    /// Begins to wait for a reply. Speech that is under way already belongs to it if it goes on.
+    pub fn listen(&mut self, spec: ListenSpec, at_ms: u64) {
+        let since = at_ms * PER_MS;
+        self.speech = match self.speech {
+            Speech::Burst { from, last } | Speech::Voiced { from, last } => Speech::Burst {
+                from: from.max(since.saturating_sub(CARRY_BACK)),
+                last,
+            },
+            Speech::None { .. } | Speech::Paused { .. } => Speech::None { run: 0 },
+        };
+        self.listening = Some(Listening { spec, since });
+    }
+
+    /// Ignores speech from here on: the robot speaks. An unfinished utterance is given up.
+    pub fn deafen(&mut self) {
+        self.listening = None;
+        if let Speech::Paused { .. } = self.speech {
+            self.speech = Speech::None { run: 0 };
+        }
+    }
+
+    /// Ends the turn with the utterance last paused: its words are a complete answer already.
+    pub fn end_now(&mut self) {
+        if let Speech::Paused { id, .. } = self.speech
+            && self.listening.is_some()
+        {
+            self.end(id);
+        }
+    }
+
+    /// The next event.
+    pub fn poll(&mut self) -> Option<EarEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether a reply is being waited for.
+    pub fn is_listening(&self) -> bool {
+        self.listening.is_some()
+    }
+
+    /// The noise on the line in dBFS: above -45 it is noisy, and words will be misheard.
+    pub fn noise_floor_db(&self) -> f32 {
+        self.vad.floor_db()
+    }
+
+    fn hear(&mut self, hop: Judged) {
+        let now = self.heard_to;
+        self.speech = match self.speech {
+            Speech::None { run } if hop.is_on && run + 1 >= ONSET_HOPS => Speech::Burst {
+                from: now - u64::from(ONSET_HOPS) * HOP as u64,
+                last: now,
+            },
+            Speech::None { run } => Speech::None {
+                run: if hop.is_on { run + 1 } else { 0 },
+            },
+            Speech::Burst { from, .. } if hop.is_held => self.believe(from, now),
+            Speech::Burst { last, .. } if now - last >= BURST_GAP => Speech::None { run: 0 },
+            Speech::Voiced { from, .. } if hop.is_held => Speech::Voiced { from, last: now },
+            Speech::Voiced { from, last } if now - last >= PAUSE => self.pause(from, last),
+            Speech::Paused { from, id, run, .. } if hop.is_on && run + 1 >= ONSET_HOPS => {
+                self.events.push_back(EarEvent::Resumed { id });
+                Speech::Voiced { from, last: now }
+            }
+            Speech::Paused {
+                from,
+                last,
+                id,
+                run,
+            } => Speech::Paused {
+                from,
+                last,
+                id,
+                run: if hop.is_on { run + 1 } else { 0 },
+            },
+            same @ (Speech::Burst { .. } | Speech::Voiced { .. }) => same,
+        };
+    }
+
+    fn believe(&mut self, from: u64, now: u64) -> Speech {
+        let is_long = match self.listening {
+            Some(listening) if from < listening.since => {
+                now.saturating_sub(listening.since) >= CARRIED_OVER
+            }
+            Some(_) | None => now - from >= SHORTEST,
+        };
+        if !is_long {
+            return Speech::Burst { from, last: now };
+        }
+        if self.listening.is_some() {
+            let at_ms = from / PER_MS;
+            self.events.push_back(EarEvent::SpeechStarted { at_ms });
+        }
+        Speech::Voiced { from, last: now }
+    }
+
+    fn pause(&mut self, from: u64, last: u64) -> Speech {
+        if self.listening.is_none() {
+            return Speech::None { run: 0 };
+        }
+        let id = self.hand_out(from, last);
+        Speech::Paused {
+            from,
+            last,
+            id,
+            run: 0,
+        }
+    }
+
+    fn hand_out(&mut self, from: u64, last: u64) -> UtteranceId {
+        let id = UtteranceId(self.next_id);
+        self.next_id += 1;
+        let samples = self.tape.copy(from.saturating_sub(PRE_ROLL), self.heard_to);
+        self.events.push_back(EarEvent::Paused(Utterance {
+            id,
+            samples: samples.into(),
+            from_ms: from / PER_MS,
+            to_ms: last / PER_MS,
+        }));
+        id
+    }
+
+    /// The three ends of waiting: silence after speech, too long a speech, no speech.
+    fn watch_limits(&mut self) {
+        let Some(Listening { spec, since }) = self.listening else {
+            return;
+        };
+        let now = self.heard_to;
+        let reached = |from: u64, ms: u32| now.saturating_sub(from) >= u64::from(ms) * PER_MS;
+        match self.speech {
+            Speech::None { .. } if reached(since, spec.no_input_ms) => {
+                self.listening = None;
+                let at_ms = now / PER_MS;
+                self.events.push_back(EarEvent::NoInput { at_ms });
+            }
+            Speech::Voiced { from, last } if reached(from, spec.max_ms) => {
+                let id = self.hand_out(from, last);
+                self.end(id);
+            }
+            Speech::Paused { from, last, id, .. }
+                if reached(last, spec.end_silence_ms) || reached(from, spec.max_ms) =>
+            {
+                self.end(id);
+            }
+            Speech::None { .. }
+            | Speech::Burst { .. }
+            | Speech::Voiced { .. }
+            | Speech::Paused { .. } => {}
+        }
+    }
+
+    fn end(&mut self, id: UtteranceId) {
+        self.listening = None;
+        self.speech = Speech::None { run: 0 };
+        self.events.push_back(EarEvent::Ended { id });
+    }
+
+    fn needed_from(&self) -> u64 {
+        let begun = match self.speech {
+            Speech::None { .. } => self.heard_to,
+            Speech::Burst { from, .. }
+            | Speech::Voiced { from, .. }
+            | Speech::Paused { from, .. } => from,
+        };
+        // While nobody listens, speech without end must not fill the memory.
+        let begun = if self.listening.is_some() {
+            begun
+        } else {
+            begun.max(self.heard_to.saturating_sub(CARRY_BACK))
+        };
+        begun.saturating_sub(PRE_ROLL + PER_MS * 100)
+    }
+}
+
+/// The last samples heard, by their position in the call.
+#[derive(Clone, Debug, Default)]
+struct Tape {
+    start: u64,
+    samples: VecDeque<i16>,
+}
+
+/// A gap longer than this is not filled: the tape begins anew.
+const MOST_FILLED: u64 = 2_000 * PER_MS;
+
+impl Tape {
+    /// Appends a frame; `true` when the tape had to begin anew because the position jumped.
+    fn push(&mut self, frame: &[i16], at: u64) -> bool {
+        let end = self.start + self.samples.len() as u64;
+        let missing = at.wrapping_sub(end);
+        let jumped = missing > MOST_FILLED;
+        if jumped {
+            self.samples.clear();
+            self.start = at;
+        } else {
+            let filled = self.samples.len() + missing as usize;
+            self.samples.resize(filled, 0);
+        }
+        self.samples.extend(frame);
+        jumped
+    }
+
+    fn forget_before(&mut self, position: u64) {
+        let old = position
+            .saturating_sub(self.start)
+            .min(self.samples.len() as u64);
+        self.samples.drain(..old as usize);
+        self.start += old;
+    }
+
+    fn copy(&self, from: u64, to: u64) -> Vec<i16> {
+        let length = self.samples.len() as u64;
+        let at = |position: u64| position.saturating_sub(self.start).min(length) as usize;
+        self.samples
+            .range(at(from)..at(to).max(at(from)))
+            .copied()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
