@@ -10,6 +10,7 @@ pub mod ear;
 pub mod finding;
 pub mod heard;
 pub mod id;
+pub mod import;
 pub mod lang;
 pub mod patient;
 pub mod phi;
