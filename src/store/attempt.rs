@@ -1,0 +1,396 @@
+//! Attempts: permission for one INVITE, and where it stands while it lives.
+
+use aftercall_core::attempt::{Attempt, AttemptState, Disposition, Ending, Progress};
+use aftercall_core::id::{AttemptId, EpisodeId, PatientId, StepId};
+use aftercall_core::lang::Lang;
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::PastAttempt;
+use aftercall_core::time::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::page::{Page, PageRequest};
+use super::row::{Columns, word};
+use super::{Store, StoreError, ms};
+
+/// What is known of an attempt before its INVITE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewAttempt {
+    pub id: AttemptId,
+    /// `None` for a call without a patient record, as are patient, episode and possibly phone.
+    pub step: Option<StepId>,
+    pub episode: Option<EpisodeId>,
+    pub patient: Option<PatientId>,
+    pub phone: Option<PhoneNumber>,
+    /// Counted from 1 within the step.
+    pub number: u32,
+    pub engine: String,
+    pub leased_until: Timestamp,
+    pub trunk: String,
+    pub script: String,
+    pub script_hash: String,
+    pub day: u16,
+    pub lang: Lang,
+    pub started_at: Timestamp,
+}
+
+/// Whether the INVITE may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The attempt and the step's state are on disk: dial.
+    Dial,
+    /// The engine no longer holds the step, or it is not planned any more.
+    LeaseLost,
+    /// An attempt of the step or to the number is live.
+    LineTaken,
+    /// The number was put on the do-not-call list.
+    DoNotCall,
+}
+
+/// An attempt with what the plan, the API and a restart need beside the core's record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRow {
+    pub attempt: Attempt,
+    pub episode: Option<EpisodeId>,
+    pub patient: Option<PatientId>,
+    pub engine: String,
+    pub leased_until: Timestamp,
+    pub day: u16,
+    pub lang: Lang,
+    /// `sip::DialogSnapshot` as text: lets the next start send BYE or CANCEL.
+    pub dialog: Option<String>,
+}
+
+/// Where a live attempt stands by now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptProgress {
+    /// Dialling, ringing or talking; never backwards.
+    pub state: AttemptState,
+    pub answered_at: Option<Timestamp>,
+    pub dialog: Option<String>,
+    pub progress: Progress,
+}
+
+const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
+     script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
+     closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, rang, talk_ms from attempt";
+
+impl Store {
+    /// Begins an attempt: step to `calling` and the attempt's row in one transaction, before the INVITE.
+    ///
+    /// # Errors
+    /// When the database refuses; whether the line may be rung is the answer, not an error.
+    pub async fn begin_attempt(&self, new: &NewAttempt) -> Result<Begun, StoreError> {
+        let mut tx = self.begin().await?;
+        if let Some(phone) = &new.phone {
+            let listed = sqlx::query("select phone from do_not_call where phone = $1")
+                .bind(phone.expose())
+                .fetch_optional(&mut *tx)
+                .await?;
+            if listed.is_some() {
+                return Ok(Begun::DoNotCall);
+            }
+        }
+        if let Some(step) = &new.step {
+            let leased = sqlx::query(
+                "update step set state = 'calling', leased_until_ms = $3 \
+                 where id = $1 and leased_by = $2 and state = 'planned'",
+            )
+            .bind(&step.0)
+            .bind(&new.engine)
+            .bind(ms(new.leased_until))
+            .execute(&mut *tx)
+            .await?;
+            if leased.rows_affected() == 0 {
+                return Ok(Begun::LeaseLost);
+            }
+        }
+        let inserted = sqlx::query(
+            "insert into attempt (id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, \
+             trunk, script, script_hash, day, lang, started_at_ms) \
+             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14) on conflict do nothing",
+        )
+        .bind(&new.id.0)
+        .bind(new.step.as_ref().map(|id| id.0.clone()))
+        .bind(new.episode.as_ref().map(|id| id.0.clone()))
+        .bind(new.patient.as_ref().map(|id| id.0.clone()))
+        .bind(new.phone.as_ref().map(|phone| phone.expose().to_owned()))
+        .bind(i64::from(new.number))
+        .bind(&new.engine)
+        .bind(ms(new.leased_until))
+        .bind(&new.trunk)
+        .bind(&new.script)
+        .bind(&new.script_hash)
+        .bind(i64::from(new.day))
+        .bind(word(&new.lang))
+        .bind(ms(new.started_at))
+        .execute(&mut *tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(Begun::LineTaken);
+        }
+        tx.commit().await?;
+        Ok(Begun::Dial)
+    }
+
+    /// Saves where a live attempt stands. Flags are only ever set, and a state never goes back.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the attempt is over, or further than `progress` says.
+    pub async fn attempt_progress(
+        &self,
+        id: &AttemptId,
+        progress: &AttemptProgress,
+    ) -> Result<(), StoreError> {
+        let (first, second, third) = match progress.state {
+            AttemptState::Dialling => ("dialling", "dialling", "dialling"),
+            AttemptState::Ringing => ("dialling", "ringing", "ringing"),
+            AttemptState::Talking | AttemptState::Ended => ("dialling", "ringing", "talking"),
+        };
+        let live = if progress.state == AttemptState::Ended {
+            AttemptState::Talking
+        } else {
+            progress.state
+        };
+        let done = sqlx::query(
+            "update attempt set state = $2, answered_at_ms = coalesce(answered_at_ms, $3), dialog = coalesce($4, dialog), \
+             identified = case when $5 = 1 then 1 else identified end, \
+             screened = case when $6 = 1 then 1 else screened end, \
+             closing_spoken = case when $7 = 1 then 1 else closing_spoken end, \
+             rang = case when $2 = 'dialling' then rang else 1 end \
+             where id = $1 and state in ($8, $9, $10)",
+        )
+        .bind(&id.0)
+        .bind(word(&live))
+        .bind(progress.answered_at.map(ms))
+        .bind(progress.dialog.clone())
+        .bind(i64::from(progress.progress.identified))
+        .bind(i64::from(progress.progress.screened))
+        .bind(i64::from(progress.progress.closing_spoken))
+        .bind(first)
+        .bind(second)
+        .bind(third)
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            let state = word(&self.attempt(id).await?.attempt.state);
+            return Err(StoreError::Conflict {
+                what: "attempt",
+                id: id.0.clone(),
+                state,
+            });
+        }
+        Ok(())
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn attempt(&self, id: &AttemptId) -> Result<AttemptRow, StoreError> {
+        let sql = format!("{ATTEMPT} where id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else {
+            return Err(StoreError::NotFound {
+                what: "attempt",
+                id: id.0.clone(),
+            });
+        };
+        read_attempt(&row)
+    }
+
+    /// Attempts of one patient, or all, newest first.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn attempts(
+        &self,
+        patient: Option<&PatientId>,
+        page: &PageRequest,
+    ) -> Result<Page<AttemptRow>, StoreError> {
+        let ([before_ms], before_id) = page.keys::<1>()?.unwrap_or(([i64::MAX], "~"));
+        let sql = format!(
+            "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)) \
+             and ($3 = '' or patient_id = $3) order by started_at_ms desc, id desc limit $4"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(before_ms)
+            .bind(before_id)
+            .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
+            .bind(page.fetch())
+            .fetch_all(&self.pool)
+            .await?;
+        let attempts = rows
+            .iter()
+            .map(read_attempt)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(page.cut(attempts, |row| {
+            (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())
+        }))
+    }
+
+    /// Live attempts of every engine, oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn live_attempts(&self) -> Result<Vec<AttemptRow>, StoreError> {
+        let sql = format!("{ATTEMPT} where state <> 'ended' order by started_at_ms, id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_attempt).collect()
+    }
+
+    /// Live attempts that nobody drives: of a dead engine whose lease ran out, and every one of `restarted`,
+    /// the engine that asks at its start (its earlier run is dead, whatever its leases say).
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn orphaned_attempts(
+        &self,
+        restarted: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<AttemptRow>, StoreError> {
+        let sql = format!(
+            "{ATTEMPT} where state <> 'ended' and (leased_until_ms < $1 or engine = $2) order by started_at_ms, id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(ms(now))
+            .bind(restarted.unwrap_or_default())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_attempt).collect()
+    }
+
+    /// The earlier attempts of a step, oldest first, as `plan::next_step` needs them.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn past_attempts_of_step(
+        &self,
+        step: &StepId,
+    ) -> Result<Vec<PastAttempt>, StoreError> {
+        let rows = sqlx::query(
+            "select started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+             where step_id = $1 order by started_at_ms, id",
+        )
+        .bind(&step.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_past).collect()
+    }
+
+    /// The attempts to a number since `since`, whoever shares it: caps belong to the number.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn past_attempts_of_number(
+        &self,
+        phone: &PhoneNumber,
+        since: Timestamp,
+    ) -> Result<Vec<PastAttempt>, StoreError> {
+        let rows = sqlx::query(
+            "select started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+             where phone = $1 and started_at_ms >= $2 order by started_at_ms, id",
+        )
+        .bind(phone.expose())
+        .bind(ms(since))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_past).collect()
+    }
+
+    /// Whether a call to the number is live, by any step of anybody.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn live_on_number(&self, phone: &PhoneNumber) -> Result<bool, StoreError> {
+        let row = sqlx::query("select id from attempt where phone = $1 and state <> 'ended'")
+            .bind(phone.expose())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// How many ended attempts have each disposition, for metrics and the summary.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn attempts_by_disposition(&self) -> Result<Vec<(Disposition, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "select disposition, count(*) as attempts from attempt where state = 'ended' \
+             group by disposition order by disposition",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    Columns(row).word("disposition")?,
+                    Columns(row).count("attempts")?,
+                ))
+            })
+            .collect()
+    }
+}
+
+fn read_past(row: &AnyRow) -> Result<PastAttempt, StoreError> {
+    let row = Columns(row);
+    let disposition: Option<Disposition> = row.word_or_null("disposition")?;
+    Ok(PastAttempt {
+        started_at: row.time("started_at_ms")?,
+        ended_at: row.time_or_null("ended_at_ms")?,
+        // A live attempt may have rung already: unknown counts as rung.
+        rang: row.flag("rang")? || disposition.is_none(),
+        disposition,
+        early_media: row.text_or_null("early_media")?,
+        asked_for: row.time_or_null("asked_for_ms")?,
+    })
+}
+
+pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
+    let row = Columns(row);
+    let ending = match row.word_or_null::<Disposition>("disposition")? {
+        None => None,
+        Some(disposition) => Some(Ending {
+            disposition,
+            sip_status: row.count_or_null("sip_status")?,
+            q850_cause: row.count_or_null("q850_cause")?,
+            early_media: row.text_or_null("early_media")?,
+            answered_by: row.word_or_null("answered_by")?.unwrap_or_default(),
+            rang: row.flag("rang")?,
+            talk_ms: row.count("talk_ms")?,
+        }),
+    };
+    let attempt = Attempt {
+        id: AttemptId(row.text("id")?),
+        step: row.text_or_null("step_id")?.map(StepId),
+        number: row.count("number")?,
+        callee: row.phone_or_null("phone")?,
+        state: row.word("state")?,
+        trunk: row.text("trunk")?,
+        script: row.text("script")?,
+        script_hash: row.text("script_hash")?,
+        started_at: row.time("started_at_ms")?,
+        answered_at: row.time_or_null("answered_at_ms")?,
+        ended_at: row.time_or_null("ended_at_ms")?,
+        ending,
+        progress: Progress {
+            identified: row.flag("identified")?,
+            screened: row.flag("screened")?,
+            closing_spoken: row.flag("closing_spoken")?,
+        },
+    };
+    Ok(AttemptRow {
+        attempt,
+        episode: row.text_or_null("episode_id")?.map(EpisodeId),
+        patient: row.text_or_null("patient_id")?.map(PatientId),
+        engine: row.text("engine")?,
+        leased_until: row.time("leased_until_ms")?,
+        day: row.count("day")?,
+        lang: row.word("lang")?,
+        dialog: row.text_or_null("dialog")?,
+    })
+}

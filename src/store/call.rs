@@ -1,0 +1,416 @@
+//! What a call leaves: turns and findings while it runs, and its end in one transaction.
+
+use aftercall_core::attempt::{CallNote, CallRecord, Disposition, Turn};
+use aftercall_core::finding::{Finding, PlacedFinding, Suppressed};
+use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId};
+use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::time::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::attempt::AttemptRow;
+use super::outbox::post;
+use super::row::{Columns, json, word};
+use super::step::StepChange;
+use super::suppression::suppress;
+use super::work_order::{Raise, Raised, raise_or_join};
+use super::{Store, StoreError, ms, patient};
+
+/// Everything that the end of a call changes, decided in core beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    pub attempt: AttemptId,
+    pub at: Timestamp,
+    pub record: CallRecord,
+    /// How the step goes on; `None` for a call without a step.
+    pub step: Option<StepChange>,
+    /// The work order that the call raises or joins.
+    pub raise: Option<Raise>,
+    /// The number to suppress: the callee opted out.
+    pub suppress: Option<PhoneNumber>,
+    pub reported_death: bool,
+    pub reported_readmission: bool,
+    /// When the callee asked to be called again, where a time was understood.
+    pub asked_for: Option<Timestamp>,
+}
+
+/// What the end of a call became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    pub raised: Option<Raised>,
+    /// The attempt had been closed as interrupted by another engine: findings and order are saved all the same,
+    /// its disposition and its step stay as they were closed.
+    pub late: bool,
+}
+
+/// One call as the API shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallDetail {
+    pub row: AttemptRow,
+    pub turns: Vec<Turn>,
+    pub findings: Vec<PlacedFinding>,
+    pub suppressed: Vec<Suppressed>,
+    pub notes: Vec<CallNote>,
+}
+
+impl Store {
+    /// Saves a turn; a turn that is known (its reply came, or the call's end repeats it) is replaced.
+    ///
+    /// # Errors
+    /// When there is no such attempt.
+    pub async fn append_turn(&self, attempt: &AttemptId, turn: &Turn) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        put_turn(&mut connection, attempt, turn).await
+    }
+
+    /// Saves a finding as soon as it is heard and raises or joins the work order with it, in one transaction.
+    ///
+    /// `position` counts the call's findings from 0, as `CallRecord::findings` will.
+    ///
+    /// # Errors
+    /// When there is no such attempt.
+    pub async fn record_finding(
+        &self,
+        attempt: &AttemptId,
+        position: u32,
+        finding: &PlacedFinding,
+        raise: Option<&Raise>,
+        now: Timestamp,
+    ) -> Result<Option<Raised>, StoreError> {
+        let mut tx = self.begin().await?;
+        put_finding(&mut tx, attempt, position, finding).await?;
+        let raised = match raise {
+            Some(raise) => raise_or_join(&mut tx, raise, now).await?,
+            None => None,
+        };
+        tx.commit().await?;
+        Ok(raised)
+    }
+
+    /// Ends an attempt: record, findings, work order, outbox, suppression and the step's next state, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the attempt has ended otherwise than by an interruption.
+    pub async fn finish_attempt(&self, finish: &Finish) -> Result<Finished, StoreError> {
+        let mut tx = self.begin().await?;
+        let ended = end(&mut tx, finish).await?;
+        let (patient, episode, disposition) = owner(&mut tx, &finish.attempt).await?;
+        if !ended && disposition != Some(Disposition::Interrupted) {
+            let state = disposition
+                .map(|disposition| disposition.to_string())
+                .unwrap_or_default();
+            return Err(StoreError::Conflict {
+                what: "attempt",
+                id: finish.attempt.0.clone(),
+                state,
+            });
+        }
+        for turn in &finish.record.turns {
+            put_turn(&mut tx, &finish.attempt, turn).await?;
+        }
+        for (position, finding) in (0_u32..).zip(&finish.record.findings) {
+            put_finding(&mut tx, &finish.attempt, position, finding).await?;
+        }
+        for (position, suppressed) in (0_i64..).zip(&finish.record.suppressed) {
+            put_suppressed(&mut tx, &finish.attempt, position, suppressed).await?;
+        }
+        let raised = match &finish.raise {
+            Some(raise) => raise_or_join(&mut tx, raise, finish.at).await?,
+            None => None,
+        };
+        if let Some(phone) = &finish.suppress {
+            suppress(&mut tx, phone, "opted_out", "call", finish.at).await?;
+        }
+        if let (true, Some(patient)) = (finish.reported_death, &patient) {
+            patient::report_death(&mut tx, patient, finish.at).await?;
+        }
+        if let (true, Some(episode)) = (finish.reported_readmission, &episode) {
+            patient::report_readmission(&mut tx, episode, finish.at).await?;
+        }
+        if ended {
+            if let Some(change) = &finish.step {
+                close_step(&mut tx, &finish.attempt, change).await?;
+            }
+            post(&mut tx, "call.finished", &finish.attempt.0, finish.at).await?;
+        }
+        tx.commit().await?;
+        Ok(Finished {
+            raised,
+            late: !ended,
+        })
+    }
+
+    /// One call with its turns, findings and suppressed findings.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such attempt.
+    pub async fn call(&self, id: &AttemptId) -> Result<CallDetail, StoreError> {
+        let row = self.attempt(id).await?;
+        Ok(CallDetail {
+            row,
+            turns: self.turns(id).await?,
+            findings: self.findings(id).await?,
+            suppressed: self.suppressed(id).await?,
+            notes: self.notes(id).await?,
+        })
+    }
+
+    /// The turns of a call, in order.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn turns(&self, id: &AttemptId) -> Result<Vec<Turn>, StoreError> {
+        let rows = sqlx::query(
+            "select position, node, prompt, kind, asks, respondent, prompt_from_ms, prompt_to_ms, reply from turn \
+             where attempt_id = $1 order by position",
+        )
+        .bind(&id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_turn).collect()
+    }
+
+    /// The findings of a call, in the order heard.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn findings(&self, id: &AttemptId) -> Result<Vec<PlacedFinding>, StoreError> {
+        let rows = sqlx::query(
+            "select turn, node, concept, detail, polarity, urgency, confirmation, from_ms, to_ms, evidence from finding \
+             where attempt_id = $1 order by position",
+        )
+        .bind(&id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_finding).collect()
+    }
+
+    /// What the conversation noted for a human; empty while the call runs.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such attempt.
+    pub async fn notes(&self, id: &AttemptId) -> Result<Vec<CallNote>, StoreError> {
+        let row = sqlx::query("select notes from attempt where id = $1")
+            .bind(&id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        match row {
+            Some(row) => Columns(&row).json("notes"),
+            None => Err(StoreError::NotFound {
+                what: "attempt",
+                id: id.0.clone(),
+            }),
+        }
+    }
+
+    /// What was matched and then suppressed, for the audit sample.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn suppressed(&self, id: &AttemptId) -> Result<Vec<Suppressed>, StoreError> {
+        let rows = sqlx::query(
+            "select concept, why, evidence from suppressed where attempt_id = $1 order by position",
+        )
+        .bind(&id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let row = Columns(row);
+                Ok(Suppressed {
+                    concept: ConceptId(row.text("concept")?),
+                    why: row.text("why")?,
+                    evidence: row.json("evidence")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The guarded end; false when the attempt had ended before.
+async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, StoreError> {
+    let ending = &finish.record.ending;
+    let done = sqlx::query(
+        "update attempt set state = 'ended', ended_at_ms = $2, disposition = $3, sip_status = $4, q850_cause = $5, \
+         early_media = $6, answered_by = $7, rang = case when $8 = 1 then 1 else rang end, talk_ms = $9, \
+         identified = case when $10 = 1 then 1 else identified end, \
+         screened = case when $11 = 1 then 1 else screened end, \
+         closing_spoken = case when $12 = 1 then 1 else closing_spoken end, asked_for_ms = $13, notes = $14, dialog = null \
+         where id = $1 and state <> 'ended'",
+    )
+    .bind(&finish.attempt.0)
+    .bind(ms(finish.at))
+    .bind(word(&ending.disposition))
+    .bind(ending.sip_status.map(i64::from))
+    .bind(ending.q850_cause.map(i64::from))
+    .bind(ending.early_media.clone())
+    .bind(word(&ending.answered_by))
+    .bind(i64::from(ending.rang))
+    .bind(i64::try_from(ending.talk_ms).unwrap_or(i64::MAX))
+    .bind(i64::from(finish.record.progress.identified))
+    .bind(i64::from(finish.record.progress.screened))
+    .bind(i64::from(finish.record.progress.closing_spoken))
+    .bind(finish.asked_for.map(ms))
+    .bind(json(&finish.record.notes))
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whose attempt it is, and how it has ended.
+async fn owner(
+    connection: &mut AnyConnection,
+    id: &AttemptId,
+) -> Result<(Option<PatientId>, Option<EpisodeId>, Option<Disposition>), StoreError> {
+    let row = sqlx::query("select patient_id, episode_id, disposition from attempt where id = $1")
+        .bind(&id.0)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else {
+        return Err(StoreError::NotFound {
+            what: "attempt",
+            id: id.0.clone(),
+        });
+    };
+    let row = Columns(&row);
+    Ok((
+        row.text_or_null("patient_id")?.map(PatientId),
+        row.text_or_null("episode_id")?.map(EpisodeId),
+        row.word_or_null("disposition")?,
+    ))
+}
+
+async fn close_step(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+    change: &StepChange,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update step set state = $2, next_at_ms = $3, reason = $4, leased_by = null, leased_until_ms = null \
+         where id = (select step_id from attempt where id = $1) and state = 'calling'",
+    )
+    .bind(&attempt.0)
+    .bind(word(&change.state))
+    .bind(ms(change.next_at))
+    .bind(&change.reason)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn put_turn(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+    turn: &Turn,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into turn (attempt_id, position, node, prompt, kind, asks, respondent, prompt_from_ms, prompt_to_ms, \
+         reply) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         on conflict (attempt_id, position) do update set node = excluded.node, prompt = excluded.prompt, \
+         kind = excluded.kind, asks = excluded.asks, respondent = excluded.respondent, \
+         prompt_from_ms = excluded.prompt_from_ms, prompt_to_ms = excluded.prompt_to_ms, reply = excluded.reply",
+    )
+    .bind(&attempt.0)
+    .bind(i64::from(turn.index))
+    .bind(&turn.node.0)
+    .bind(turn.prompt.expose())
+    .bind(turn.kind.as_ref().map(word))
+    .bind(json(&turn.asks))
+    .bind(word(&turn.respondent))
+    .bind(at_ms(turn.prompt_from_ms))
+    .bind(at_ms(turn.prompt_to_ms))
+    .bind(turn.reply.as_ref().map(json))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn put_finding(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+    position: u32,
+    placed: &PlacedFinding,
+) -> Result<(), StoreError> {
+    let finding = &placed.finding;
+    sqlx::query(
+        "insert into finding (attempt_id, position, turn, node, concept, detail, polarity, urgency, confirmation, \
+         from_ms, to_ms, evidence) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         on conflict (attempt_id, position) do update set polarity = excluded.polarity, urgency = excluded.urgency, \
+         confirmation = excluded.confirmation, from_ms = excluded.from_ms, to_ms = excluded.to_ms, \
+         evidence = excluded.evidence, turn = excluded.turn, node = excluded.node, concept = excluded.concept, \
+         detail = excluded.detail",
+    )
+    .bind(&attempt.0)
+    .bind(i64::from(position))
+    .bind(i64::from(placed.turn))
+    .bind(&placed.node.0)
+    .bind(&finding.concept.0)
+    .bind(finding.detail.clone())
+    .bind(word(&finding.polarity))
+    .bind(word(&finding.urgency))
+    .bind(word(&finding.confirmation))
+    .bind(at_ms(placed.from_ms))
+    .bind(at_ms(placed.to_ms))
+    .bind(json(&finding.evidence))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn put_suppressed(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+    position: i64,
+    suppressed: &Suppressed,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into suppressed (attempt_id, position, concept, why, evidence) values ($1, $2, $3, $4, $5) \
+         on conflict (attempt_id, position) do nothing",
+    )
+    .bind(&attempt.0)
+    .bind(position)
+    .bind(&suppressed.concept.0)
+    .bind(&suppressed.why)
+    .bind(json(&suppressed.evidence))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn at_ms(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+fn read_turn(row: &AnyRow) -> Result<Turn, StoreError> {
+    let row = Columns(row);
+    Ok(Turn {
+        index: row.count("position")?,
+        node: NodeId(row.text("node")?),
+        prompt: Phi::new(row.text("prompt")?),
+        kind: row.word_or_null("kind")?,
+        asks: row.json("asks")?,
+        respondent: row.word("respondent")?,
+        prompt_from_ms: row.count("prompt_from_ms")?,
+        prompt_to_ms: row.count("prompt_to_ms")?,
+        reply: row.json_or_null("reply")?,
+    })
+}
+
+fn read_finding(row: &AnyRow) -> Result<PlacedFinding, StoreError> {
+    let row = Columns(row);
+    Ok(PlacedFinding {
+        finding: Finding {
+            concept: ConceptId(row.text("concept")?),
+            detail: row.text_or_null("detail")?,
+            polarity: row.word("polarity")?,
+            urgency: row.word("urgency")?,
+            confirmation: row.word("confirmation")?,
+            evidence: row.json("evidence")?,
+        },
+        turn: row.count("turn")?,
+        node: NodeId(row.text("node")?),
+        from_ms: row.count("from_ms")?,
+        to_ms: row.count("to_ms")?,
+    })
+}

@@ -1,0 +1,226 @@
+//! The database: every SQL text of aftercall, one for SQLite and PostgreSQL (text, bigint, double precision).
+//!
+//! One function a query or transaction, one file a table group. Rows become the core's types here; policy is
+//! not decided here, but every transition names the state it leaves, so the loser of a race learns it.
+
+pub mod attempt;
+pub mod audit;
+pub mod call;
+pub mod import;
+pub mod observation;
+pub mod outbox;
+pub mod page;
+pub mod patient;
+mod row;
+pub mod script;
+pub mod step;
+pub mod suppression;
+pub mod token;
+pub mod work_order;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use aftercall_core::time::Timestamp;
+use sqlx::any::{Any, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyPool, Executor as _, Transaction};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+static DRIVERS: Once = Once::new();
+
+/// The database of one hospital. Cheap to clone: it is a handle on a pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    backend: Backend,
+}
+
+/// Which database answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// Why the database did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "database address has no known scheme; write sqlite://PATH or postgres://USER@HOST/NAME"
+    )]
+    Scheme,
+    #[error("cannot create the database file {path}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot open the database")]
+    Open(#[source] sqlx::Error),
+    #[error("cannot bring the database's tables up to date")]
+    Migrate(#[from] MigrateError),
+    #[error("{what} {id} is not in the database")]
+    NotFound { what: &'static str, id: String },
+    /// Somebody was faster, or the row is in a state that this transition does not leave.
+    #[error("{what} {id} is {state} by now")]
+    Conflict {
+        what: &'static str,
+        id: String,
+        state: String,
+    },
+    /// A row holds what this version cannot read.
+    #[error("column {column} holds a value that cannot be read")]
+    Corrupt { column: &'static str },
+    #[error("page cursor was not made by this list")]
+    Cursor,
+    /// The database's own words; its detail, which may quote values, is dropped.
+    #[error("database refused: {message} (code {code})")]
+    Refused { code: String, message: String },
+    #[error("database cannot be reached")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(refusal) => StoreError::Refused {
+                code: refusal
+                    .code()
+                    .map(|code| code.into_owned())
+                    .unwrap_or_default(),
+                message: refusal.message().to_owned(),
+            },
+            None => StoreError::Database(error),
+        }
+    }
+}
+
+impl Store {
+    /// Opens `sqlite://PATH`, `sqlite::memory:` or `postgres://…` and runs the migrations that are missing.
+    ///
+    /// A SQLite file is created (mode 0600) where there is none.
+    ///
+    /// # Errors
+    /// When the address is no database's, the database cannot be reached, or a migration fails.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let backend = Backend::of(url).ok_or(StoreError::Scheme)?;
+        let in_memory = url.contains(":memory:");
+        if let (Backend::Sqlite, false) = (backend, in_memory) {
+            create_file(&sqlite_path(url))?;
+        }
+        let options = AnyPoolOptions::new()
+            // Every connection to `:memory:` is a database of its own.
+            .max_connections(if in_memory { 1 } else { 8 })
+            .acquire_timeout(Duration::from_secs(30))
+            .idle_timeout(None)
+            .max_lifetime(if in_memory {
+                None
+            } else {
+                Some(Duration::from_secs(1800))
+            })
+            .after_connect(move |connection, _| {
+                Box::pin(async move { backend.prepare(connection).await })
+            });
+        let pool = options.connect(url).await.map_err(StoreError::Open)?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { pool, backend })
+    }
+
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Whether the database answers; for the health check.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Waits for running queries and closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let statement = match self.backend {
+            // A deferred transaction that reads first cannot wait for a writer: it fails at once (SQLITE_BUSY).
+            Backend::Sqlite => "begin immediate",
+            Backend::Postgres => "begin",
+        };
+        Ok(self.pool.begin_with(statement).await?)
+    }
+}
+
+impl Backend {
+    fn of(url: &str) -> Option<Backend> {
+        if url.starts_with("sqlite:") {
+            Some(Backend::Sqlite)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Some(Backend::Postgres)
+        } else {
+            None
+        }
+    }
+
+    async fn prepare(self, connection: &mut sqlx::AnyConnection) -> Result<(), sqlx::Error> {
+        match self {
+            // FULL, not NORMAL: after a power cut a lost `calling` would ring a patient twice.
+            Backend::Sqlite => {
+                connection.execute("pragma busy_timeout = 10000").await?;
+                connection.execute("pragma journal_mode = wal").await?;
+                connection.execute("pragma synchronous = full").await?;
+                connection.execute("pragma foreign_keys = on").await?;
+            }
+            // A commit that was answered is on disk here too.
+            Backend::Postgres => {
+                connection.execute("set synchronous_commit = on").await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new opaque id (UUIDv7: ids sort by the time they were made).
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// The path of a SQLite address: between the scheme and the parameters.
+fn sqlite_path(url: &str) -> PathBuf {
+    let rest = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    PathBuf::from(rest.split('?').next().unwrap_or(rest))
+}
+
+/// Only this user may read it; SQLite gives its log files the mode of the database file.
+fn create_file(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}

@@ -1,0 +1,608 @@
+//! Patients, contacts, consents and episodes.
+
+use aftercall_core::id::{EpisodeId, PatientId};
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{
+    Consent, ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient,
+};
+use aftercall_core::phi::Phi;
+use aftercall_core::plan::Step;
+use aftercall_core::time::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::page::{Page, PageRequest};
+use super::row::{Columns, json, word};
+use super::{Store, StoreError, ms, new_id};
+
+/// What an import or a discharge message makes of one stay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enrolment {
+    pub patient: Patient,
+    pub episode: Episode,
+    pub steps: Vec<Step>,
+}
+
+/// What an enrolment became: the ids that were kept when the patient or the stay was already known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    pub patient: PatientId,
+    pub episode: EpisodeId,
+    pub new_patient: bool,
+    pub new_episode: bool,
+}
+
+/// What a nurse or the hospital's system may change of a patient without a new discharge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PatientChange {
+    pub lang: Option<Lang>,
+    /// `Some(None)` forgets the dialect.
+    pub dialect: Option<Option<String>>,
+    pub hearing: Option<Hearing>,
+    pub knows_diagnosis: Option<bool>,
+    pub contacts: Option<Vec<Contact>>,
+}
+
+const PATIENT: &str = "select p.id, p.hospital, p.number, p.name, p.birth_date, p.phone, p.lang, p.dialect, p.hearing, \
+     p.zone, p.knows_diagnosis, p.life, c.basis, c.text_version, c.given_on, c.recording \
+     from patient p left join consent c on c.patient_id = p.id and c.superseded_at_ms is null";
+
+const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk \
+     from episode";
+
+impl Store {
+    /// Saves a patient, one stay and its steps in one transaction.
+    ///
+    /// Idempotent on (hospital, number), encounter and day: a second import updates what the hospital knows
+    /// better and keeps what only we know. It never revives: a death, a withdrawn consent and a readmission stay
+    /// until a person changes them, and steps that were begun keep their dates.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn save_patient_with_episode_and_steps(
+        &self,
+        enrolment: &Enrolment,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Enrolled, StoreError> {
+        let mut tx = self.begin().await?;
+        let new_patient = upsert_patient(&mut tx, &enrolment.patient, now).await?;
+        let patient = patient_id(&mut tx, &enrolment.patient).await?;
+        replace_contacts(&mut tx, &patient, &enrolment.patient.contacts).await?;
+        enrol_consent(&mut tx, &patient, &enrolment.patient.consent, by, now).await?;
+        let new_episode = upsert_episode(&mut tx, &patient, &enrolment.episode, now).await?;
+        let episode = episode_id(&mut tx, &patient, &enrolment.episode.encounter).await?;
+        for step in &enrolment.steps {
+            upsert_step(&mut tx, &patient, &episode, step).await?;
+        }
+        tx.commit().await?;
+        Ok(Enrolled {
+            patient,
+            episode,
+            new_patient,
+            new_episode,
+        })
+    }
+
+    /// One patient with contacts and the consent in force.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn patient(&self, id: &PatientId) -> Result<Patient, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        patient(&mut connection, id).await
+    }
+
+    /// All patients in the order in which they were first saved.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn patients(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
+        let after = page
+            .keys::<0>()?
+            .map(|(_, id)| id.to_owned())
+            .unwrap_or_default();
+        let mut connection = self.pool.acquire().await?;
+        let sql = format!("{PATIENT} where p.id > $1 order by p.id limit $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(page.fetch())
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut patients = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let contacts = contacts(&mut connection, &Columns(row).text("id")?).await?;
+            patients.push(read_patient(row, contacts)?);
+        }
+        Ok(page.cut(patients, |patient| (vec![], patient.id.0.clone())))
+    }
+
+    /// Changes language, dialect, hearing, what the patient knows, or the contacts.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such patient.
+    pub async fn change_patient(
+        &self,
+        id: &PatientId,
+        change: &PatientChange,
+        now: Timestamp,
+    ) -> Result<Patient, StoreError> {
+        let mut tx = self.begin().await?;
+        let before = patient(&mut tx, id).await?;
+        sqlx::query(
+            "update patient set lang = $2, dialect = $3, hearing = $4, knows_diagnosis = $5, updated_at_ms = $6 \
+             where id = $1",
+        )
+        .bind(&id.0)
+        .bind(word(&change.lang.unwrap_or(before.lang)))
+        .bind(change.dialect.clone().unwrap_or(before.dialect))
+        .bind(word(&change.hearing.unwrap_or(before.hearing)))
+        .bind(i64::from(change.knows_diagnosis.unwrap_or(before.knows_diagnosis)))
+        .bind(ms(now))
+        .execute(&mut *tx)
+        .await?;
+        if let Some(contacts) = &change.contacts {
+            replace_contacts(&mut tx, id, contacts).await?;
+        }
+        let after = patient(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(after)
+    }
+
+    /// Sets whether the patient lives, by a person's word; unlike an import it may revive.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such patient.
+    pub async fn set_life(
+        &self,
+        id: &PatientId,
+        life: Life,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        set_life(&mut connection, id, life, now).await
+    }
+
+    /// Puts a consent in force; the one before it stays as history.
+    ///
+    /// # Errors
+    /// When there is no such patient.
+    pub async fn set_consent(
+        &self,
+        id: &PatientId,
+        consent: &Consent,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        put_consent(&mut tx, id, consent, by, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// One stay.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn episode(&self, id: &EpisodeId) -> Result<Episode, StoreError> {
+        let sql = format!("{EPISODE} where id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else {
+            return Err(StoreError::NotFound {
+                what: "episode",
+                id: id.0.clone(),
+            });
+        };
+        read_episode(&row)
+    }
+
+    /// The stays of a patient, newest discharge first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn episodes_of(&self, patient: &PatientId) -> Result<Vec<Episode>, StoreError> {
+        let sql = format!("{EPISODE} where patient_id = $1 order by discharged_at_ms desc, id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&patient.0)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_episode).collect()
+    }
+
+    /// Sets the state of a stay, by a person's word.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such stay.
+    pub async fn set_episode_state(
+        &self,
+        id: &EpisodeId,
+        state: EpisodeState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        set_episode_state(&mut connection, id, state, now).await
+    }
+}
+
+pub(super) async fn set_life(
+    connection: &mut AnyConnection,
+    id: &PatientId,
+    life: Life,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("update patient set life = $2, updated_at_ms = $3 where id = $1")
+        .bind(&id.0)
+        .bind(word(&life))
+        .bind(ms(now))
+        .execute(connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::NotFound {
+            what: "patient",
+            id: id.0.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// What somebody said on the telephone never overrides what the hospital recorded.
+pub(super) async fn report_death(
+    connection: &mut AnyConnection,
+    id: &PatientId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("update patient set life = 'reported_dead', updated_at_ms = $2 where id = $1 and life = 'alive'")
+        .bind(&id.0)
+        .bind(ms(now))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn report_readmission(
+    connection: &mut AnyConnection,
+    id: &EpisodeId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update episode set state = 'reported_readmitted', updated_at_ms = $2 where id = $1 and state = 'discharged'",
+    )
+    .bind(&id.0)
+    .bind(ms(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn set_episode_state(
+    connection: &mut AnyConnection,
+    id: &EpisodeId,
+    state: EpisodeState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("update episode set state = $2, updated_at_ms = $3 where id = $1")
+        .bind(&id.0)
+        .bind(word(&state))
+        .bind(ms(now))
+        .execute(connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::NotFound {
+            what: "episode",
+            id: id.0.clone(),
+        });
+    }
+    Ok(())
+}
+
+async fn patient(connection: &mut AnyConnection, id: &PatientId) -> Result<Patient, StoreError> {
+    let sql = format!("{PATIENT} where p.id = $1");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else {
+        return Err(StoreError::NotFound {
+            what: "patient",
+            id: id.0.clone(),
+        });
+    };
+    let contacts = contacts(connection, &id.0).await?;
+    read_patient(&row, contacts)
+}
+
+async fn contacts(
+    connection: &mut AnyConnection,
+    patient: &str,
+) -> Result<Vec<Contact>, StoreError> {
+    let rows = sqlx::query(
+        "select name, relation, phone, topics from contact where patient_id = $1 order by position",
+    )
+    .bind(patient)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let row = Columns(row);
+            Ok(Contact {
+                name: Phi::new(row.text("name")?),
+                relation: row.word("relation")?,
+                phone: row.phone_or_null("phone")?,
+                topics: row.json("topics")?,
+            })
+        })
+        .collect()
+}
+
+fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patient, StoreError> {
+    let row = Columns(row);
+    let consent = match row.word_or_null::<ConsentBasis>("basis")? {
+        None => Consent::default(),
+        Some(basis) => Consent {
+            basis,
+            text_version: row.text_or_null("text_version")?,
+            given_on: row.word_or_null("given_on")?,
+            recording: row.flag("recording")?,
+        },
+    };
+    Ok(Patient {
+        id: PatientId(row.text("id")?),
+        hospital: row.text("hospital")?,
+        number: Phi::new(row.text("number")?),
+        name: Phi::new(row.text("name")?),
+        birth_date: Phi::new(row.word("birth_date")?),
+        phone: row.phone_or_null("phone")?,
+        lang: row.word("lang")?,
+        dialect: row.text_or_null("dialect")?,
+        hearing: row.word("hearing")?,
+        zone: row.text("zone")?,
+        knows_diagnosis: row.flag("knows_diagnosis")?,
+        life: row.word("life")?,
+        consent,
+        contacts,
+    })
+}
+
+fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
+    let row = Columns(row);
+    Ok(Episode {
+        id: EpisodeId(row.text("id")?),
+        patient: PatientId(row.text("patient_id")?),
+        encounter: row.text("encounter")?,
+        pathway: row.text("pathway")?,
+        department: row.text("department")?,
+        ward: row.text("ward")?,
+        discharged_at: row.time("discharged_at_ms")?,
+        state: row.word("state")?,
+        high_risk: row.flag("high_risk")?,
+    })
+}
+
+async fn patient_id(
+    connection: &mut AnyConnection,
+    patient: &Patient,
+) -> Result<PatientId, StoreError> {
+    let row = sqlx::query("select id from patient where hospital = $1 and number = $2")
+        .bind(&patient.hospital)
+        .bind(patient.number.expose())
+        .fetch_one(connection)
+        .await?;
+    Ok(PatientId(Columns(&row).text("id")?))
+}
+
+async fn episode_id(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    encounter: &str,
+) -> Result<EpisodeId, StoreError> {
+    let row = sqlx::query("select id from episode where patient_id = $1 and encounter = $2")
+        .bind(&patient.0)
+        .bind(encounter)
+        .fetch_one(connection)
+        .await?;
+    Ok(EpisodeId(Columns(&row).text("id")?))
+}
+
+async fn upsert_patient(
+    connection: &mut AnyConnection,
+    patient: &Patient,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
+        "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
+         knows_diagnosis, life, created_at_ms, updated_at_ms) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) \
+         on conflict (hospital, number) do nothing",
+    )
+    .bind(&patient.id.0)
+    .bind(&patient.hospital)
+    .bind(patient.number.expose())
+    .bind(patient.name.expose())
+    .bind(word(patient.birth_date.expose()))
+    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(word(&patient.lang))
+    .bind(patient.dialect.clone())
+    .bind(word(&patient.hearing))
+    .bind(&patient.zone)
+    .bind(i64::from(patient.knows_diagnosis))
+    .bind(word(&patient.life))
+    .bind(ms(now))
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(true);
+    }
+    sqlx::query(
+        "update patient set name = $3, birth_date = $4, phone = $5, lang = $6, dialect = $7, hearing = $8, \
+         zone = $9, knows_diagnosis = $10, \
+         life = case when $11 = 'alive' then life when life = 'dead' then life else $11 end, updated_at_ms = $12 \
+         where hospital = $1 and number = $2",
+    )
+    .bind(&patient.hospital)
+    .bind(patient.number.expose())
+    .bind(patient.name.expose())
+    .bind(word(patient.birth_date.expose()))
+    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(word(&patient.lang))
+    .bind(patient.dialect.clone())
+    .bind(word(&patient.hearing))
+    .bind(&patient.zone)
+    .bind(i64::from(patient.knows_diagnosis))
+    .bind(word(&patient.life))
+    .bind(ms(now))
+    .execute(connection)
+    .await?;
+    Ok(false)
+}
+
+async fn replace_contacts(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    contacts: &[Contact],
+) -> Result<(), StoreError> {
+    sqlx::query("delete from contact where patient_id = $1")
+        .bind(&patient.0)
+        .execute(&mut *connection)
+        .await?;
+    for (position, contact) in (0_i64..).zip(contacts) {
+        sqlx::query(
+            "insert into contact (patient_id, position, name, relation, phone, topics) \
+             values ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&patient.0)
+        .bind(position)
+        .bind(contact.name.expose())
+        .bind(word(&contact.relation))
+        .bind(
+            contact
+                .phone
+                .as_ref()
+                .map(|phone| phone.expose().to_owned()),
+        )
+        .bind(json(&contact.topics))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// An import does not bring back a consent that was withdrawn, and adds no history where nothing changed.
+async fn enrol_consent(
+    connection: &mut AnyConnection,
+    patient_id: &PatientId,
+    consent: &Consent,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = patient(connection, patient_id).await?.consent;
+    if before.basis == ConsentBasis::Withdrawn || before == *consent {
+        return Ok(());
+    }
+    put_consent(connection, patient_id, consent, by, now).await
+}
+
+async fn put_consent(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    consent: &Consent,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("update consent set superseded_at_ms = $2 where patient_id = $1 and superseded_at_ms is null")
+        .bind(&patient.0)
+        .bind(ms(now))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "insert into consent (id, patient_id, basis, text_version, given_on, recording, recorded_at_ms, recorded_by) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(new_id())
+    .bind(&patient.0)
+    .bind(word(&consent.basis))
+    .bind(consent.text_version.clone())
+    .bind(consent.given_on.as_ref().map(word))
+    .bind(i64::from(consent.recording))
+    .bind(ms(now))
+    .bind(by)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn upsert_episode(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    episode: &Episode,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
+        "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
+         high_risk, created_at_ms, updated_at_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) \
+         on conflict (patient_id, encounter) do nothing",
+    )
+    .bind(&episode.id.0)
+    .bind(&patient.0)
+    .bind(&episode.encounter)
+    .bind(&episode.pathway)
+    .bind(&episode.department)
+    .bind(&episode.ward)
+    .bind(ms(episode.discharged_at))
+    .bind(word(&episode.state))
+    .bind(i64::from(episode.high_risk))
+    .bind(ms(now))
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(true);
+    }
+    sqlx::query(
+        "update episode set pathway = $3, department = $4, ward = $5, discharged_at_ms = $6, \
+         state = case when $7 = 'discharged' then state else $7 end, high_risk = $8, updated_at_ms = $9 \
+         where patient_id = $1 and encounter = $2",
+    )
+    .bind(&patient.0)
+    .bind(&episode.encounter)
+    .bind(&episode.pathway)
+    .bind(&episode.department)
+    .bind(&episode.ward)
+    .bind(ms(episode.discharged_at))
+    .bind(word(&episode.state))
+    .bind(i64::from(episode.high_risk))
+    .bind(ms(now))
+    .execute(connection)
+    .await?;
+    Ok(false)
+}
+
+/// A step that is known keeps its state; its dates move only with a corrected discharge, and before its first call.
+async fn upsert_step(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    episode: &EpisodeId,
+    step: &Step,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
+         lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason \
+         where step.state = 'planned' and step.due_on <> excluded.due_on",
+    )
+    .bind(&step.id.0)
+    .bind(&episode.0)
+    .bind(&patient.0)
+    .bind(i64::from(step.day))
+    .bind(&step.script)
+    .bind(word(&step.due_on))
+    .bind(word(&step.lapses_on))
+    .bind(word(&step.state))
+    .bind(ms(step.next_at))
+    .bind(&step.reason)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

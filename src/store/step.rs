@@ -1,0 +1,242 @@
+//! Steps of a plan: what is due, who holds it by a lease, and when to ask again.
+
+use aftercall_core::id::{EpisodeId, PatientId, StepId};
+use aftercall_core::plan::{Step, StepState};
+use aftercall_core::time::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::page::{Page, PageRequest};
+use super::row::{Columns, word};
+use super::work_order::{Raise, Raised, raise_or_join};
+use super::{Store, StoreError, ms};
+
+/// How a step stands after a call, or after `next_step` put it off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepChange {
+    pub state: StepState,
+    pub next_at: Timestamp,
+    pub reason: String,
+}
+
+const STEP: &str = "select id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason from step";
+
+impl Store {
+    /// Leases up to `limit` due steps to `engine` until `lease_until`; a step that another engine got is left out.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn claim_due_steps(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        lease_until: Timestamp,
+        engine: &str,
+    ) -> Result<Vec<Step>, StoreError> {
+        let sql = format!(
+            "{STEP} where state = 'planned' and next_at_ms <= $1 and (leased_until_ms is null or leased_until_ms <= $1) \
+             order by next_at_ms, id limit $2"
+        );
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(ms(now))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let step = read_step(row)?;
+            if claim(&mut tx, &step.id, now, lease_until, engine).await? {
+                claimed.push(step);
+            }
+        }
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Moves the leases of this engine's planned and calling steps and of its live attempts to `until`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn renew_leases(&self, engine: &str, until: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let steps = sqlx::query(
+            "update step set leased_until_ms = $2 where leased_by = $1 and state in ('planned', 'calling')",
+        )
+        .bind(engine)
+        .bind(ms(until))
+        .execute(&mut *tx)
+        .await?;
+        let attempts = sqlx::query(
+            "update attempt set leased_until_ms = $2 where engine = $1 and state <> 'ended'",
+        )
+        .bind(engine)
+        .bind(ms(until))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(steps.rows_affected() + attempts.rows_affected())
+    }
+
+    /// Gives a leased step back with the answer of `next_step` (put off, blocked, lapsed, done) and raises the work
+    /// order that the answer demands, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when `engine` no longer holds it.
+    pub async fn put_off_step(
+        &self,
+        id: &StepId,
+        engine: &str,
+        change: &StepChange,
+        raise: Option<&Raise>,
+        now: Timestamp,
+    ) -> Result<Option<Raised>, StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "update step set state = $3, next_at_ms = $4, reason = $5, leased_by = null, leased_until_ms = null \
+             where id = $1 and leased_by = $2 and state = 'planned'",
+        )
+        .bind(&id.0)
+        .bind(engine)
+        .bind(word(&change.state))
+        .bind(ms(change.next_at))
+        .bind(&change.reason)
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Conflict {
+                what: "step",
+                id: id.0.clone(),
+                state: "not leased".to_owned(),
+            });
+        }
+        let raised = match raise {
+            Some(raise) => raise_or_join(&mut tx, raise, now).await?,
+            None => None,
+        };
+        tx.commit().await?;
+        Ok(raised)
+    }
+
+    /// Forgets the leases of planned steps that `engine` held; at its start, when an earlier run of it died.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn release_steps(&self, engine: &str) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "update step set leased_by = null, leased_until_ms = null where leased_by = $1 and state = 'planned'",
+        )
+        .bind(engine)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// One step.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn step(&self, id: &StepId) -> Result<Step, StoreError> {
+        let sql = format!("{STEP} where id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else {
+            return Err(StoreError::NotFound {
+                what: "step",
+                id: id.0.clone(),
+            });
+        };
+        read_step(&row)
+    }
+
+    /// The plan of one stay, in the order of its days.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn steps_of_episode(&self, episode: &EpisodeId) -> Result<Vec<Step>, StoreError> {
+        let sql = format!("{STEP} where episode_id = $1 order by day");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&episode.0)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_step).collect()
+    }
+
+    /// Steps of one patient, or of all, by id.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn steps(
+        &self,
+        patient: Option<&PatientId>,
+        page: &PageRequest,
+    ) -> Result<Page<Step>, StoreError> {
+        let after = page
+            .keys::<0>()?
+            .map(|(_, id)| id.to_owned())
+            .unwrap_or_default();
+        let sql =
+            format!("{STEP} where id > $1 and ($2 = '' or patient_id = $2) order by id limit $3");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
+            .bind(page.fetch())
+            .fetch_all(&self.pool)
+            .await?;
+        let steps = rows.iter().map(read_step).collect::<Result<Vec<_>, _>>()?;
+        Ok(page.cut(steps, |step| (vec![], step.id.0.clone())))
+    }
+
+    /// How many steps are in each state, for metrics and the summary.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn steps_by_state(&self) -> Result<Vec<(StepState, u64)>, StoreError> {
+        let rows =
+            sqlx::query("select state, count(*) as steps from step group by state order by state")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter()
+            .map(|row| Ok((Columns(row).word("state")?, Columns(row).count("steps")?)))
+            .collect()
+    }
+}
+
+/// The guarded update: whoever changes the row first has the lease.
+async fn claim(
+    connection: &mut AnyConnection,
+    id: &StepId,
+    now: Timestamp,
+    until: Timestamp,
+    engine: &str,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "update step set leased_by = $2, leased_until_ms = $3 \
+         where id = $1 and state = 'planned' and next_at_ms <= $4 and (leased_until_ms is null or leased_until_ms <= $4)",
+    )
+    .bind(&id.0)
+    .bind(engine)
+    .bind(ms(until))
+    .bind(ms(now))
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn read_step(row: &AnyRow) -> Result<Step, StoreError> {
+    let row = Columns(row);
+    Ok(Step {
+        id: StepId(row.text("id")?),
+        episode: EpisodeId(row.text("episode_id")?),
+        patient: PatientId(row.text("patient_id")?),
+        day: row.count("day")?,
+        script: row.text("script")?,
+        due_on: row.word("due_on")?,
+        lapses_on: row.word("lapses_on")?,
+        state: row.word("state")?,
+        next_at: row.time("next_at_ms")?,
+        reason: row.text("reason")?,
+    })
+}
