@@ -2,4 +2,5 @@
 
 pub mod cli;
 pub mod redflags;
+pub mod speech;
 pub mod store;

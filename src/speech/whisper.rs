@@ -1,0 +1,534 @@
+//! One utterance through whisper, with the settings that were measured for short telephone speech.
+//!
+//! A [`Model`] is loaded once and shared; a [`Recogniser`] is one whisper state with one thread, owned by the OS
+//! thread that made it. Two threads a state cost twelve times the CPU on a busy machine, so there are none.
+//! The logits filter and the abort question are raw C callbacks: whisper-rs' safe ones leak or read through the
+//! wrong type (0.16).
+
+use std::ffi::{c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use aftercall_core::lang::Lang;
+use whisper_rs::whisper_rs_sys::{whisper_context, whisper_state, whisper_token_data};
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError,
+    WhisperState,
+};
+
+use crate::speech::audio::RATE_HZ;
+use crate::speech::guard::{folded_len, runs_away};
+use crate::speech::reject::{Measured, is_not_speech};
+use crate::speech::resample::to_16_khz;
+
+/// Quiet added before and after each utterance, in milliseconds: short words are lost at the edges without it.
+const PAD_MS: usize = 400;
+const PAD: usize = PAD_MS * RATE_HZ as usize / 1000;
+/// Longest piece decoded at once, in samples; whisper's window is 30 s and the padding lies in it.
+const PIECE: usize = 28 * RATE_HZ as usize;
+/// Encoder positions a second of audio, and the most there are.
+const POSITIONS_A_SECOND: f32 = 50.0;
+const POSITIONS: f32 = 1500.0;
+/// Positions beyond the end of the audio: with fewer the decoder does not notice the end.
+const POSITIONS_BEYOND: f32 = 64.0;
+/// First four bytes of a GGML file, as they lie in it.
+const GGML_MAGIC: [u8; 4] = *b"lmgg";
+
+/// Why a model file gave no ears.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{file}: no speech model there; fetch it: aftercall models fetch whisper-base-q8_0")]
+    Missing { file: PathBuf },
+    #[error("{file}: cannot be read")]
+    Unreadable {
+        file: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "{file}: not a GGML whisper model; fetch it anew: aftercall models fetch whisper-base-q8_0"
+    )]
+    NotGgml { file: PathBuf },
+    #[error("{file}: broken or incomplete whisper model; check it: aftercall models verify")]
+    Broken { file: PathBuf, source: WhisperError },
+    #[error("{file}: knows English only; a model of several languages is needed")]
+    EnglishOnly { file: PathBuf },
+}
+
+/// Why an utterance was not recognised.
+#[derive(Debug, thiserror::Error)]
+pub enum RecogniseError {
+    /// Cancelled, or past its deadline.
+    #[error("stopped before the end")]
+    Stopped,
+    #[error("no memory for a whisper state")]
+    State { source: WhisperError },
+    #[error("whisper failed")]
+    Whisper { source: WhisperError },
+}
+
+/// Loaded weights, shared by all recognisers.
+pub struct Model {
+    context: WhisperContext,
+}
+
+impl Model {
+    /// Loads a GGML file: about 0.2 s and 90 MB for base in q8_0.
+    ///
+    /// # Errors
+    /// When the file is missing, is not a whisper model, or knows English only; see [`ModelError`].
+    pub fn load(path: &Path) -> Result<Arc<Model>, ModelError> {
+        let file = path.to_owned();
+        check_magic(path)?;
+        // Else whisper.cpp writes its loading log to stderr.
+        whisper_rs::install_logging_hooks();
+        let params = WhisperContextParameters {
+            use_gpu: false,
+            flash_attn: false,
+            ..WhisperContextParameters::default()
+        };
+        let context =
+            WhisperContext::new_with_params(path, params).map_err(|source| ModelError::Broken {
+                file: file.clone(),
+                source,
+            })?;
+        if !context.is_multilingual() {
+            return Err(ModelError::EnglishOnly { file });
+        }
+        Ok(Arc::new(Model { context }))
+    }
+}
+
+fn check_magic(path: &Path) -> Result<(), ModelError> {
+    use std::io::{ErrorKind, Read};
+    let file = path.to_owned();
+    let mut magic = [0_u8; 4];
+    let opened = std::fs::File::open(path).and_then(|mut opened| opened.read_exact(&mut magic));
+    match opened {
+        Ok(()) if magic == GGML_MAGIC => Ok(()),
+        Ok(()) => Err(ModelError::NotGgml { file }),
+        Err(source) if source.kind() == ErrorKind::NotFound => Err(ModelError::Missing { file }),
+        Err(source) if source.kind() == ErrorKind::UnexpectedEof => {
+            Err(ModelError::NotGgml { file })
+        }
+        Err(source) => Err(ModelError::Unreadable { file, source }),
+    }
+}
+
+/// When to give up on an utterance. Asked between the graphs of whisper, so up to half a second late.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    pub cancelled: Arc<AtomicBool>,
+    pub closing: Arc<AtomicBool>,
+    pub deadline: Option<Instant>,
+}
+
+impl Stop {
+    pub fn is_due(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+            || self.closing.load(Ordering::Relaxed)
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+/// What whisper made of an utterance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recognition {
+    /// Simplified characters for Mandarin. May be noise put into words: see `is_speech`.
+    pub text: String,
+    /// First and last time of the words, in milliseconds of the utterance.
+    pub from_ms: u64,
+    pub to_ms: u64,
+    /// Mean log-probability of the text tokens; 0 when there are none.
+    pub logprob: f32,
+    /// Probability that nobody spoke, 0–1.
+    pub no_speech: f32,
+    pub is_speech: bool,
+}
+
+/// One whisper state: recognises one utterance at a time on the thread that owns it.
+pub struct Recogniser {
+    model: Arc<Model>,
+    state: WhisperState,
+    /// Built once and cloned: setting a language leaks its string.
+    chinese: FullParams<'static, 'static>,
+    english: FullParams<'static, 'static>,
+}
+
+impl Recogniser {
+    /// Makes a state: 47 MB for base.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn new(model: &Arc<Model>) -> Result<Recogniser, RecogniseError> {
+        let state = model
+            .context
+            .create_state()
+            .map_err(|source| RecogniseError::State { source })?;
+        Ok(Recogniser {
+            model: Arc::clone(model),
+            state,
+            chinese: params("zh"),
+            english: params("en"),
+        })
+    }
+
+    /// Recognises mono 8 kHz samples. Longer ones than 28 s are cut at their quietest place.
+    ///
+    /// # Errors
+    /// [`RecogniseError::Stopped`] when `stop` came due; else whisper's own failure.
+    pub fn recognise(
+        &mut self,
+        samples: &[i16],
+        lang: Lang,
+        stop: &Stop,
+    ) -> Result<Recognition, RecogniseError> {
+        let mut whole: Option<(Recognition, usize)> = None;
+        let mut start = 0;
+        while start < samples.len() {
+            let end = start + piece_len(&samples[start..]);
+            let offset_ms = to_ms(start);
+            let (mut piece, tokens) = self.piece(&samples[start..end], lang, stop)?;
+            piece.from_ms += offset_ms;
+            piece.to_ms += offset_ms;
+            whole = Some(match whole {
+                Some(before) => joined(before, (piece, tokens), lang),
+                None => (piece, tokens),
+            });
+            start = end;
+        }
+        Ok(whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition))
+    }
+
+    /// One piece, with the number of its text tokens.
+    fn piece(
+        &mut self,
+        samples: &[i16],
+        lang: Lang,
+        stop: &Stop,
+    ) -> Result<(Recognition, usize), RecogniseError> {
+        if stop.is_due() {
+            return Err(RecogniseError::Stopped);
+        }
+        let audio = to_16_khz(&padded(samples));
+        let seconds = audio.len() as f32 / 16000.0;
+        let filter = Filter {
+            eot: self.model.context.token_eot(),
+            vocabulary: self.model.context.n_vocab(),
+        };
+        let mut params = match lang {
+            Lang::Zh => self.chinese.clone(),
+            Lang::En => self.english.clone(),
+        };
+        params.set_audio_ctx(
+            (POSITIONS_A_SECOND * seconds)
+                .ceil()
+                .mul_add(1.0, POSITIONS_BEYOND)
+                .min(POSITIONS) as c_int,
+        );
+        params.set_max_tokens((9.0 * seconds) as c_int + 10);
+        // SAFETY: both callbacks read their user data as the type given here, only during `full`, which returns
+        // before `filter` and `stop` go out of scope; neither calls back into whisper.
+        unsafe {
+            params.set_filter_logits_callback(Some(end_runaway));
+            params.set_filter_logits_callback_user_data((&raw const filter).cast_mut().cast());
+            params.set_abort_callback(Some(is_stop_due));
+            params.set_abort_callback_user_data(std::ptr::from_ref(stop).cast_mut().cast());
+        }
+        match self.state.full(params, &audio) {
+            Ok(()) => {}
+            Err(_) if stop.is_due() => return Err(RecogniseError::Stopped),
+            Err(source) => return Err(RecogniseError::Whisper { source }),
+        }
+        let no_speech = self.no_speech()?;
+        Ok(self.read(lang, no_speech, to_ms(samples.len())))
+    }
+
+    /// The no-speech probability, which whisper.cpp 1.8.3 reads from a stale row: the start token alone, decoded
+    /// in a call of its own, gives the true one (8 ms).
+    fn no_speech(&mut self) -> Result<f32, RecogniseError> {
+        let whisper = |source| RecogniseError::Whisper { source };
+        self.state
+            .decode(&[self.model.context.token_sot()], 0, 1)
+            .map_err(whisper)?;
+        let logits = self.state.get_logits().map_err(whisper)?;
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = logits.iter().map(|logit| (logit - highest).exp()).sum();
+        let token = usize::try_from(self.model.context.token_nosp())
+            .ok()
+            .and_then(|token| logits.get(token));
+        Ok(token.map_or(0.0, |logit| (logit - highest).exp() / sum))
+    }
+
+    /// Collects what `full` left in the state.
+    fn read(&self, lang: Lang, no_speech: f32, length_ms: u64) -> (Recognition, usize) {
+        let context = &self.model.context;
+        let (eot, first_time) = (context.token_eot(), context.token_beg());
+        let tokens: Vec<whisper_token_data> = self
+            .state
+            .as_iter()
+            .flat_map(|segment| {
+                (0..segment.n_tokens())
+                    .filter_map(move |i| segment.get_token(i).map(|token| token.token_data()))
+            })
+            .collect();
+        let mut words: Vec<&whisper_token_data> =
+            tokens.iter().filter(|token| token.id < eot).collect();
+        let ids: Vec<i32> = words.iter().map(|token| token.id).collect();
+        words.truncate(folded_len(&ids));
+        // A token can be half a character: join the bytes first.
+        let bytes: Vec<u8> = words
+            .iter()
+            .filter_map(|token| context.token_to_bytes(token.id).ok())
+            .flatten()
+            .copied()
+            .collect();
+        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        let text = match lang {
+            Lang::Zh => fast2s::convert(&text),
+            Lang::En => text,
+        };
+        let logprob = words.iter().map(|token| token.plog).sum::<f32>() / words.len().max(1) as f32;
+        let least_token = words.iter().map(|token| token.p).fold(1.0, f32::min);
+        let is_speech = !is_not_speech(&Measured {
+            text: &text,
+            no_speech,
+            least_token,
+        });
+        let times: Vec<u64> = tokens
+            .iter()
+            .filter_map(|token| u64::try_from(token.id - first_time).ok())
+            .map(|step| (step * 20).saturating_sub(PAD_MS as u64).min(length_ms))
+            .collect();
+        let from_ms = times.first().copied().unwrap_or(0);
+        let to_ms = times
+            .get(1..)
+            .and_then(<[u64]>::last)
+            .copied()
+            .unwrap_or(length_ms)
+            .max(from_ms);
+        (
+            Recognition {
+                text,
+                from_ms,
+                to_ms,
+                logprob,
+                no_speech,
+                is_speech,
+            },
+            words.len(),
+        )
+    }
+}
+
+impl Recognition {
+    fn nothing() -> Recognition {
+        Recognition {
+            text: String::new(),
+            from_ms: 0,
+            to_ms: 0,
+            logprob: 0.0,
+            no_speech: 1.0,
+            is_speech: false,
+        }
+    }
+}
+
+/// Two pieces of one utterance; a piece in which nobody spoke adds nothing.
+fn joined(
+    before: (Recognition, usize),
+    after: (Recognition, usize),
+    lang: Lang,
+) -> (Recognition, usize) {
+    let ((first, first_tokens), (second, second_tokens)) = (before, after);
+    if !second.is_speech {
+        return (first, first_tokens);
+    }
+    if !first.is_speech {
+        return (second, second_tokens);
+    }
+    let tokens = first_tokens + second_tokens;
+    let between = match lang {
+        Lang::Zh => "",
+        Lang::En => " ",
+    };
+    let logprob = (first.logprob * first_tokens as f32 + second.logprob * second_tokens as f32)
+        / tokens.max(1) as f32;
+    let whole = Recognition {
+        text: format!("{}{between}{}", first.text, second.text),
+        from_ms: first.from_ms,
+        to_ms: second.to_ms,
+        logprob,
+        no_speech: first.no_speech.min(second.no_speech),
+        is_speech: true,
+    };
+    (whole, tokens)
+}
+
+fn params(lang: &'static str) -> FullParams<'static, 'static> {
+    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+    params.set_language(Some(lang));
+    params.set_n_threads(1);
+    params.set_no_context(true);
+    params.set_no_timestamps(false);
+    params.set_single_segment(true);
+    params.set_temperature(0.0);
+    params.set_temperature_inc(0.0);
+    params.set_suppress_nst(false);
+    // Above 1, so that whisper.cpp never drops text by a probability it reads wrongly.
+    params.set_no_speech_thold(2.0);
+    params.set_print_progress(false);
+    params.set_print_realtime(false);
+    params.set_print_special(false);
+    params.set_print_timestamps(false);
+    params
+}
+
+/// The utterance with quiet around it: a faint hiss, for exact zeros are not what telephones send.
+fn padded(samples: &[i16]) -> Vec<i16> {
+    let mut seed = 1_u32;
+    let mut hiss = |_| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((seed >> 29) as i16) - 4
+    };
+    let mut padded: Vec<i16> = (0..PAD).map(&mut hiss).collect();
+    padded.extend_from_slice(samples);
+    padded.extend((0..PAD).map(&mut hiss));
+    padded
+}
+
+/// How many samples to decode at once: all, or up to the quietest 100 ms in the last 8 s of the window.
+fn piece_len(samples: &[i16]) -> usize {
+    const FRAME: usize = RATE_HZ as usize / 10;
+    if samples.len() <= PIECE {
+        return samples.len();
+    }
+    let energy = |frame: &[i16]| {
+        frame
+            .iter()
+            .map(|&sample| i64::from(sample) * i64::from(sample))
+            .sum::<i64>()
+    };
+    let searched = PIECE - 8 * RATE_HZ as usize;
+    let frames = samples[searched..PIECE].chunks_exact(FRAME).enumerate();
+    let quietest = frames
+        .min_by_key(|(_, frame)| energy(frame))
+        .map_or(0, |(index, _)| index);
+    searched + quietest * FRAME + FRAME / 2
+}
+
+fn to_ms(samples: usize) -> u64 {
+    samples as u64 * 1000 / u64::from(RATE_HZ)
+}
+
+/// What the logits filter needs to know.
+struct Filter {
+    eot: c_int,
+    vocabulary: c_int,
+}
+
+/// Ends the segment when its tail runs away.
+unsafe extern "C" fn end_runaway(
+    _context: *mut whisper_context,
+    _state: *mut whisper_state,
+    tokens: *const whisper_token_data,
+    n_tokens: c_int,
+    logits: *mut f32,
+    filter: *mut c_void,
+) {
+    if tokens.is_null() || logits.is_null() || filter.is_null() {
+        return;
+    }
+    // SAFETY: whisper passes its own token and logit arrays with their lengths (the logits are one vocabulary
+    // long), and `filter` is the `Filter` set beside this callback.
+    let (filter, tokens, logits) = unsafe {
+        let filter = &*filter.cast::<Filter>();
+        let tokens = std::slice::from_raw_parts(tokens, usize::try_from(n_tokens).unwrap_or(0));
+        (
+            filter,
+            tokens,
+            std::slice::from_raw_parts_mut(logits, usize::try_from(filter.vocabulary).unwrap_or(0)),
+        )
+    };
+    let words: Vec<i32> = tokens
+        .iter()
+        .map(|token| token.id)
+        .filter(|&id| id < filter.eot)
+        .collect();
+    if runs_away(&words) {
+        logits.fill(f32::NEG_INFINITY);
+        if let Some(end) = usize::try_from(filter.eot)
+            .ok()
+            .and_then(|eot| logits.get_mut(eot))
+        {
+            *end = 0.0;
+        }
+    }
+}
+
+unsafe extern "C" fn is_stop_due(stop: *mut c_void) -> bool {
+    // SAFETY: the user data is the `Stop` set beside this callback, alive until `full` returns.
+    unsafe { stop.cast::<Stop>().as_ref() }.is_some_and(Stop::is_due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_utterance_gets_400_ms_of_near_silence_on_each_side() {
+        let padded = padded(&[1000; 800]);
+        assert_eq!(padded.len(), 3200 + 800 + 3200);
+        assert_eq!(padded[3200..4000], [1000; 800]);
+        assert!(
+            padded[..3200]
+                .iter()
+                .chain(&padded[4000..])
+                .all(|sample| sample.abs() <= 4)
+        );
+    }
+
+    #[test]
+    fn a_long_utterance_is_cut_where_it_is_quiet() {
+        let mut speech = vec![8000_i16; 40 * 8000];
+        speech[25 * 8000..25 * 8000 + 1600].fill(3);
+        assert_eq!(piece_len(&speech) / 1600, 25 * 8000 / 1600);
+        assert_eq!(piece_len(&speech[..8000]), 8000);
+    }
+
+    #[test]
+    fn a_piece_without_speech_adds_nothing() {
+        let said = |text: &str, is_speech| Recognition {
+            text: text.to_owned(),
+            is_speech,
+            ..Recognition::nothing()
+        };
+        let (whole, _) = joined(
+            (said("one", true), 1),
+            (said("(music)", false), 3),
+            Lang::En,
+        );
+        assert_eq!(whole.text, "one");
+        let (whole, tokens) = joined((said("one", true), 1), (said("two", true), 3), Lang::En);
+        assert_eq!((whole.text.as_str(), tokens), ("one two", 4));
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.bin");
+        let error = |path: &Path| Model::load(path).err().expect("no model").to_string();
+        assert!(
+            error(&path).contains("aftercall models fetch"),
+            "{}",
+            error(&path)
+        );
+        std::fs::write(&path, b"not a model").expect("the folder is writable");
+        assert!(error(&path).contains("not a GGML"), "{}", error(&path));
+        std::fs::write(&path, b"lmgg and then nothing that fits").expect("the folder is writable");
+        assert!(error(&path).contains("models verify"), "{}", error(&path));
+    }
+}
