@@ -1,17 +1,171 @@
-//! A SIP dialog (RFC 3261 §12).
+//! A SIP dialog (RFC 3261 §12), and the part of it that outlives a crash.
 
 use serde::{Deserialize, Serialize};
+
+use super::message::{Headers, Method, Request, Response, address_uri, parameter};
+use crate::phi::Phi;
 
 /// The methods that a leg understands.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 
-/// Enough of a call to end it after a crash: kept with the attempt's row.
+/// A branch that RFC 3261 recognises starts with this (§8.1.1.7).
+pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// A confirmed dialog that our INVITE made. Its route set is fixed when it is made (§12.1.2).
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    call_id: String,
+    /// From of our requests, To-tag of the peer's: exactly as in the INVITE.
+    local: String,
+    /// To of our requests: the INVITE's URI and the peer's tag.
+    remote: String,
+    remote_tag: String,
+    /// The peer's Contact.
+    target: String,
+    route_set: Vec<String>,
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
+    via_host: String,
+}
+
+impl Dialog {
+    /// The dialog of a 2xx to `invite`.
+    pub fn of_answer(invite: &Request, response: &Response, cseq: u32, via_host: &str) -> Dialog {
+        let header = |name| invite.headers.first(name).unwrap_or_default().to_owned();
+        let remote_tag = response.headers.to_tag().unwrap_or_default();
+        let to = header("To");
+        let remote = if remote_tag.is_empty() {
+            to
+        } else {
+            format!("{to};tag={remote_tag}")
+        };
+        let mut route_set: Vec<String> = response
+            .headers
+            .all("Record-Route")
+            .map(str::to_owned)
+            .collect();
+        route_set.reverse();
+        let contact = response
+            .headers
+            .first("Contact")
+            .map(address_uri)
+            .filter(|uri| !uri.is_empty());
+        Dialog {
+            call_id: invite.headers.call_id().to_owned(),
+            local: header("From"),
+            remote,
+            remote_tag,
+            target: contact.unwrap_or(&invite.uri).to_owned(),
+            route_set,
+            local_cseq: cseq,
+            remote_cseq: None,
+            via_host: via_host.to_owned(),
+        }
+    }
+
+    pub fn remote_tag(&self) -> &str {
+        &self.remote_tag
+    }
+
+    /// The peer's new Contact, from a target refresh request (§12.2.2).
+    pub fn refresh_target(&mut self, headers: &Headers) {
+        if let Some(uri) = headers
+            .first("Contact")
+            .map(address_uri)
+            .filter(|uri| !uri.is_empty())
+        {
+            self.target = uri.to_owned();
+        }
+    }
+
+    /// Takes note of the peer's CSeq; false when it is not above the last one (§12.2.2).
+    pub fn accept_cseq(&mut self, cseq: u32) -> bool {
+        let is_new = self.remote_cseq.is_none_or(|last| cseq > last);
+        if is_new {
+            self.remote_cseq = Some(cseq);
+        }
+        is_new
+    }
+
+    /// A request of ours; its CSeq number is taken here, so that no two requests share one.
+    pub fn request(&mut self, method: Method, branch: &str) -> Request {
+        self.local_cseq += 1;
+        self.build(method, self.local_cseq, branch)
+    }
+
+    /// The ACK of the INVITE with `cseq` (§13.2.2.4).
+    pub fn ack(&self, cseq: u32, branch: &str) -> Request {
+        self.build(Method::Ack, cseq, branch)
+    }
+
+    fn build(&self, method: Method, cseq: u32, branch: &str) -> Request {
+        let (uri, routes) = self.routed();
+        let mut headers = Headers::default();
+        headers.push(
+            "Via",
+            format!("SIP/2.0/UDP {};rport;branch={branch}", self.via_host),
+        );
+        headers.push("Max-Forwards", "70");
+        routes
+            .into_iter()
+            .for_each(|route| headers.push("Route", route));
+        headers.push("From", self.local.as_str());
+        headers.push("To", self.remote.as_str());
+        headers.push("Call-ID", self.call_id.as_str());
+        headers.push("CSeq", format!("{cseq} {method}"));
+        Request {
+            method,
+            uri,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// Request-URI and Route: a strict router at the top wants its own URI in the request line (§12.2.1.1).
+    fn routed(&self) -> (String, Vec<String>) {
+        let Some((first, rest)) = self.route_set.split_first() else {
+            return (self.target.clone(), Vec::new());
+        };
+        if parameter(address_uri(first), "lr").is_some() {
+            return (self.target.clone(), self.route_set.clone());
+        }
+        let last = format!("<{}>", self.target);
+        (
+            address_uri(first).to_owned(),
+            rest.iter().cloned().chain([last]).collect(),
+        )
+    }
+
+    /// What a BYE after a crash needs; `branch` is kept for it alone.
+    pub fn snapshot(&self, branch: &str) -> DialogSnapshot {
+        let mut last_words = self.clone();
+        last_words.local_cseq += CSEQ_GAP;
+        DialogSnapshot {
+            farewell: Phi::new(last_words.request(Method::Bye, branch).to_bytes_text()),
+        }
+    }
+}
+
+/// A snapshot may be older than the last request before the crash; its BYE leaves room for those.
+const CSEQ_GAP: u32 = 100;
+
+/// Enough of a call to end it after a crash: kept with the attempt's row. Holds telephone numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DialogSnapshot {}
+#[serde(transparent)]
+pub struct DialogSnapshot {
+    farewell: Phi<String>,
+}
 
 impl DialogSnapshot {
-    /// The datagram that ends the call.
+    /// Of a call that is not answered yet: its CANCEL.
+    pub fn of_cancel(cancel: &Request) -> DialogSnapshot {
+        DialogSnapshot {
+            farewell: Phi::new(cancel.to_bytes_text()),
+        }
+    }
+
+    /// The BYE or CANCEL that ends the call, for the trunk's target, from the same socket address.
     pub fn farewell(&self) -> Vec<u8> {
-        Vec::new()
+        self.farewell.expose().clone().into_bytes()
     }
 }

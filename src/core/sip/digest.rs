@@ -115,6 +115,14 @@ impl Challenge {
         })
     }
 
+    /// Whether `answer`, the value of an Authorization, is for this realm.
+    pub fn has_realm_of(&self, answer: &str) -> bool {
+        split_challenges(answer)
+            .iter()
+            .flatten()
+            .any(|(key, value)| key.eq_ignore_ascii_case("realm") && *value == self.realm)
+    }
+
     /// The value of Authorization or Proxy-Authorization; `count` is how often this nonce was used, from 1.
     pub fn answer(
         &self,

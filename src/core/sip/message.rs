@@ -86,8 +86,13 @@ impl fmt::Display for Method {
 pub struct Headers(Vec<Header>);
 
 impl Headers {
+    /// A line break in `value` becomes a blank: no value can smuggle in a header.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
-        self.0.push(header(name, value.into()));
+        let mut value = value.into();
+        if value.contains(['\r', '\n']) {
+            value = value.replace(['\r', '\n'], " ");
+        }
+        self.0.push(header(name, value));
     }
 
     /// All values of the headers called `name`, in order, in whatever case they were written.
@@ -164,6 +169,11 @@ impl Request {
             &self.headers,
             &self.body,
         )
+    }
+
+    /// [`Request::to_bytes`] as text, for a request without a body: its headers are text.
+    pub fn to_bytes_text(&self) -> String {
+        String::from_utf8_lossy(&self.to_bytes()).into_owned()
     }
 
     /// A response with the headers that RFC 3261 §8.2.6.2 wants copied, and `to_tag` where To had none.

@@ -1,0 +1,384 @@
+//! The peer's requests within our call: BYE, re-INVITE, UPDATE, INFO, OPTIONS and the rest (RFC 3261 §12.2.2).
+
+use super::{Leg, State, read_answer};
+use crate::codec::Codec;
+use crate::sip::dialog::ALLOW;
+use crate::sip::event::{EndCause, LegEvent, LegOutput};
+use crate::sip::message::{Method, Request, Response, split_list};
+use crate::sip::sdp::{Direction, MediaAnswer, Sdp, SdpError};
+use crate::sip::transaction::{Backoff, T2, TIMEOUT};
+use crate::time::Instant;
+
+/// How many answered requests are remembered for repetitions; a dialog has few at once.
+const MAX_SERVED: usize = 16;
+
+/// A request that was answered; its repetition gets the same bytes (§17.2).
+pub struct Served {
+    branch: String,
+    cseq: u32,
+    method: Method,
+    response: Vec<u8>,
+}
+
+/// Our 2xx to a re-INVITE, repeated until its ACK comes.
+pub struct UnackedAnswer {
+    pub bytes: Vec<u8>,
+    pub backoff: Backoff,
+    pub until: Instant,
+    cseq: u32,
+    /// The 2xx held our offer, so that the ACK holds the peer's answer.
+    is_offer: bool,
+}
+
+/// What the dialog says to a request before its method is looked at.
+enum Standing {
+    InDialog,
+    /// A provisional answer made this dialog.
+    Early,
+    /// The call is over, and this peer took part in it.
+    Over,
+    Stranger,
+    /// CSeq went backwards.
+    OutOfOrder,
+}
+
+impl Leg {
+    pub(super) fn handle_request(&mut self, request: &Request, now: Instant) {
+        let Some((cseq, _)) = request.headers.cseq() else {
+            return;
+        };
+        if request.method == Method::Ack {
+            self.handle_ack(request, cseq);
+            return;
+        }
+        let branch = request.headers.branch().unwrap_or_default();
+        let is_known = |served: &&Served| {
+            served.branch == branch && served.cseq == cseq && served.method == request.method
+        };
+        if let Some(served) = self.served.iter().find(is_known) {
+            self.stats.retransmitted += 1;
+            self.outputs
+                .push_back(LegOutput::Send(served.response.clone()));
+            return;
+        }
+        let response = self.answer(request, cseq, &branch, now);
+        let bytes = response.to_bytes();
+        self.outputs.push_back(LegOutput::Send(bytes.clone()));
+        if let Some(answer) = &mut self.unacked
+            && answer.bytes.is_empty()
+        {
+            answer.bytes.clone_from(&bytes);
+        }
+        if self.served.len() == MAX_SERVED {
+            self.served.pop_front();
+        }
+        self.served.push_back(Served {
+            branch,
+            cseq,
+            method: request.method.clone(),
+            response: bytes,
+        });
+        if request.method == Method::Bye && response.status == 200 {
+            self.end(
+                EndCause::RemoteBye,
+                Some(200),
+                request.headers.q850_cause(),
+                now,
+            );
+        }
+    }
+
+    fn answer(&mut self, request: &Request, cseq: u32, branch: &str, now: Instant) -> Response {
+        if request.method == Method::Cancel {
+            // The re-INVITE it means was answered at once: nothing is left to cancel (§9.2).
+            let is_ours = self
+                .served
+                .iter()
+                .any(|served| served.branch == branch && served.cseq == cseq);
+            return self.reply(request, if is_ours { 200 } else { 481 });
+        }
+        match self.standing(request, cseq) {
+            Standing::InDialog => self.answer_in_dialog(request, cseq, now),
+            Standing::Early => self.answer_early(request),
+            Standing::Over if request.method == Method::Bye => self.reply(request, 200),
+            Standing::Over | Standing::Stranger => self.reply(request, 481),
+            Standing::OutOfOrder => self.reply(request, 500),
+        }
+    }
+
+    fn standing(&mut self, request: &Request, cseq: u32) -> Standing {
+        let peer = request.headers.from_tag().unwrap_or_default();
+        if request.headers.to_tag().as_deref() != Some(&self.local_tag) {
+            self.stats.stray += 1;
+            return Standing::Stranger;
+        }
+        match &mut self.state {
+            State::Talking(talk) if talk.dialog.remote_tag() == peer => {
+                if talk.dialog.accept_cseq(cseq) {
+                    Standing::InDialog
+                } else {
+                    Standing::OutOfOrder
+                }
+            }
+            State::Inviting(_) => Standing::Early,
+            State::Talking(_) | State::Ended { .. } if self.acks.contains_key(&peer) => {
+                Standing::Over
+            }
+            State::Talking(_) | State::Ended { .. } => Standing::Stranger,
+        }
+    }
+
+    fn answer_in_dialog(&mut self, request: &Request, cseq: u32, now: Instant) -> Response {
+        if let Some(response) = self.refuse_extension(request) {
+            return response;
+        }
+        match &request.method {
+            Method::Bye | Method::Notify => self.reply(request, 200),
+            Method::Invite => self.answer_reinvite(request, cseq, now),
+            Method::Update => self.answer_update(request),
+            Method::Info => self.answer_info(request),
+            Method::Options => self.reply_with(request, 200, &[("Accept", "application/sdp")]),
+            Method::Prack | Method::Cancel | Method::Ack => self.reply(request, 481),
+            Method::Refer
+            | Method::Register
+            | Method::Message
+            | Method::Subscribe
+            | Method::Publish => self.reply(request, 405),
+            Method::Other(_) => self.reply(request, 501),
+        }
+    }
+
+    /// Before the answer a peer may ask, send keys and move its announcement (RFC 3311), no more.
+    fn answer_early(&mut self, request: &Request) -> Response {
+        match &request.method {
+            Method::Options | Method::Notify => self.reply(request, 200),
+            Method::Info => self.answer_info(request),
+            Method::Update if request.body.is_empty() => self.reply(request, 200),
+            Method::Update => {
+                let Ok((offer, answer)) = self.negotiate(request, None) else {
+                    return self.reply(request, 488);
+                };
+                let tag = request.headers.from_tag().unwrap_or_default();
+                if let State::Inviting(setup) = &mut self.state
+                    && setup.early.insert(tag, answer.clone()).as_ref() != Some(&answer)
+                {
+                    self.outputs
+                        .push_back(LegOutput::Event(LegEvent::EarlyMedia(answer.clone())));
+                }
+                let body = self.media.answer(&offer, &answer);
+                self.reply_sdp(request, body)
+            }
+            Method::Bye
+            | Method::Invite
+            | Method::Prack
+            | Method::Cancel
+            | Method::Ack
+            | Method::Refer
+            | Method::Register
+            | Method::Message
+            | Method::Subscribe
+            | Method::Publish
+            | Method::Other(_) => self.reply(request, 481),
+        }
+    }
+
+    /// 420 for an extension we do not have; session timers are tolerated, the peer refreshing (RFC 4028).
+    fn refuse_extension(&self, request: &Request) -> Option<Response> {
+        let unknown: Vec<&str> = request
+            .headers
+            .all("Require")
+            .flat_map(|value| split_list(value, ','))
+            .filter(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"))
+            .collect();
+        (!unknown.is_empty())
+            .then(|| self.reply_with(request, 420, &[("Unsupported", &unknown.join(", "))]))
+    }
+
+    fn answer_reinvite(&mut self, request: &Request, cseq: u32, now: Instant) -> Response {
+        if self.unacked.is_some() {
+            return self.reply_with(request, 500, &[("Retry-After", "1")]);
+        }
+        let is_offer = request.body.is_empty();
+        let response = if is_offer {
+            let body = self.media.offer(Direction::SendRecv);
+            self.refresh_target(request);
+            self.reply_sdp(request, body)
+        } else {
+            self.answer_offer(request)
+        };
+        if response.status == 200 {
+            let backoff = Backoff::new(T2, now);
+            self.unacked = Some(UnackedAnswer {
+                bytes: Vec::new(),
+                backoff,
+                until: now + TIMEOUT,
+                cseq,
+                is_offer,
+            });
+        }
+        response
+    }
+
+    fn answer_update(&mut self, request: &Request) -> Response {
+        if request.body.is_empty() {
+            self.refresh_target(request);
+            return self.reply_with(request, 200, &[("Contact", &self.contact())]);
+        }
+        self.answer_offer(request)
+    }
+
+    /// A new offer: the codec in use is kept where it can be; an offer we cannot use leaves the call as it was.
+    fn answer_offer(&mut self, request: &Request) -> Response {
+        let State::Talking(talk) = &self.state else {
+            return self.reply(request, 481);
+        };
+        let content_type = request
+            .headers
+            .first("Content-Type")
+            .unwrap_or("application/sdp");
+        if !content_type
+            .to_ascii_lowercase()
+            .starts_with("application/sdp")
+        {
+            return self.reply_with(request, 415, &[("Accept", "application/sdp")]);
+        }
+        let Ok((offer, answer)) = self.negotiate(request, Some(talk.answer.codec)) else {
+            self.stats.bad_sdp += 1;
+            return self.reply(request, 488);
+        };
+        let body = self.media.answer(&offer, &answer);
+        self.refresh_target(request);
+        self.change_media(answer);
+        self.reply_sdp(request, body)
+    }
+
+    fn negotiate(
+        &self,
+        request: &Request,
+        keep: Option<Codec>,
+    ) -> Result<(Sdp, MediaAnswer), SdpError> {
+        let offer = Sdp::parse(&request.body)?;
+        let answer = offer.negotiate(self.media.codecs(), keep)?;
+        Ok((offer, answer))
+    }
+
+    fn change_media(&mut self, answer: MediaAnswer) {
+        if let State::Talking(talk) = &mut self.state
+            && talk.answer != answer
+        {
+            talk.answer = answer.clone();
+            self.outputs
+                .push_back(LegOutput::Event(LegEvent::MediaChanged(answer)));
+        }
+    }
+
+    fn refresh_target(&mut self, request: &Request) {
+        if let State::Talking(talk) = &mut self.state {
+            talk.dialog.refresh_target(&request.headers);
+        }
+    }
+
+    fn handle_ack(&mut self, request: &Request, cseq: u32) {
+        let Some(answer) = self.unacked.take_if(|answer| answer.cseq == cseq) else {
+            return;
+        };
+        let State::Talking(talk) = &self.state else {
+            return;
+        };
+        if !answer.is_offer {
+            return;
+        }
+        match read_answer(&request.body, self.media.codecs(), Some(talk.answer.codec)) {
+            Ok(media) => self.change_media(media),
+            Err(_) => self.stats.bad_sdp += 1,
+        }
+    }
+
+    fn answer_info(&mut self, request: &Request) -> Response {
+        let content_type = request
+            .headers
+            .first("Content-Type")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let body = String::from_utf8_lossy(&request.body);
+        let key = match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/dtmf-relay" => relayed_key(&body),
+            "application/dtmf" => key(body.trim()),
+            "" => return self.reply(request, 200),
+            _ => {
+                return self.reply_with(
+                    request,
+                    415,
+                    &[("Accept", "application/dtmf-relay, application/dtmf")],
+                );
+            }
+        };
+        let Some(key) = key else {
+            return self.reply(request, 400);
+        };
+        self.outputs.push_back(LegOutput::Event(LegEvent::Key(key)));
+        self.reply(request, 200)
+    }
+
+    fn reply(&self, request: &Request, status: u16) -> Response {
+        self.reply_with(request, status, &[])
+    }
+
+    fn reply_with(&self, request: &Request, status: u16, extra: &[(&str, &str)]) -> Response {
+        let mut response = request.respond(status, &self.local_tag);
+        if matches!(status, 200 | 405) {
+            response.headers.push("Allow", ALLOW);
+        }
+        extra
+            .iter()
+            .for_each(|(name, value)| response.headers.push(name, *value));
+        response
+    }
+
+    fn reply_sdp(&self, request: &Request, body: Vec<u8>) -> Response {
+        let contact = self.contact();
+        let extra = [
+            ("Contact", contact.as_str()),
+            ("Content-Type", "application/sdp"),
+        ];
+        Response {
+            body,
+            ..self.reply_with(request, 200, &extra)
+        }
+    }
+
+    fn contact(&self) -> String {
+        format!("<{}>", self.config.contact_uri)
+    }
+}
+
+/// `Signal=5` of `application/dtmf-relay`, in whatever order and spacing.
+fn relayed_key(body: &str) -> Option<char> {
+    body.lines()
+        .filter_map(|line| line.split_once('='))
+        .find_map(|(name, value)| {
+            name.trim()
+                .eq_ignore_ascii_case("Signal")
+                .then(|| key(value.trim()))?
+        })
+}
+
+/// A key by its sign or its RFC 4733 number.
+fn key(text: &str) -> Option<char> {
+    match text {
+        "10" => Some('*'),
+        "11" => Some('#'),
+        "12" => Some('A'),
+        "13" => Some('B'),
+        "14" => Some('C'),
+        "15" => Some('D'),
+        _ => {
+            let mut chars = text.chars();
+            let only = chars
+                .next()
+                .filter(|_| chars.next().is_none())?
+                .to_ascii_uppercase();
+            matches!(only, '0'..='9' | '*' | '#' | 'A'..='D').then_some(only)
+        }
+    }
+}
