@@ -1,1 +1,3 @@
 //! Whole calls in virtual time, and the tables of fixtures that the core is held to.
+
+mod sip;

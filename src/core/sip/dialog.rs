@@ -6,7 +6,7 @@ use super::message::{Headers, Method, Request, Response, address_uri, parameter}
 use crate::phi::Phi;
 
 /// The methods that a leg understands.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+pub const ALLOW: &str = "INVITE,ACK,CANCEL,BYE,OPTIONS,INFO,UPDATE,NOTIFY";
 
 /// A branch that RFC 3261 recognises starts with this (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";

@@ -260,3 +260,83 @@ fn quoted(text: &str) -> String {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Challenge, Credentials, Signed};
+    use crate::phi::Phi;
+
+    fn response(challenge: &str, password: &str, cnonce: &str) -> String {
+        let challenge = Challenge::choose([challenge].into_iter()).expect("a challenge we know");
+        let credentials = Credentials {
+            username: "Mufasa".into(),
+            password: Phi::new(password.into()),
+        };
+        let request = Signed {
+            method: "GET",
+            uri: "/dir/index.html",
+            body: b"",
+        };
+        let answer = challenge.answer(&credentials, &request, cnonce, 1);
+        let (_, rest) = answer.split_once("response=\"").expect("a response");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_examples_of_the_rfcs_come_out() {
+        let rfc7616 = "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", \
+            nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", algorithm=";
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        assert_eq!(
+            response(&format!("{rfc7616}SHA-256"), "Circle of Life", cnonce),
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+        );
+        assert_eq!(
+            response(&format!("{rfc7616}MD5"), "Circle of Life", cnonce),
+            "8ca523f5e9506fed4657c9700eebdbec"
+        );
+        let rfc2617 = "Digest realm=\"testrealm@host.com\", qop=\"auth,auth-int\", \
+            nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"";
+        assert_eq!(
+            response(rfc2617, "Circle Of Life", "0a4f113b"),
+            "6629fae49393a05397450978507c4ef1"
+        );
+    }
+
+    #[test]
+    fn quoted_pairs_are_unquoted_for_the_hash_and_quoted_again() {
+        let value = "Digest realm=\"a\\\"b, c\", nonce=\"n\"";
+        let challenge = Challenge::choose([value].into_iter()).expect("a challenge");
+        assert_eq!(challenge.realm, "a\"b, c");
+        let credentials = Credentials {
+            username: "u".into(),
+            password: Phi::new("p".into()),
+        };
+        let request = Signed {
+            method: "BYE",
+            uri: "sip:h",
+            body: b"",
+        };
+        let answer = challenge.answer(&credentials, &request, "c", 1);
+        assert!(answer.contains("realm=\"a\\\"b, c\"") && !answer.contains("qop"));
+    }
+
+    #[test]
+    fn sessions_whole_bodies_and_no_qop_at_all_are_reckoned_by_their_own_rules() {
+        // Reckoned apart, with Python's hashlib.
+        for (algorithm, qop, expected) in [
+            ("MD5-sess", "auth", "b7d3aedaa7e5fc933d4166d0246eeccf"),
+            (
+                "SHA-256-sess",
+                "auth",
+                "62c799f26d36c816132123b90abf1571656a3563dd608929ceb31ae515974c4b",
+            ),
+            ("MD5", "auth-int", "9834efdafb5ae6d6b404dca1218d6696"),
+            ("MD5", "", "9751d92a32ff61a7c3716b4554ed66dd"),
+        ] {
+            let value =
+                format!("Digest realm=\"r\", nonce=\"n\", algorithm={algorithm}, qop=\"{qop}\"");
+            assert_eq!(response(&value, "p", "c"), expected, "{algorithm} {qop}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! A leg's answers to 401 and 407, before and within the dialog (RFC 3261 §22).
 
-use super::{Leg, token};
+use super::Leg;
+use super::send::token;
 use crate::sip::digest::{Challenge, Signed};
 use crate::sip::message::{Request, Response};
 
@@ -19,7 +20,7 @@ impl Leg {
     /// Learns the challenge that refused `request`; false when a repetition is hopeless.
     ///
     /// A request that already answered this realm is repeated only for `stale=true` (RFC 7616 §3.3).
-    pub fn learn(&mut self, request: &Request, response: &Response) -> bool {
+    pub(super) fn learn(&mut self, request: &Request, response: &Response) -> bool {
         if self.config.credentials.is_none() {
             return false;
         }
@@ -48,7 +49,7 @@ impl Leg {
     }
 
     /// Answers every challenge learnt so far: several proxies may each want theirs.
-    pub fn sign(&mut self, request: &mut Request) {
+    pub(super) fn sign(&mut self, request: &mut Request) {
         let Some(credentials) = &self.config.credentials else {
             return;
         };
