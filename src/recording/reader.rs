@@ -1,0 +1,357 @@
+//! Reading: the chunks of one attempt as one WAV byte stream, while the call runs and after a crash.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use aftercall_core::id::AttemptId;
+
+use super::chunk::{
+    self, CHUNK_FRAMES, ChunkState, FRAME_BYTES, HEADER_BYTES, file_name, frames_in, index_of,
+};
+use super::wav::{self, WAV_HEADER_BYTES};
+use super::{RecordingError, SILENCE, io_error};
+
+/// Bytes of sound in a full chunk.
+const CHUNK_SOUND: u64 = CHUNK_FRAMES as u64 * FRAME_BYTES as u64;
+
+/// A recording as it stood when it was opened or last refreshed.
+///
+/// Every chunk but the last counts as five seconds: what a crash or a lost file left out is silence, so that the
+/// times of turns and findings stay true.
+#[derive(Debug)]
+pub struct RecordingReader {
+    folder: PathBuf,
+    /// Whole frames of each chunk that is there.
+    chunks: BTreeMap<u32, u32>,
+    frames: u64,
+    position: u64,
+    /// The chunk read last: a player reads onwards.
+    open: Option<(u32, File)>,
+}
+
+impl RecordingReader {
+    pub(super) fn open(folder: &Path, attempt: &AttemptId) -> Result<Self, RecordingError> {
+        if !folder.is_dir() {
+            return Err(RecordingError::None(attempt.clone()));
+        }
+        let mut reader = Self {
+            folder: folder.to_owned(),
+            chunks: BTreeMap::new(),
+            frames: 0,
+            position: 0,
+            open: None,
+        };
+        reader.refresh()?;
+        Ok(reader)
+    }
+
+    /// Looks again how much there is: the call may have gone on.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn refresh(&mut self) -> Result<(), RecordingError> {
+        let failed = io_error("list", &self.folder);
+        self.chunks = list(&self.folder).map_err(failed)?;
+        self.frames = match self.chunks.last_key_value() {
+            Some((index, frames)) => {
+                u64::from(*index) * u64::from(CHUNK_FRAMES) + u64::from(*frames)
+            }
+            None => 0,
+        };
+        Ok(())
+    }
+
+    /// Length of the recording in milliseconds.
+    pub fn duration_ms(&self) -> u64 {
+        self.frames * 20
+    }
+
+    /// Bytes of the whole WAV stream.
+    pub fn wav_bytes(&self) -> u64 {
+        WAV_HEADER_BYTES as u64 + self.frames * FRAME_BYTES as u64
+    }
+
+    /// Fills `buffer` from position `at` of the WAV stream; fewer bytes only at its end.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.wav_bytes().saturating_sub(at);
+        let wanted = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let (mut at, mut done) = (at, 0);
+        while done < wanted {
+            let read = self.read_part(at, &mut buffer[done..wanted])?;
+            done += read;
+            at += read as u64;
+        }
+        Ok(done)
+    }
+
+    /// Writes the whole as one WAV file; it never writes over one.
+    ///
+    /// # Errors
+    /// When the file exists or the disk refuses.
+    pub fn write_wav(&mut self, path: &Path) -> Result<(), RecordingError> {
+        let mut file = File::create_new(path).map_err(io_error("create", path))?;
+        self.position = 0;
+        io::copy(self, &mut file).map_err(io_error("write", path))?;
+        file.sync_all().map_err(io_error("write", path))
+    }
+
+    /// The state of every chunk by its own checksum.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn verify(&self) -> Result<Vec<(u32, ChunkState)>, RecordingError> {
+        let check = |index: &u32| {
+            let path = self.folder.join(file_name(*index));
+            let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+            Ok((*index, chunk::state(&bytes, *index)))
+        };
+        self.chunks.keys().map(check).collect()
+    }
+
+    /// Reads from one place: the header, one chunk, or the silence where a chunk lacks frames.
+    fn read_part(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let header_bytes = WAV_HEADER_BYTES as u64;
+        if at < header_bytes {
+            let header = wav::header(self.frames);
+            return Ok(fill(&header[usize::try_from(at).unwrap_or(0)..], buffer));
+        }
+        let sound = at - header_bytes;
+        let index = u32::try_from(sound / CHUNK_SOUND).unwrap_or(u32::MAX);
+        let within = sound % CHUNK_SOUND;
+        let there = u64::from(self.chunks.get(&index).copied().unwrap_or(0)) * FRAME_BYTES as u64;
+        let (end, silent) = if within < there {
+            (there, false)
+        } else {
+            (CHUNK_SOUND, true)
+        };
+        let length = usize::try_from(end - within)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let part = &mut buffer[..length];
+        if silent {
+            part.fill(SILENCE);
+        } else {
+            self.file(index)?
+                .read_exact_at(part, HEADER_BYTES as u64 + within)?;
+        }
+        Ok(length)
+    }
+
+    fn file(&mut self, index: u32) -> io::Result<&File> {
+        let file = match self.open.take() {
+            Some((open, file)) if open == index => file,
+            Some(_) | None => File::open(self.folder.join(file_name(index)))?,
+        };
+        Ok(&self.open.insert((index, file)).1)
+    }
+}
+
+impl Read for RecordingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.read_at(self.position, buffer)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for RecordingReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.wav_bytes().checked_add_signed(by),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+        };
+        self.position = position.ok_or(ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+fn list(folder: &Path) -> io::Result<BTreeMap<u32, u32>> {
+    let mut chunks = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(index) = entry.file_name().to_str().and_then(index_of) {
+            chunks.insert(index, frames_in(entry.metadata()?.len()));
+        }
+    }
+    Ok(chunks)
+}
+
+fn fill(from: &[u8], into: &mut [u8]) -> usize {
+    let length = from.len().min(into.len());
+    into[..length].copy_from_slice(&from[..length]);
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
+
+    fn frame(writer: &mut RecordingWriter, tag: u64) {
+        let tag = u8::try_from(tag % 200).expect("below 200");
+        writer
+            .append(&[tag; FRAME_SAMPLES], &[tag + 1; FRAME_SAMPLES])
+            .expect("a temporary folder is writable");
+    }
+
+    fn record(frames: u64) -> (tempfile::TempDir, Recordings, AttemptId) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let recordings = Recordings::new(folder.path());
+        let attempt = AttemptId("0190-a".to_owned());
+        let mut writer = recordings.writer(&attempt).expect("a new recording");
+        (0..frames).for_each(|tag| frame(&mut writer, tag));
+        writer.finish().expect("a temporary folder is writable");
+        (folder, recordings, attempt)
+    }
+
+    #[test]
+    fn a_recording_plays_while_it_grows() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let recordings = Recordings::new(folder.path());
+        let attempt = AttemptId("a".to_owned());
+        let mut writer = recordings.writer(&attempt).expect("a new recording");
+        frame(&mut writer, 7);
+        let mut reader = recordings.reader(&attempt).expect("it exists");
+        assert_eq!(reader.duration_ms(), 20);
+        (0..260).for_each(|tag| frame(&mut writer, tag));
+        reader.refresh().expect("the folder is there");
+        assert_eq!(reader.duration_ms(), 261 * 20);
+        let mut whole = Vec::new();
+        reader.read_to_end(&mut whole).expect("readable");
+        assert_eq!(whole.len() as u64, reader.wav_bytes());
+        assert_eq!(whole[WAV_HEADER_BYTES..][..4], [7, 8, 7, 8]);
+    }
+
+    #[test]
+    fn every_range_equals_the_same_bytes_of_the_whole() {
+        let (_folder, recordings, attempt) = record(600);
+        let mut reader = recordings.reader(&attempt).expect("it exists");
+        let mut whole = Vec::new();
+        reader.read_to_end(&mut whole).expect("readable");
+        for (from, length) in [
+            (0, 10),
+            (50, 200),
+            (80_000, 500),
+            (160_100, 40_000),
+            (192_000, 9999),
+        ] {
+            let mut part = vec![0; length];
+            let read = reader.read_at(from as u64, &mut part).expect("readable");
+            assert_eq!(part[..read], whole[from..(from + length).min(whole.len())]);
+        }
+        assert_eq!(
+            reader
+                .read_at(1 << 40, &mut [0; 4])
+                .expect("beyond the end"),
+            0
+        );
+    }
+
+    #[test]
+    fn a_chunk_torn_at_any_byte_is_cut_at_its_last_whole_frame() {
+        let (folder, recordings, attempt) = record(253);
+        let last = folder.path().join(&attempt.0).join(file_name(1));
+        let whole = fs::read(&last).expect("readable");
+        for length in (0..=whole.len()).rev() {
+            File::options()
+                .write(true)
+                .open(&last)
+                .expect("there")
+                .set_len(length as u64)
+                .expect("shorter");
+            let mut reader = recordings.reader(&attempt).expect("it exists");
+            let frames =
+                250 + length.saturating_sub(HEADER_BYTES).min(3 * FRAME_BYTES) / FRAME_BYTES;
+            assert_eq!(
+                reader.duration_ms(),
+                frames as u64 * 20,
+                "cut to {length} bytes"
+            );
+            let mut stream = Vec::new();
+            reader.read_to_end(&mut stream).expect("readable");
+            assert_eq!(stream.len(), WAV_HEADER_BYTES + frames * FRAME_BYTES);
+            let sealed = length == whole.len();
+            let states = reader.verify().expect("readable");
+            assert_eq!(states[0].1, ChunkState::Sealed);
+            assert_eq!(
+                states[1].1 == ChunkState::Sealed,
+                sealed,
+                "cut to {length} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lost_chunk_is_silence_and_later_times_stay_true() {
+        let (folder, recordings, attempt) = record(700);
+        fs::remove_file(folder.path().join(&attempt.0).join(file_name(1))).expect("there");
+        let mut reader = recordings.reader(&attempt).expect("it exists");
+        assert_eq!(reader.duration_ms(), 14_000);
+        let mut bytes = [0; 2];
+        let frame_at = |frame: u64| WAV_HEADER_BYTES as u64 + frame * FRAME_BYTES as u64;
+        reader.read_at(frame_at(300), &mut bytes).expect("readable");
+        assert_eq!(bytes, [SILENCE; 2]);
+        reader.read_at(frame_at(501), &mut bytes).expect("readable");
+        assert_eq!(bytes, [101, 102]);
+    }
+
+    #[test]
+    fn a_changed_byte_is_seen() {
+        let (folder, recordings, attempt) = record(10);
+        let path = folder.path().join(&attempt.0).join(file_name(0));
+        let mut bytes = fs::read(&path).expect("readable");
+        bytes[HEADER_BYTES + 5] ^= 1;
+        fs::write(&path, bytes).expect("writable");
+        let reader = recordings.reader(&attempt).expect("it exists");
+        assert_eq!(
+            reader.verify().expect("readable"),
+            [(0, ChunkState::Damaged)]
+        );
+    }
+
+    #[test]
+    fn an_id_cannot_climb_out_of_the_folder() {
+        let recordings = Recordings::new("/nowhere");
+        for id in ["..", "a/b", "", "a\0", "/etc"] {
+            assert!(matches!(
+                recordings.reader(&AttemptId(id.to_owned())),
+                Err(RecordingError::Id)
+            ));
+        }
+    }
+
+    #[test]
+    fn a_recording_is_never_written_over() {
+        let (_folder, recordings, attempt) = record(1);
+        assert!(matches!(
+            recordings.writer(&attempt),
+            Err(RecordingError::Exists(_))
+        ));
+    }
+
+    #[test]
+    fn a_wav_file_is_the_stream() {
+        let (folder, recordings, attempt) = record(5);
+        let path = folder.path().join("out.wav");
+        let mut reader = recordings.reader(&attempt).expect("it exists");
+        reader
+            .write_wav(&path)
+            .expect("a temporary folder is writable");
+        assert_eq!(
+            fs::read(&path).expect("written").len() as u64,
+            reader.wav_bytes()
+        );
+        assert!(reader.write_wav(&path).is_err());
+    }
+}

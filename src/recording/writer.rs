@@ -1,0 +1,135 @@
+//! Writing: one `write` a frame from the recorder's own thread, so a `kill -9` loses no frame that was appended.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aftercall_core::id::AttemptId;
+
+use super::chunk::{CHUNK_FRAMES, Crc32, FRAME_BYTES, file_name, header, seal};
+use super::{FRAME_SAMPLES, RecordingError, io_error};
+
+/// Appends to the recording of one attempt. Off the media path: it blocks on the disk.
+#[derive(Debug)]
+pub struct RecordingWriter {
+    folder: PathBuf,
+    chunk: Option<OpenChunk>,
+    /// Index of the next chunk.
+    next: u32,
+    frames: u64,
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    file: File,
+    path: PathBuf,
+    frames: u32,
+    checksum: Crc32,
+}
+
+impl RecordingWriter {
+    pub(super) fn create(folder: &Path, attempt: &AttemptId) -> Result<Self, RecordingError> {
+        let parent = folder.parent().unwrap_or(Path::new("."));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(io_error("create", parent))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => RecordingError::Exists(attempt.clone()),
+                _ => io_error("create", folder)(error),
+            })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            chunk: None,
+            next: 0,
+            frames: 0,
+        })
+    }
+
+    /// Appends 20 ms of both sides. What was appended is the operating system's when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses; the frame may then be missing, and the caller decides whether the call goes on.
+    pub fn append(
+        &mut self,
+        left: &[u8; FRAME_SAMPLES],
+        right: &[u8; FRAME_SAMPLES],
+    ) -> Result<(), RecordingError> {
+        let mut frame = [0; FRAME_BYTES];
+        for ((pair, robot), patient) in frame.chunks_exact_mut(2).zip(left).zip(right) {
+            pair.copy_from_slice(&[*robot, *patient]);
+        }
+        let mut chunk = match self.chunk.take() {
+            Some(chunk) => chunk,
+            None => self.open_chunk()?,
+        };
+        chunk
+            .file
+            .write_all(&frame)
+            .map_err(io_error("write", &chunk.path))?;
+        chunk.checksum.update(&frame);
+        chunk.frames += 1;
+        self.frames += 1;
+        if chunk.frames == CHUNK_FRAMES {
+            close(chunk)?;
+        } else {
+            self.chunk = Some(chunk);
+        }
+        Ok(())
+    }
+
+    /// The position on the recording's clock, in milliseconds.
+    pub fn position_ms(&self) -> u64 {
+        self.frames * 20
+    }
+
+    /// Seals the last chunk and sees all on disk.
+    ///
+    /// # Errors
+    /// When the disk refuses; the frames stay readable without the seal.
+    pub fn finish(mut self) -> Result<(), RecordingError> {
+        match self.chunk.take() {
+            Some(chunk) => close(chunk),
+            None => Ok(()),
+        }
+    }
+
+    fn open_chunk(&mut self) -> Result<OpenChunk, RecordingError> {
+        let path = self.folder.join(file_name(self.next));
+        let head = header(self.next);
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("create", &path))?;
+        file.write_all(&head).map_err(io_error("write", &path))?;
+        let mut checksum = Crc32::new();
+        checksum.update(&head);
+        self.next += 1;
+        Ok(OpenChunk {
+            file,
+            path,
+            frames: 0,
+            checksum,
+        })
+    }
+}
+
+/// A sealed chunk survives a power cut; an open one only a crash of ours.
+fn close(mut chunk: OpenChunk) -> Result<(), RecordingError> {
+    let seal = seal(chunk.frames, chunk.checksum.value());
+    chunk
+        .file
+        .write_all(&seal)
+        .map_err(io_error("write", &chunk.path))?;
+    chunk
+        .file
+        .sync_data()
+        .map_err(io_error("write", &chunk.path))
+}
