@@ -1,1 +1,5 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
+
+mod postgres;
+mod record;
+mod store;
