@@ -1,1 +1,25 @@
-//! (to be written)
+//! Scripts: loaded from `dialogs/`, proved before they may dial, run as a [`Conversation`] on one call.
+//!
+//! `file` reads TOML into [`Script`]; `check` proves it; `signature` says whether a clinician signed it;
+//! `conversation` runs it; `reply`, `identity`, `command`, `number` and `date` understand the patient's words.
+//! What a reply means for the patient's safety is `redflag`'s matter and comes in as a [`Verdict`].
+
+pub mod act;
+pub mod check;
+pub mod command;
+pub mod conversation;
+pub mod date;
+pub mod file;
+pub mod identity;
+pub mod node;
+pub mod number;
+pub mod reply;
+pub mod signature;
+pub mod speaking;
+pub mod spoken;
+pub mod understanding;
+
+pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict};
+pub use conversation::Conversation;
+pub use file::load;
+pub use node::{Place, PromptId, Script, ScriptError};

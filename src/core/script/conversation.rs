@@ -1,0 +1,834 @@
+//! The run of a [`Script`] on one call: words, keys and silence in, prompts and notes out.
+//!
+//! Order of what a reply may do: a certain emergent finding stops everything; then what people may say at any
+//! moment (`command`); then a doubtful emergent finding is asked about once; only then is the reply read
+//! as an answer. A question that fails twice goes where its node says, as a rule to a human. How a
+//! node's answer is read stands in `understanding`, how prompts become speech in `speaking`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::act::{Act, Facts, Input, Note, Pace, Segment, Verdict};
+use super::command::{self, Command, Speaker};
+use super::identity::Names;
+use super::node::{Effect, Guard, Jump, Kind, Node, Script, Target};
+use super::number::Quantity;
+use super::reply::{self, YesNo};
+use super::speaking::{self, names};
+use super::understanding::{self, Answer, Who};
+use crate::attempt::{Disposition, Progress};
+use crate::finding::Confirmation;
+use crate::id::{ConceptId, NodeId};
+use crate::patient::Hearing;
+use crate::question::{Question, QuestionKind, Respondent};
+
+/// Unclear replies and silences a question survives.
+const TRIES: u8 = 2;
+/// Times a question is repeated on request before that counts as unclear.
+const REPEATS: u8 = 3;
+/// Silences in a row, over any questions, after which nobody is believed to be there.
+const DEAD_AIR: u8 = 4;
+
+/// One script, running.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    script: Arc<Script>,
+    facts: Facts,
+    day: u16,
+    state: State,
+    /// Who the person on the line says they are; believed after the second factor.
+    claim: Option<Who>,
+    respondent: Option<Respondent>,
+    effects: BTreeSet<Effect>,
+    screen_answered: BTreeSet<usize>,
+    screened: bool,
+    /// The safety line was handed to the call.
+    safety_said: bool,
+    closing_spoken: bool,
+    /// The concept that the emergency advice is for.
+    advice_for: Option<ConceptId>,
+    /// Concepts that were asked about once more.
+    confirmed: BTreeSet<ConceptId>,
+    /// The question that a jump interrupted.
+    interrupted: Option<usize>,
+    pace: Pace,
+    dead_air: u8,
+    last_words: String,
+    last_speech: Vec<Segment>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    New,
+    Asking(Asking),
+    Over,
+}
+
+/// A question waiting for its reply.
+#[derive(Clone, Debug)]
+struct Asking {
+    node: usize,
+    form: Form,
+    silences: u8,
+    misses: u8,
+    repeats: u8,
+}
+
+/// What exactly was asked last.
+#[derive(Clone, Debug)]
+enum Form {
+    /// The node's own question.
+    Plain,
+    /// "Thirty-eight point five, is that right?"
+    ReadBack(Quantity),
+    /// "You mean pain in the chest?"; the answer that the first reply gave is kept for afterwards.
+    Confirm {
+        concept: ConceptId,
+        pending: Option<Answer>,
+    },
+}
+
+impl Conversation {
+    /// A conversation about to begin; the variant is the one of `facts.day`.
+    pub fn new(script: Arc<Script>, facts: Facts) -> Conversation {
+        let day = script.variant(facts.day);
+        let pace = match facts.hearing {
+            Hearing::Normal => Pace::Normal,
+            Hearing::Hard | Hearing::Deaf => Pace::Slow,
+        };
+        Conversation {
+            script,
+            facts,
+            day,
+            state: State::New,
+            claim: None,
+            respondent: None,
+            effects: BTreeSet::new(),
+            screen_answered: BTreeSet::new(),
+            screened: false,
+            safety_said: false,
+            closing_spoken: false,
+            advice_for: None,
+            confirmed: BTreeSet::new(),
+            interrupted: None,
+            pace,
+            dead_air: 0,
+            last_words: String::new(),
+            last_speech: Vec::new(),
+        }
+    }
+
+    /// The opening: call it once, when a person has answered.
+    pub fn start(&mut self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        if matches!(self.state, State::New) {
+            self.enter(self.script.start, Vec::new(), &mut acts);
+        }
+        acts
+    }
+
+    /// The next acts; empty before the start and after the end.
+    pub fn handle(&mut self, input: Input<'_>) -> Vec<Act> {
+        if matches!(input, Input::PromptDone) {
+            self.closing_spoken |= self.safety_said;
+            return Vec::new();
+        }
+        let asking = match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(asking) => asking,
+            other @ (State::New | State::Over) => {
+                self.state = other;
+                return Vec::new();
+            }
+        };
+        let mut acts = Vec::new();
+        match input {
+            Input::Said { text, verdict, .. } => self.said(asking, text, verdict, &mut acts),
+            Input::Keys(keys) => self.keyed(asking, keys, &mut acts),
+            Input::Silence => self.silent(asking, &mut acts),
+            Input::Unclear => self.missed(asking, names::SORRY, &mut acts),
+            Input::TooLate => self.missed(asking, names::TOO_LATE, &mut acts),
+            Input::PromptDone => unreachable!("answered above"),
+        }
+        acts
+    }
+
+    /// Whether the words are a complete allowed answer to the question being asked, so that the turn may
+    /// end early. Never for open questions and unfinished numbers.
+    pub fn understands(&self, text: &str) -> bool {
+        let State::Asking(asking) = &self.state else {
+            return false;
+        };
+        match &asking.form {
+            Form::Confirm { .. } | Form::ReadBack(_) => self.plain_yes_no(text).is_some(),
+            Form::Plain => {
+                let node = self.node(asking.node);
+                understanding::is_complete(text, node, self.facts.lang)
+                    && self.read(asking.node, text).is_some()
+            }
+        }
+    }
+
+    /// The question being answered, for the red-flag judgement.
+    pub fn question(&self) -> Option<Question> {
+        let State::Asking(asking) = &self.state else {
+            return None;
+        };
+        let node = self.node(asking.node);
+        let (text, kind, asks) = match &asking.form {
+            Form::Plain => (
+                speaking::question_text(&self.script, node),
+                node.kind.question(),
+                node.asks.clone(),
+            ),
+            Form::ReadBack(quantity) => (quantity.spoken.clone(), QuestionKind::YesNo, vec![]),
+            Form::Confirm { concept, .. } => (
+                self.script.text(&names::confirm(concept)).to_owned(),
+                QuestionKind::YesNo,
+                vec![concept.clone()],
+            ),
+        };
+        Some(Question {
+            lang: self.facts.lang,
+            text,
+            kind,
+            asks,
+            respondent: self.respondent(),
+        })
+    }
+
+    /// The words that keys stand for under the question being asked, so that they can be judged as if
+    /// spoken: `1` → 有, `385` → 38.5度. `None` where keys say nothing about health.
+    pub fn keyed_words(&self, keys: &str) -> Option<String> {
+        let State::Asking(asking) = &self.state else {
+            return None;
+        };
+        let lang = self.facts.lang;
+        match &asking.form {
+            Form::Plain => understanding::keyed_words(keys, self.node(asking.node), lang),
+            Form::Confirm { .. } => understanding::yes_no_words(keys, lang),
+            Form::ReadBack(_) => None,
+        }
+    }
+
+    /// Both factors agreed.
+    pub fn is_identified(&self) -> bool {
+        self.respondent.is_some()
+    }
+
+    /// Who answers; the patient as long as nobody is identified.
+    pub fn respondent(&self) -> Respondent {
+        self.respondent.unwrap_or_default()
+    }
+
+    /// How fast prompts are to be played from now on.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Whether `HangUp` was given out.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// What must not be left open, as far as it is done.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            identified: self.is_identified(),
+            screened: self.screened,
+            closing_spoken: self.closing_spoken,
+        }
+    }
+
+    /// What the call's disposition would be if the line dropped now.
+    pub fn disposition(&self) -> Disposition {
+        let told = |effect| self.effects.contains(&effect);
+        if told(Effect::ReportedDeath) {
+            Disposition::ReportedDeath
+        } else if told(Effect::ReportedReadmission) {
+            Disposition::ReportedReadmission
+        } else if told(Effect::OptedOut) {
+            Disposition::OptedOut
+        } else if told(Effect::AskedForPerson) {
+            Disposition::AskedForPerson
+        } else if told(Effect::WrongParty) {
+            Disposition::WrongParty
+        } else if told(Effect::CallBack) {
+            Disposition::NotNow
+        } else if !self.is_identified() {
+            Disposition::Unidentified
+        } else if self.screened && self.safety_said {
+            Disposition::Completed
+        } else {
+            Disposition::Partial
+        }
+    }
+
+    // ---- Inputs
+
+    fn said(&mut self, asking: Asking, text: &str, verdict: Verdict, acts: &mut Vec<Act>) {
+        self.dead_air = 0;
+        text.clone_into(&mut self.last_words);
+        if let Some(concept) = verdict.emergent.filter(|_| self.advice_for.is_none()) {
+            let confirmed = matches!(&asking.form, Form::Confirm { concept: asked, .. } if *asked == concept);
+            if confirmed {
+                confirmation(acts, &concept, Confirmation::Confirmed);
+            }
+            self.closed(acts, "emergent");
+            return self.advise(asking.node, concept, acts);
+        }
+        if let Form::Confirm { concept, pending } = asking.form.clone() {
+            let answer = self.plain_yes_no(text);
+            return self.confirmed(asking, concept, pending, answer, acts);
+        }
+        let node = self.node(asking.node);
+        let open = matches!(node.kind, Kind::Open);
+        let command = command::spot(text, self.speaker(), open, self.facts.lang);
+        if let Some(command) = command {
+            self.closed(acts, &command.name());
+            return self.command(asking, command, acts);
+        }
+        let doubtful = verdict.confirm.filter(|c| self.advice_for.is_none() && !self.confirmed.contains(c));
+        if let Some(concept) = doubtful {
+            return self.ask_to_confirm(asking, concept, text, acts);
+        }
+        match asking.form.clone() {
+            Form::ReadBack(quantity) => self.read_back(asking, quantity, text, acts),
+            Form::Plain | Form::Confirm { .. } => match self.read(asking.node, text) {
+                Some(answer) => self.answered(asking, answer, Vec::new(), acts),
+                None => self.missed(asking, names::SORRY, acts),
+            },
+        }
+    }
+
+    fn keyed(&mut self, asking: Asking, keys: &str, acts: &mut Vec<Act>) {
+        self.dead_air = 0;
+        keys.clone_into(&mut self.last_words);
+        let yes_no = understanding::yes_no_keys(keys);
+        match asking.form.clone() {
+            Form::Confirm { concept, pending } => {
+                self.confirmed(asking, concept, pending, yes_no, acts);
+            }
+            Form::ReadBack(quantity) => match yes_no {
+                Some(YesNo::Yes) => self.accepted_number(asking, quantity, acts),
+                Some(YesNo::No) | None => self.missed_plain(asking, acts),
+            },
+            Form::Plain => {
+                let node = self.node(asking.node).clone();
+                if node.emergency && yes_no == Some(YesNo::Yes) && self.advice_for.is_none() {
+                    self.closed(acts, "yes");
+                    if let Some(concept) = node.asks.first() {
+                        return self.advise(asking.node, concept.clone(), acts);
+                    }
+                }
+                match understanding::read_keys(keys, &node, self.birth(), self.facts.lang) {
+                    Some(answer) => self.answered(asking, answer, Vec::new(), acts),
+                    None => self.missed(asking, names::SORRY, acts),
+                }
+            }
+        }
+    }
+
+    fn silent(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
+        self.closed(acts, "silence");
+        self.dead_air += 1;
+        if let Form::Confirm { concept, pending } = asking.form.clone() {
+            return self.unconfirmed(asking, concept, pending, acts);
+        }
+        if self.dead_air >= DEAD_AIR {
+            return self.jump(asking.node, Jump::Lost, acts);
+        }
+        asking.silences += 1;
+        if asking.silences < TRIES {
+            return self.ask_again(asking, names::STILL_THERE, acts);
+        }
+        let target = self.node(asking.node).silence;
+        self.give_up(asking.node, target, acts);
+    }
+
+    /// Nothing usable was heard.
+    fn missed(&mut self, mut asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
+        self.closed(acts, "unclear");
+        if let Form::Confirm { concept, pending } = asking.form.clone() {
+            return self.unconfirmed(asking, concept, pending, acts);
+        }
+        asking.misses += 1;
+        if asking.misses < TRIES {
+            return self.ask_again(asking, excuse, acts);
+        }
+        let target = self.node(asking.node).no_match;
+        self.give_up(asking.node, target, acts);
+    }
+
+    /// A read-back was refused: the question itself is asked again.
+    fn missed_plain(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
+        asking.form = Form::Plain;
+        self.missed(asking, names::SORRY, acts);
+    }
+
+    fn give_up(&mut self, node: usize, target: Option<Target>, acts: &mut Vec<Act>) {
+        self.screen_passed(node, acts);
+        if self.node(node).emergency && target != Some(Target::Human) {
+            acts.push(Act::Note(self.not_assessed(node)));
+        }
+        self.go(target.unwrap_or(Target::Human), node, Vec::new(), acts);
+    }
+
+    // ---- Answers
+
+    fn read(&self, node: usize, text: &str) -> Option<Answer> {
+        let names = Names {
+            patient: self.facts.patient.expose(),
+            contacts: &self.facts.contacts,
+        };
+        let node = self.node(node);
+        let question = speaking::question_text(&self.script, node);
+        understanding::read(text, node, &question, names, self.birth(), self.facts.lang)
+    }
+
+    fn answered(&mut self, asking: Asking, answer: Answer, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        let node = self.node(asking.node);
+        let read_back = match &node.kind {
+            Kind::Number(spec) => spec.read_back,
+            Kind::YesNo { number: Some(spec), .. } => spec.read_back,
+            _ => false,
+        };
+        if let (Some(quantity), true) = (&answer.quantity, read_back) {
+            self.closed(acts, &answer.meaning);
+            return self.ask_back(asking, quantity.clone(), acts);
+        }
+        self.closed(acts, &answer.meaning);
+        self.settle(asking.node, &answer, speech, acts);
+    }
+
+    /// The answer stands: go where it leads.
+    fn settle(&mut self, node: usize, answer: &Answer, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        if let Some(who) = answer.who {
+            self.claim = Some(who);
+        }
+        self.screen_passed(node, acts);
+        let target = self.node(node).on.get(&answer.key).copied();
+        self.go(target.unwrap_or(Target::Skip), node, speech, acts);
+    }
+
+    fn accepted_number(&mut self, asking: Asking, quantity: Quantity, acts: &mut Vec<Act>) {
+        self.closed(acts, "yes");
+        self.settle(asking.node, &Answer::number(quantity), Vec::new(), acts);
+    }
+
+    fn ask_back(&mut self, mut asking: Asking, quantity: Quantity, acts: &mut Vec<Act>) {
+        let speech = vec![
+            self.recorded(names::READ_BACK),
+            Segment::Spoken(format!("{}，", quantity.spoken)),
+            self.recorded(names::READ_BACK_TAIL),
+        ];
+        asking.form = Form::ReadBack(quantity);
+        self.ask(asking, speech, acts);
+    }
+
+    fn read_back(&mut self, mut asking: Asking, quantity: Quantity, text: &str, acts: &mut Vec<Act>) {
+        match self.plain_yes_no(text) {
+            Some(YesNo::Yes) => self.accepted_number(asking, quantity, acts),
+            denied => {
+                // 不对，是三十七度五: the correction is read back in its turn.
+                let corrected = self.read(asking.node, text).and_then(|a| a.quantity);
+                match corrected.filter(|q| *q != quantity || denied.is_none()) {
+                    Some(quantity) if asking.misses + 1 < TRIES => {
+                        self.closed(acts, &quantity.spoken);
+                        asking.misses += 1;
+                        self.ask_back(asking, quantity, acts);
+                    }
+                    _ if denied.is_some() => self.missed_plain(asking, acts),
+                    _ => self.missed(asking, names::SORRY, acts),
+                }
+            }
+        }
+    }
+
+    // ---- Emergencies
+
+    fn advise(&mut self, node: usize, concept: ConceptId, acts: &mut Vec<Act>) {
+        self.advice_for = Some(concept);
+        self.jump(node, Jump::Emergency, acts);
+    }
+
+    fn ask_to_confirm(&mut self, mut asking: Asking, concept: ConceptId, text: &str, acts: &mut Vec<Act>) {
+        self.confirmed.insert(concept.clone());
+        let pending = match asking.form {
+            Form::Plain => self.read(asking.node, text),
+            Form::ReadBack(_) | Form::Confirm { .. } => None,
+        };
+        let prompt = names::confirm(&concept);
+        let known = self.script.prompts.contains_key(&prompt);
+        if !self.is_identified() || !known {
+            // Nothing about health may be asked before identity: general advice, and a human reads the finding.
+            self.closed(acts, "doubtful");
+            return self.unconfirmed(asking, concept, pending, acts);
+        }
+        self.closed(acts, "doubtful");
+        asking.form = Form::Confirm { concept, pending };
+        let speech = vec![self.recorded(&prompt)];
+        self.ask(asking, speech, acts);
+    }
+
+    fn confirmed(
+        &mut self,
+        asking: Asking,
+        concept: ConceptId,
+        pending: Option<Answer>,
+        answer: Option<YesNo>,
+        acts: &mut Vec<Act>,
+    ) {
+        match answer {
+            Some(YesNo::Yes) => {
+                self.closed(acts, "yes");
+                confirmation(acts, &concept, Confirmation::Confirmed);
+                self.advise(asking.node, concept, acts);
+            }
+            Some(YesNo::No) => {
+                self.closed(acts, "no");
+                confirmation(acts, &concept, Confirmation::Denied);
+                let asked = self.node(asking.node).asks.contains(&concept);
+                let denied = (asked && matches!(self.node(asking.node).kind, Kind::YesNo { .. })).then(Answer::no);
+                self.continue_after(asking, denied.or(pending), Vec::new(), acts);
+            }
+            None => {
+                self.closed(acts, "unclear");
+                self.unconfirmed(asking, concept, pending, acts);
+            }
+        }
+    }
+
+    /// Still in doubt: say what to do if it is so, leave the finding to a human, go on.
+    fn unconfirmed(
+        &mut self,
+        asking: Asking,
+        concept: ConceptId,
+        pending: Option<Answer>,
+        acts: &mut Vec<Act>,
+    ) {
+        confirmation(acts, &concept, Confirmation::Unclear);
+        let speech = vec![self.recorded(names::EMERGENCY_IF)];
+        let asked = self.node(asking.node).asks.contains(&concept);
+        // The question it was heard under has its answer: a nurse will look at it.
+        let pending = pending.or_else(|| asked.then(Answer::handed_on));
+        self.continue_after(asking, pending, speech, acts);
+    }
+
+    fn continue_after(
+        &mut self,
+        mut asking: Asking,
+        pending: Option<Answer>,
+        mut speech: Vec<Segment>,
+        acts: &mut Vec<Act>,
+    ) {
+        asking.form = Form::Plain;
+        match pending {
+            Some(answer) => self.settle(asking.node, &answer, speech, acts),
+            None => {
+                speech.extend(speaking::question(&self.script, &self.facts, self.node(asking.node)));
+                self.ask(asking, speech, acts);
+            }
+        }
+    }
+
+    // ---- Commands
+
+    fn command(&mut self, mut asking: Asking, command: Command, acts: &mut Vec<Act>) {
+        match command {
+            Command::Jump(jump) => self.jump(asking.node, jump, acts),
+            Command::Repeat | Command::Slower if asking.repeats >= REPEATS => {
+                let target = self.node(asking.node).no_match;
+                self.give_up(asking.node, target, acts);
+            }
+            Command::Repeat => {
+                asking.repeats += 1;
+                self.ask_again(asking, names::REPEAT, acts);
+            }
+            Command::Slower => {
+                asking.repeats += 1;
+                self.pace = Pace::Slow;
+                self.ask_again(asking, names::SLOWER, acts);
+            }
+        }
+    }
+
+    fn jump(&mut self, from: usize, jump: Jump, acts: &mut Vec<Act>) {
+        if self.interrupted.is_none() {
+            self.interrupted = Some(from);
+        }
+        match self.script.commands.get(&jump) {
+            Some(node) => self.enter(*node, Vec::new(), acts),
+            None => self.finish(from, Vec::new(), acts),
+        }
+    }
+
+    // ---- Moving
+
+    fn go(&mut self, target: Target, from: usize, mut speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        match target {
+            Target::Node(node) => self.enter(node, speech, acts),
+            Target::Human => {
+                acts.push(Act::Note(self.not_assessed(from)));
+                speech.push(self.recorded(names::MOVE_ON));
+                self.leave(from, speech, acts);
+            }
+            Target::Skip => self.leave(from, speech, acts),
+            Target::Resume => {
+                let node = self.interrupted.take().unwrap_or(self.script.start);
+                self.enter(node, speech, acts);
+            }
+        }
+    }
+
+    fn leave(&mut self, from: usize, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        match self.node(from).next {
+            Some(Target::Node(next)) => self.enter(next, speech, acts),
+            Some(Target::Resume) => self.go(Target::Resume, from, speech, acts),
+            Some(Target::Human | Target::Skip) | None => self.finish(from, speech, acts),
+        }
+    }
+
+    /// Walks through statements and nodes of other days to the next question or the end.
+    fn enter(&mut self, node: usize, mut speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        let mut at = node;
+        let mut last = node;
+        // A script that `check` has proved ends long before; an unproved one ends the call.
+        for _ in 0..=self.script.nodes.len() {
+            let node = self.node(at).clone();
+            if self.takes_part(at) {
+                last = at;
+                self.effect(&node, acts);
+                if matches!(node.kind, Kind::End) {
+                    break;
+                }
+                speech.extend(speaking::question(&self.script, &self.facts, &node));
+                if node.kind.asks() {
+                    let asking = Asking {
+                        node: at,
+                        form: Form::Plain,
+                        silences: 0,
+                        misses: 0,
+                        repeats: 0,
+                    };
+                    return self.ask(asking, speech, acts);
+                }
+            }
+            match node.next {
+                Some(Target::Node(next)) => at = next,
+                Some(Target::Resume) => {
+                    at = self.interrupted.take().unwrap_or(self.script.start);
+                }
+                Some(Target::Human | Target::Skip) | None => break,
+            }
+        }
+        self.finish(last, speech, acts);
+    }
+
+    fn takes_part(&self, node: usize) -> bool {
+        let holds = |guard: &Guard| match guard {
+            Guard::Identified => self.is_identified(),
+            Guard::Patient => self.respondent == Some(Respondent::Patient),
+            Guard::Caregiver => self.respondent == Some(Respondent::Caregiver),
+            Guard::KnowsDiagnosis => self.facts.knows_diagnosis,
+            Guard::NextCall => self.facts.next_call.is_some(),
+            Guard::Screened => self.screened,
+        };
+        self.script.on_day(node, self.day) && self.node(node).when.iter().all(holds)
+    }
+
+    fn effect(&mut self, node: &Node, acts: &mut Vec<Act>) {
+        let Some(effect) = node.effect else { return };
+        if !self.effects.insert(effect) {
+            return;
+        }
+        let note = match effect {
+            Effect::Identified => {
+                let respondent = match self.claim {
+                    Some(Who::Contact(_)) => Respondent::Caregiver,
+                    Some(Who::Patient) | None => Respondent::Patient,
+                };
+                self.respondent = Some(respondent);
+                Note::Identified { respondent }
+            }
+            Effect::IdentityFailed => Note::IdentityFailed,
+            Effect::EmergencyAdvice => {
+                let Some(concept) = self.advice_for.clone() else {
+                    return;
+                };
+                acts.push(Act::Note(Note::EmergencyAdviceGiven { concept }));
+                // What was not asked any more is in the hands of the human who gets the finding.
+                return self.mark_screened(acts);
+            }
+            Effect::AskedForPerson => Note::AskedForPerson,
+            Effect::CallBack => Note::CallBackAt {
+                words: self.last_words.clone(),
+            },
+            Effect::OptedOut => Note::OptedOut,
+            Effect::ReportedDeath => Note::ReportedDeath,
+            Effect::ReportedReadmission => Note::ReportedReadmission,
+            Effect::WrongParty => Note::WrongParty,
+            Effect::Closing => return,
+        };
+        acts.push(Act::Note(note));
+    }
+
+    /// An emergency question has its answer, or went to a human.
+    fn screen_passed(&mut self, node: usize, acts: &mut Vec<Act>) {
+        if !self.node(node).emergency {
+            return;
+        }
+        self.screen_answered.insert(node);
+        let nodes = self.script.nodes.iter().enumerate();
+        let due = nodes.filter(|(i, n)| n.emergency && self.takes_part(*i));
+        let all = due.map(|(i, _)| i).all(|i| self.screen_answered.contains(&i));
+        if all {
+            self.mark_screened(acts);
+        }
+    }
+
+    fn mark_screened(&mut self, acts: &mut Vec<Act>) {
+        if self.is_identified() && !self.screened {
+            self.screened = true;
+            acts.push(Act::Note(Note::Screened));
+        }
+    }
+
+    // ---- Speaking
+
+    fn ask_again(&mut self, asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
+        let node = self.node(asking.node);
+        let speech = match &asking.form {
+            Form::Plain if excuse == names::REPEAT && matches!(node.kind, Kind::Identity) => {
+                let mut speech = vec![self.recorded(excuse)];
+                speech.extend(self.opening(asking.node));
+                speech
+            }
+            Form::Plain => speaking::again(&self.script, &self.facts, node, excuse, asking.misses),
+            Form::ReadBack(_) | Form::Confirm { .. } => {
+                let mut speech = vec![self.recorded(excuse)];
+                let prior = self.last_speech.iter().filter(|s| !speech.contains(s));
+                let prior: Vec<Segment> = prior.cloned().collect();
+                speech.extend(prior);
+                speech
+            }
+        };
+        self.ask(asking, speech, acts);
+    }
+
+    /// Who is calling, said once more: everything up to the question of identity.
+    fn opening(&self, until: usize) -> Vec<Segment> {
+        let mut speech = Vec::new();
+        let mut at = self.script.start;
+        for _ in 0..self.script.nodes.len() {
+            if at == until || self.node(at).kind.asks() {
+                break;
+            }
+            speech.extend(speaking::question(&self.script, &self.facts, self.node(at)));
+            let Some(Target::Node(next)) = self.node(at).next else {
+                break;
+            };
+            at = next;
+        }
+        speech.extend(speaking::question(&self.script, &self.facts, self.node(until)));
+        speech
+    }
+
+    fn ask(&mut self, asking: Asking, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        let node = self.node(asking.node);
+        let id = match &asking.form {
+            Form::Plain => node.id.clone(),
+            Form::ReadBack(_) => NodeId(format!("{}/read_back", node.id)),
+            Form::Confirm { concept, .. } => NodeId(names::confirm(concept)),
+        };
+        let (kind, asks) = match &asking.form {
+            Form::Plain => (node.kind.question(), node.asks.clone()),
+            Form::ReadBack(_) => (QuestionKind::YesNo, vec![]),
+            Form::Confirm { concept, .. } => (QuestionKind::YesNo, vec![concept.clone()]),
+        };
+        let mut listen = match &asking.form {
+            Form::Plain => speaking::listen(node, self.facts.lang, self.pace),
+            Form::ReadBack(_) | Form::Confirm { .. } => {
+                speaking::listen_yes_no(&id, self.facts.lang, self.pace)
+            }
+        };
+        if asking.node == self.script.start || matches!(node.kind, Kind::Identity) {
+            listen.no_input_ms = listen.no_input_ms.max(7_000);
+        }
+        acts.push(Act::Note(Note::TurnOpened {
+            node: id,
+            prompt: speaking::text(&speech, self.facts.lang),
+            kind: Some(kind),
+            asks,
+        }));
+        self.heard_safety(&speech);
+        acts.push(Act::Say(speech.clone()));
+        acts.push(Act::Listen(listen));
+        self.last_speech = speech;
+        self.state = State::Asking(asking);
+    }
+
+    fn finish(&mut self, node: usize, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+        if !speech.is_empty() {
+            acts.push(Act::Note(Note::TurnOpened {
+                node: self.node(node).id.clone(),
+                prompt: speaking::text(&speech, self.facts.lang),
+                kind: None,
+                asks: vec![],
+            }));
+            self.heard_safety(&speech);
+            acts.push(Act::Say(speech));
+        }
+        acts.push(Act::Note(Note::Finished));
+        acts.push(Act::HangUp);
+        self.state = State::Over;
+    }
+
+    fn heard_safety(&mut self, speech: &[Segment]) {
+        let safety = self.script.prompts.get(names::SAFETY).map(|p| &p.id);
+        self.safety_said |= speech.iter().any(|s| match s {
+            Segment::Recorded { prompt, .. } => Some(prompt) == safety,
+            Segment::Spoken(_) => false,
+        });
+    }
+
+    fn recorded(&self, name: &str) -> Segment {
+        speaking::recorded(&self.script, name)
+    }
+
+    // ---- Small parts
+
+    fn node(&self, index: usize) -> &Node {
+        &self.script.nodes[index]
+    }
+
+    fn birth(&self) -> jiff::civil::Date {
+        *self.facts.birth.expose()
+    }
+
+    fn speaker(&self) -> Speaker {
+        self.respondent.map_or(Speaker::Unknown, Speaker::Identified)
+    }
+
+    fn plain_yes_no(&self, text: &str) -> Option<YesNo> {
+        reply::confirms(text, self.facts.lang)
+    }
+
+    fn not_assessed(&self, node: usize) -> Note {
+        Note::NotAssessed {
+            node: self.node(node).id.clone(),
+        }
+    }
+
+    fn closed(&self, acts: &mut Vec<Act>, meaning: &str) {
+        acts.push(Act::Note(Note::TurnClosed {
+            meaning: meaning.to_owned(),
+        }));
+    }
+}
+
+fn confirmation(acts: &mut Vec<Act>, concept: &ConceptId, outcome: Confirmation) {
+    acts.push(Act::Note(Note::Confirmation {
+        concept: concept.clone(),
+        outcome,
+    }));
+}

@@ -1,0 +1,203 @@
+//! How a node becomes speech, and how long to wait for the reply.
+
+use super::act::{Facts, KeySpec, Listen, Pace, Segment};
+use super::node::{Kind, Node, Piece, PromptId, Script, Variable};
+use super::spoken;
+use crate::id::NodeId;
+use crate::lang::Lang;
+
+/// The shared prompts that the engine itself speaks; `check` refuses a script without them.
+pub mod names {
+    use crate::id::ConceptId;
+
+    pub const SORRY: &str = "sorry_again";
+    pub const TOO_LATE: &str = "too_late";
+    pub const STILL_THERE: &str = "still_there";
+    pub const MOVE_ON: &str = "move_on";
+    pub const REPEAT: &str = "repeat_ok";
+    pub const SLOWER: &str = "slower_ok";
+    pub const READ_BACK: &str = "read_back";
+    pub const READ_BACK_TAIL: &str = "read_back_tail";
+    pub const EMERGENCY_IF: &str = "emergency_if";
+    /// The line that says that a robot cannot judge an illness.
+    pub const SAFETY: &str = "closing_safety";
+    pub const ALL: [&str; 10] = [
+        SORRY,
+        TOO_LATE,
+        STILL_THERE,
+        MOVE_ON,
+        REPEAT,
+        SLOWER,
+        READ_BACK,
+        READ_BACK_TAIL,
+        EMERGENCY_IF,
+        SAFETY,
+    ];
+
+    /// The confirming question of an emergent concept.
+    pub fn confirm(concept: &ConceptId) -> String {
+        format!("confirm_{concept}")
+    }
+}
+
+/// A constant prompt.
+pub fn recorded(script: &Script, name: &str) -> Segment {
+    match script.prompts.get(name) {
+        Some(prompt) => Segment::Recorded {
+            prompt: prompt.id.clone(),
+            text: prompt.text.clone(),
+        },
+        None => Segment::Recorded {
+            prompt: PromptId(name.to_owned()),
+            text: String::new(),
+        },
+    }
+}
+
+/// What a node says.
+pub fn question(script: &Script, facts: &Facts, node: &Node) -> Vec<Segment> {
+    let pieces = node.say.iter().map(|piece| match piece {
+        Piece::Prompt(name) => recorded(script, name),
+        Piece::Variable(variable) => Segment::Spoken(value(*variable, facts)),
+    });
+    pieces.collect()
+}
+
+/// The constant words of a question, as the red-flag judgement wants them.
+pub fn question_text(script: &Script, node: &Node) -> String {
+    let texts = node.say.iter().filter_map(|piece| match piece {
+        Piece::Prompt(name) => Some(script.text(name)),
+        Piece::Variable(_) => None,
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// A question asked again: an excuse, the question (or its second wording), and from then on the keys.
+pub fn again(
+    script: &Script,
+    facts: &Facts,
+    node: &Node,
+    excuse: &str,
+    misses: u8,
+) -> Vec<Segment> {
+    let mut speech = Vec::new();
+    match &node.again {
+        Some(again) if misses > 0 => speech.push(recorded(script, again)),
+        _ => {
+            speech.push(recorded(script, excuse));
+            speech.extend(question(script, facts, node));
+        }
+    }
+    if let Some(hint) = node.hint.as_ref().filter(|_| excuse != names::REPEAT) {
+        speech.push(recorded(script, hint));
+    }
+    speech
+}
+
+/// The words of a stretch of speech.
+pub fn text(speech: &[Segment], lang: Lang) -> String {
+    let parts: Vec<&str> = speech.iter().map(Segment::text).collect();
+    match lang {
+        Lang::Zh => parts.concat(),
+        Lang::En => parts.join(" "),
+    }
+}
+
+fn value(variable: Variable, facts: &Facts) -> String {
+    let text = match variable {
+        Variable::Hospital => facts.hospital.clone(),
+        Variable::Patient => facts.patient.expose().clone(),
+        Variable::CallbackNumber => spoken::telephone(&facts.callback_number, facts.lang),
+        Variable::NextCall => facts
+            .next_call
+            .map(|date| spoken::date(date, facts.lang))
+            .unwrap_or_default(),
+    };
+    let stop = match facts.lang {
+        Lang::Zh => "。",
+        Lang::En => ".",
+    };
+    format!("{text}{stop}")
+}
+
+/// How to wait for a node's reply (speech.md §2.4; a quarter more where the pace is slow).
+pub fn listen(node: &Node, lang: Lang, pace: Pace) -> Listen {
+    let (end_silence_ms, max_ms) = match &node.kind {
+        Kind::YesNo { number: None, .. } | Kind::Choice(_) => (500, 15_000),
+        Kind::Identity | Kind::Who => (700, 15_000),
+        Kind::YesNo { .. } | Kind::Number(_) | Kind::BirthDate => (800, 15_000),
+        Kind::Open | Kind::Wait | Kind::Say | Kind::End => (900, 45_000),
+    };
+    let no_input_ms = match &node.kind {
+        Kind::Wait => 30_000,
+        _ => 5_000,
+    };
+    let keys = match &node.kind {
+        Kind::YesNo { number: None, .. } | Kind::Choice(_) | Kind::Identity => Some(1),
+        Kind::YesNo { .. } | Kind::Number(_) => Some(5),
+        Kind::BirthDate => Some(4),
+        Kind::Open | Kind::Who | Kind::Wait | Kind::Say | Kind::End => None,
+    };
+    let keys = keys.map(|max_digits| KeySpec {
+        max_digits,
+        terminator: Some('#'),
+    });
+    scaled(
+        Listen {
+            node: node.id.clone(),
+            end_silence_ms,
+            no_input_ms,
+            max_ms,
+            keys,
+            hot_words: hot_words(&node.kind, lang),
+        },
+        pace,
+    )
+}
+
+/// How to wait for a yes or no about something just said.
+pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
+    let keys = Some(KeySpec {
+        max_digits: 1,
+        terminator: Some('#'),
+    });
+    let kind = Kind::YesNo {
+        inverse: true,
+        number: None,
+    };
+    scaled(
+        Listen {
+            node: id.clone(),
+            end_silence_ms: 500,
+            no_input_ms: 5_000,
+            max_ms: 15_000,
+            keys,
+            hot_words: hot_words(&kind, lang),
+        },
+        pace,
+    )
+}
+
+fn scaled(mut listen: Listen, pace: Pace) -> Listen {
+    if pace == Pace::Slow {
+        listen.end_silence_ms = listen.end_silence_ms * 13 / 10;
+        listen.no_input_ms = listen.no_input_ms.max(8_000);
+    }
+    listen
+}
+
+fn hot_words(kind: &Kind, lang: Lang) -> Vec<String> {
+    let words: &[&str] = match (kind, lang) {
+        (Kind::YesNo { inverse: false, .. }, Lang::Zh) => &["有", "没有", "有一点"],
+        (Kind::YesNo { inverse: true, .. }, Lang::Zh) => &["是", "是的", "不是", "对", "不对"],
+        (Kind::YesNo { .. }, Lang::En) => &["yes", "no"],
+        (Kind::Identity, Lang::Zh) => &["是我", "不是", "我是他家属"],
+        (Kind::Identity, Lang::En) => &["this is me", "no"],
+        (Kind::BirthDate, Lang::Zh) => &["月", "号"],
+        (Kind::Choice(choices), lang) => {
+            return choices.iter().filter_map(|c| c.words(lang).first().cloned()).collect();
+        }
+        _ => &[],
+    };
+    words.iter().map(|w| (*w).to_owned()).collect()
+}
