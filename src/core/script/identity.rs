@@ -134,12 +134,16 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
     if has(&["等一下", "稍等", "等等", "等一会", "等会", "去叫", "叫他", "叫她", "叫一下", "让他接", "让她接", "给他接", "给她接", "叫来"]) {
         return Some(Claim::Wait);
     }
-    if has(&["不在", "出去了", "出门了", "没在", "睡着", "睡觉", "在休息", "上班去", "不方便接"]) {
+    let relation = relation(text, Lang::Zh);
+    let named = contact(text, names, relation, Lang::Zh).map(|index| contact_claim(index, names));
+    if let Some(claim @ Claim::Contact(_)) = named {
+        return Some(claim);
+    }
+    if has(&["不在", "出去", "出门", "没在", "睡着", "睡觉", "在休息", "上班", "不方便接", "不方便听"]) {
         return Some(Claim::Absent);
     }
-    let relation = relation(text, Lang::Zh);
-    if let Some(index) = contact(text, names, relation, Lang::Zh) {
-        return Some(contact_claim(index, names));
+    if named.is_some() {
+        return named;
     }
     if relation.is_some() || has(&["不是", "不对", "我不叫"]) || said == "不" {
         return Some(Claim::Other);
@@ -207,12 +211,20 @@ fn claim_en(text: &str, names: Names<'_>) -> Option<Claim> {
     if has(&["hold on", "hang on", "one moment", "just a moment", "one second", "just a second", "a minute", "get him", "get her", "wait"]) {
         return Some(Claim::Wait);
     }
-    if has(&["not here", "not home", "not at home", "isn't here", "isn't home", "isn't in", "not in", "is out", "asleep", "sleeping", "went out", "gone out", "stepped out"]) {
+    let relation = relation(text, Lang::En);
+    let named_other = contact(text, names, relation, Lang::En).map(|index| contact_claim(index, names));
+    if let Some(claim @ Claim::Contact(_)) = named_other {
+        return Some(claim);
+    }
+    let away = [
+        "not here", "not home", "not at home", "isn't here", "isn't home", "isn't in", "not in", "is out", "he's out", "she's out",
+        "asleep", "sleeping", "went out", "gone out", "stepped out",
+    ];
+    if has(&away) {
         return Some(Claim::Absent);
     }
-    let relation = relation(text, Lang::En);
-    if let Some(index) = contact(text, names, relation, Lang::En) {
-        return Some(contact_claim(index, names));
+    if named_other.is_some() {
+        return named_other;
     }
     let negated = has(&["no", "not", "isn't", "nope"]) && !has(&["this is me", "it's me"]);
     if relation.is_some() || negated {
