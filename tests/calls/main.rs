@@ -1,3 +1,5 @@
 //! Whole calls in virtual time, and the tables of fixtures that the core is held to.
 
+mod clips;
+mod ear;
 mod sip;

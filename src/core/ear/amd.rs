@@ -425,3 +425,91 @@ impl Amd {
         self.sign
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcements_are_recognised_as_the_recogniser_writes_them() {
+        let table = [
+            (
+                "您好，您拨打的电话已关机，请稍后再拨",
+                Announcement::PoweredOff,
+            ),
+            ("您播打的电话以关机", Announcement::PoweredOff),
+            (
+                "对不起 您不打的号码是空号 请查正后再拨",
+                Announcement::InvalidNumber,
+            ),
+            (
+                "你拨打的号码不存在请核对后再播",
+                Announcement::InvalidNumber,
+            ),
+            ("您拨打的用户正忙请稍后再拨", Announcement::Busy),
+            ("您拨打的电话正在通话中", Announcement::Busy),
+            ("您所拨打的电话暂时无法接通", Announcement::Unreachable),
+            ("您拨打的电话已停机", Announcement::Suspended),
+            ("您拨打的电话暂时无人接听", Announcement::NoAnswer),
+            (
+                "您好我现在不方便接电话请在提示音后留言",
+                Announcement::Voicemail,
+            ),
+            (
+                "您好，我是机主的智能助理，请问有什么事需要转达吗",
+                Announcement::Assistant,
+            ),
+            ("您拨打的电话哗啦哗啦", Announcement::Unknown),
+            (
+                "Sorry, the number you dialed is power off.",
+                Announcement::PoweredOff,
+            ),
+            (
+                "Please leave a message after the tone.",
+                Announcement::Voicemail,
+            ),
+            (
+                "The number you have dialed is not in service.",
+                Announcement::InvalidNumber,
+            ),
+            ("The subscriber you dialed is busy now", Announcement::Busy),
+        ];
+        for (text, class) in table {
+            assert_eq!(classify_announcement(text, Lang::Zh), Some(class), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_are_not_announcements() {
+        for text in [
+            "喂，你好，请问你是哪里？",
+            "喂喂听得到吗",
+            "我在开会，等下打给你",
+            "我是他老婆，他不在",
+            "没有，没有发烧",
+            "信号有点不清楚，你再说一遍",
+            "他现在不方便",
+            "Hello? Who is this?",
+            "I'm busy right now, call me later",
+            "I turned off the heating, I'm fine",
+            "yes this is speaking",
+        ] {
+            assert_eq!(classify_announcement(text, Lang::Zh), None, "{text}");
+            assert_eq!(classify_announcement(text, Lang::En), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_proves_a_human() {
+        let mut amd = Amd::new(2_000);
+        assert_eq!(amd.verdict(), Answerer::Unsure);
+        amd.spoke_over(2_500, 6_000);
+        assert_eq!(amd.verdict(), Answerer::Unsure);
+        amd.tone(ToneVerdict::Beep, 9_000);
+        assert_eq!(amd.sign(), Some(MachineSign::Beep));
+        assert_eq!(amd.verdict(), Answerer::Machine);
+        amd.answered_a_question();
+        amd.words("您拨打的电话已关机", Lang::Zh);
+        assert_eq!(amd.verdict(), Answerer::Human);
+    }
+}

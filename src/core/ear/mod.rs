@@ -220,7 +220,9 @@ impl Ear {
             Speech::None { run } => Speech::None {
                 run: if hop.is_on { run + 1 } else { 0 },
             },
-            Speech::Burst { from, .. } if hop.is_held => self.believe(from, now),
+            // The detector holds on for 100 ms after the last voice, so only certain frames make a burst speech.
+            Speech::Burst { from, .. } if hop.is_on => self.believe(from, now),
+            Speech::Burst { from, .. } if hop.is_held => Speech::Burst { from, last: now },
             Speech::Burst { last, .. } if now - last >= BURST_GAP => Speech::None { run: 0 },
             Speech::Voiced { from, .. } if hop.is_held => Speech::Voiced { from, last: now },
             Speech::Voiced { from, last } if now - last >= PAUSE => self.pause(from, last),

@@ -41,7 +41,7 @@ impl Upsampler {
                 .sum();
             let on = self.history[TAPS / 2 - 1];
             for value in [on, between] {
-                let filled = (value + self.noise.next() * FILL_PEAK) / FULL_SCALE;
+                let filled = (value + self.noise.sample() * FILL_PEAK) / FULL_SCALE;
                 out.push(filled.clamp(-1.0, 1.0));
             }
         }
@@ -71,7 +71,7 @@ impl Noise {
     }
 
     /// The next value, uniform in -1…1.
-    pub fn next(&mut self) -> f32 {
+    pub fn sample(&mut self) -> f32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -30,6 +30,7 @@ pub struct Vad {
     detector: Box<Detector>,
     waiting: Vec<f32>,
     floor: NoiseFloor,
+    was_tone: bool,
 }
 
 impl Vad {
@@ -40,12 +41,18 @@ impl Vad {
             detector: Detector::default_boxed(),
             waiting: Vec::with_capacity(2 * HOP_16K),
             floor: NoiseFloor::default(),
+            was_tone: false,
         }
     }
 
     /// Takes 8 kHz samples; appends a decision for each 16 ms that are whole by now. `is_tone` vetoes them.
     pub fn push(&mut self, samples: &[i16], is_tone: bool, out: &mut Vec<Judged>) {
         self.floor.push(level_db(samples));
+        // Its memory of a tone would pass for voice for another 200 ms.
+        if self.was_tone && !is_tone {
+            self.detector.reset();
+        }
+        self.was_tone = is_tone;
         self.upsampler.push(samples, &mut self.waiting);
         let (on, held) = if self.floor.db() < NOISY_DB {
             (0.70, 0.50)

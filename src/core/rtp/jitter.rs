@@ -114,7 +114,13 @@ impl JitterBuffer {
             return;
         }
         line.late_run.clear();
-        line.early += ((at - line.play) as f32 - line.early) / 16.0;
+        let early = (at - line.play) as f32;
+        // What came too late in part asks for more delay at once: the packets have become longer.
+        line.early = if early < 0.0 {
+            early.min(line.early)
+        } else {
+            line.early + (early - line.early) / 16.0
+        };
         line.end = line.end.max(at + length);
         line.packets.entry(at).or_insert(samples);
     }
@@ -182,7 +188,8 @@ impl JitterBuffer {
             Correction::Insert => {
                 self.counts.inserted += 1;
                 line.early += SLOT as f32;
-                return self.made_up();
+                let is_silent = line.is_silent_ahead();
+                return self.made_up(is_silent);
             }
         }
         self.pull_one()
@@ -236,9 +243,9 @@ impl JitterBuffer {
         second
     }
 
-    fn made_up(&mut self) -> Pulled {
+    fn made_up(&mut self, is_silent: bool) -> Pulled {
         let mut samples = [0; FRAME];
-        let kind = if self.concealer.has_voice() {
+        let kind = if self.concealer.has_voice() && !is_silent {
             FrameKind::Concealed
         } else {
             FrameKind::Silence
@@ -319,7 +326,8 @@ impl Timeline {
     /// Audio at `at` ends an open silence; without a gap in the numbers, the time before it was silence.
     fn close_quiet(&mut self, at: i64, is_next: bool) {
         if let Some(open) = self.quiet.back_mut().filter(|quiet| quiet.to == i64::MAX) {
-            open.to = at.max(open.from);
+            // Audio from before it was only overtaken.
+            open.to = if at >= open.from { at } else { open.to };
         } else if is_next && at > self.end && self.end > self.play - MAX_LATE {
             self.quiet.push_back(Quiet {
                 from: self.end,
@@ -338,7 +346,7 @@ impl Timeline {
         let is_silent = self.is_silent_ahead();
         if excess >= 2.0 * slot || (excess >= 1.25 * slot && is_silent) {
             Correction::Drop
-        } else if self.early <= 0.5 * slot || (excess <= -slot && is_silent) {
+        } else if self.early <= 0.5 * slot || (excess <= -0.75 * slot && is_silent) {
             Correction::Insert
         } else {
             Correction::None
