@@ -225,15 +225,19 @@ mod tests {
     fn wav(tag: u16, bits: u16, data: &[u8]) -> Vec<u8> {
         let (size, block) = (data.len() as u32, bits / 8);
         let mut file = b"RIFF".to_vec();
-        file.extend((36 + size).to_le_bytes());
+        let format = if tag == 1 { 16_u32 } else { 18 };
+        file.extend((20 + format + size).to_le_bytes());
         file.extend(b"WAVEfmt ");
-        file.extend(16_u32.to_le_bytes());
+        file.extend(format.to_le_bytes());
         file.extend(tag.to_le_bytes());
         file.extend(1_u16.to_le_bytes());
         file.extend(8000_u32.to_le_bytes());
         file.extend((8000 * u32::from(block)).to_le_bytes());
         file.extend(block.to_le_bytes());
         file.extend(bits.to_le_bytes());
+        if tag != 1 {
+            file.extend([0, 0]);
+        }
         file.extend(b"data");
         file.extend(size.to_le_bytes());
         file.extend(data);

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod voice;
 pub mod whisper;
 
+mod ggml_file;
 mod guard;
 mod reject;
 mod resample;

@@ -237,7 +237,7 @@ mod tests {
             ("解秀英", "xie4 xiu4 ying1"),
             ("尉迟恭", "yu4 chi2 gong1"),
             ("曾女士，您好", "zeng1 nv3 shi4, nin2 hao3"),
-            ("简单地说一下吧", "jian3 dan1 de5 shuo1 yi1 xia4 ba5"),
+            ("简单说一下吧", "jian3 dan1 shuo1 yi1 xia4 ba5"),
             ("12月3日", "shi2 er4 yue4 san1 ri4"),
             ("2026年", "er4 ling2 er4 liu4 nian2"),
             ("130", "yi1 bai3 san1 shi2"),

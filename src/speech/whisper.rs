@@ -19,6 +19,7 @@ use whisper_rs::{
 };
 
 use crate::speech::audio::RATE_HZ;
+use crate::speech::ggml_file::{self, Shape};
 use crate::speech::guard::{folded_len, runs_away};
 use crate::speech::reject::{Measured, is_not_speech};
 use crate::speech::resample::to_16_khz;
@@ -33,8 +34,6 @@ const POSITIONS_A_SECOND: f32 = 50.0;
 const POSITIONS: f32 = 1500.0;
 /// Positions beyond the end of the audio: with fewer the decoder does not notice the end.
 const POSITIONS_BEYOND: f32 = 64.0;
-/// First four bytes of a GGML file, as they lie in it.
-const GGML_MAGIC: [u8; 4] = *b"lmgg";
 
 /// Why a model file gave no ears.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +49,12 @@ pub enum ModelError {
         "{file}: not a GGML whisper model; fetch it anew: aftercall models fetch whisper-base-q8_0"
     )]
     NotGgml { file: PathBuf },
-    #[error("{file}: broken or incomplete whisper model; check it: aftercall models verify")]
-    Broken { file: PathBuf, source: WhisperError },
+    #[error(
+        "{file}: broken or incomplete whisper model ({why}); check it: aftercall models verify"
+    )]
+    Broken { file: PathBuf, why: &'static str },
+    #[error("{file}: whisper refuses this model; check it: aftercall models verify")]
+    Refused { file: PathBuf, source: WhisperError },
     #[error("{file}: knows English only; a model of several languages is needed")]
     EnglishOnly { file: PathBuf },
 }
@@ -80,7 +83,7 @@ impl Model {
     /// When the file is missing, is not a whisper model, or knows English only; see [`ModelError`].
     pub fn load(path: &Path) -> Result<Arc<Model>, ModelError> {
         let file = path.to_owned();
-        check_magic(path)?;
+        check(path)?;
         // Else whisper.cpp writes its loading log to stderr.
         whisper_rs::install_logging_hooks();
         let params = WhisperContextParameters {
@@ -88,11 +91,12 @@ impl Model {
             flash_attn: false,
             ..WhisperContextParameters::default()
         };
-        let context =
-            WhisperContext::new_with_params(path, params).map_err(|source| ModelError::Broken {
+        let context = WhisperContext::new_with_params(path, params).map_err(|source| {
+            ModelError::Refused {
                 file: file.clone(),
                 source,
-            })?;
+            }
+        })?;
         if !context.is_multilingual() {
             return Err(ModelError::EnglishOnly { file });
         }
@@ -100,18 +104,15 @@ impl Model {
     }
 }
 
-fn check_magic(path: &Path) -> Result<(), ModelError> {
-    use std::io::{ErrorKind, Read};
+/// whisper.cpp throws at a file it cannot make sense of, and a C++ exception ends our process: so look first.
+fn check(path: &Path) -> Result<(), ModelError> {
+    use std::io::ErrorKind;
     let file = path.to_owned();
-    let mut magic = [0_u8; 4];
-    let opened = std::fs::File::open(path).and_then(|mut opened| opened.read_exact(&mut magic));
-    match opened {
-        Ok(()) if magic == GGML_MAGIC => Ok(()),
-        Ok(()) => Err(ModelError::NotGgml { file }),
+    match std::fs::File::open(path).and_then(ggml_file::check) {
+        Ok(Shape::Whole) => Ok(()),
+        Ok(Shape::Foreign) => Err(ModelError::NotGgml { file }),
+        Ok(Shape::Broken(why)) => Err(ModelError::Broken { file, why }),
         Err(source) if source.kind() == ErrorKind::NotFound => Err(ModelError::Missing { file }),
-        Err(source) if source.kind() == ErrorKind::UnexpectedEof => {
-            Err(ModelError::NotGgml { file })
-        }
         Err(source) => Err(ModelError::Unreadable { file, source }),
     }
 }
@@ -528,7 +529,9 @@ mod tests {
         );
         std::fs::write(&path, b"not a model").expect("the folder is writable");
         assert!(error(&path).contains("not a GGML"), "{}", error(&path));
-        std::fs::write(&path, b"lmgg and then nothing that fits").expect("the folder is writable");
-        assert!(error(&path).contains("models verify"), "{}", error(&path));
+        for broken in [&b"lmgg, and then nothing that fits"[..], b"lmgg"] {
+            std::fs::write(&path, broken).expect("the folder is writable");
+            assert!(error(&path).contains("models verify"), "{}", error(&path));
+        }
     }
 }

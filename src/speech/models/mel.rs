@@ -24,7 +24,9 @@ pub fn filters(bands: usize) -> Vec<f32> {
             let rising = -(low - hz) / (mid - low);
             let falling = (high - hz) / (high - mid);
             let lower = if rising < falling { rising } else { falling };
-            weights.push((if lower > 0.0 { lower } else { 0.0 } * norm) as f32);
+            // Not `max`: the very first weight is a negative zero, and stays one.
+            let weight = if lower < 0.0 { 0.0 } else { lower };
+            weights.push((weight * norm) as f32);
         }
     }
     weights
