@@ -8,7 +8,9 @@ use aftercall_core::lang::Lang;
 use serde_json::{Value, json};
 
 use crate::speech::audio::{decode_file, seconds};
-use crate::speech::whisper::{Model, Recogniser, Stop};
+use crate::speech::callbacks::Stop;
+use crate::speech::model::Model;
+use crate::speech::whisper::Recogniser;
 
 /// Transcribe audio files with the ear that calls use; prints a JSON line a file.
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,9 @@ use aftercall_core::heard::{Heard, Transcript};
 use aftercall_core::lang::Lang;
 use tracing::{error, warn};
 
-use crate::speech::whisper::{Model, ModelError, RecogniseError, Recogniser, Recognition, Stop};
+use crate::speech::callbacks::Stop;
+use crate::speech::model::{Model, ModelError};
+use crate::speech::whisper::{RecogniseError, Recogniser, Recognition};
 
 /// How many ears, and how long anyone may wait for them.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@
 //! mono 16-bit at [`audio::RATE_HZ`].
 
 pub mod audio;
+pub mod callbacks;
 pub mod ears;
+pub mod model;
 pub mod models;
 pub mod prompts;
 pub mod reading;

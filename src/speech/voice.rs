@@ -64,10 +64,16 @@ pub enum VoiceError {
     NoSound { program: String, words: String },
 }
 
+#[derive(PartialEq, Eq, Hash)]
+struct Said {
+    lang: Lang,
+    text: String,
+}
+
 /// The voice and what it has said so far.
 pub struct Voice {
     config: VoiceConfig,
-    said: Mutex<HashMap<(Lang, String), Arc<[i16]>>>,
+    said: Mutex<HashMap<Said, Arc<[i16]>>>,
 }
 
 impl Voice {
@@ -83,7 +89,10 @@ impl Voice {
     /// # Errors
     /// When espeak-ng is missing, fails or takes too long.
     pub fn speak(&self, text: &str, lang: Lang) -> Result<Arc<[i16]>, VoiceError> {
-        let key = (lang, text.to_owned());
+        let key = Said {
+            lang,
+            text: text.to_owned(),
+        };
         // The map is whole after every lock, so a panic elsewhere does not spoil it.
         if let Some(samples) = self
             .said

@@ -1,26 +1,19 @@
 //! One utterance through whisper, with the settings that were measured for short telephone speech.
 //!
-//! A [`Model`] is loaded once and shared; a [`Recogniser`] is one whisper state with one thread, owned by the OS
-//! thread that made it. Two threads a state cost twelve times the CPU on a busy machine, so there are none.
-//! The logits filter and the abort question are raw C callbacks: whisper-rs' safe ones leak or read through the
-//! wrong type (0.16).
+//! A [`Recogniser`] is one whisper state with one thread, owned by the OS thread that made it. Two threads a state
+//! cost twelve times the CPU on a busy machine, so there are none.
 
-use std::ffi::{c_int, c_void};
-use std::path::{Path, PathBuf};
+use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use aftercall_core::lang::Lang;
-use whisper_rs::whisper_rs_sys::{whisper_context, whisper_state, whisper_token_data};
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError,
-    WhisperState,
-};
+use whisper_rs::whisper_rs_sys::whisper_token_data;
+use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use crate::speech::audio::RATE_HZ;
-use crate::speech::ggml_file::{self, Shape};
-use crate::speech::guard::{folded_len, runs_away};
+use crate::speech::callbacks::{Filter, Stop, end_runaway, is_stop_due};
+use crate::speech::guard::folded_len;
+use crate::speech::model::Model;
 use crate::speech::reject::{Measured, is_not_speech};
 use crate::speech::resample::to_16_khz;
 
@@ -35,30 +28,6 @@ const POSITIONS: f32 = 1500.0;
 /// Positions beyond the end of the audio: with fewer the decoder does not notice the end.
 const POSITIONS_BEYOND: f32 = 64.0;
 
-/// Why a model file gave no ears.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    #[error("{file}: no speech model there; fetch it: aftercall models fetch whisper-base-q8_0")]
-    Missing { file: PathBuf },
-    #[error("{file}: cannot be read")]
-    Unreadable {
-        file: PathBuf,
-        source: std::io::Error,
-    },
-    #[error(
-        "{file}: not a GGML whisper model; fetch it anew: aftercall models fetch whisper-base-q8_0"
-    )]
-    NotGgml { file: PathBuf },
-    #[error(
-        "{file}: broken or incomplete whisper model ({why}); check it: aftercall models verify"
-    )]
-    Broken { file: PathBuf, why: &'static str },
-    #[error("{file}: whisper refuses this model; check it: aftercall models verify")]
-    Refused { file: PathBuf, source: WhisperError },
-    #[error("{file}: knows English only; a model of several languages is needed")]
-    EnglishOnly { file: PathBuf },
-}
-
 /// Why an utterance was not recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum RecogniseError {
@@ -69,70 +38,6 @@ pub enum RecogniseError {
     State { source: WhisperError },
     #[error("whisper failed")]
     Whisper { source: WhisperError },
-}
-
-/// Loaded weights, shared by all recognisers.
-pub struct Model {
-    context: WhisperContext,
-}
-
-impl Model {
-    /// Loads a GGML file: about 0.2 s and 90 MB for base in q8_0.
-    ///
-    /// # Errors
-    /// When the file is missing, is not a whisper model, or knows English only; see [`ModelError`].
-    pub fn load(path: &Path) -> Result<Arc<Model>, ModelError> {
-        let file = path.to_owned();
-        check(path)?;
-        // Else whisper.cpp writes its loading log to stderr.
-        whisper_rs::install_logging_hooks();
-        let params = WhisperContextParameters {
-            use_gpu: false,
-            flash_attn: false,
-            ..WhisperContextParameters::default()
-        };
-        let context = WhisperContext::new_with_params(path, params).map_err(|source| {
-            ModelError::Refused {
-                file: file.clone(),
-                source,
-            }
-        })?;
-        if !context.is_multilingual() {
-            return Err(ModelError::EnglishOnly { file });
-        }
-        Ok(Arc::new(Model { context }))
-    }
-}
-
-/// whisper.cpp throws at a file it cannot make sense of, and a C++ exception ends our process: so look first.
-fn check(path: &Path) -> Result<(), ModelError> {
-    use std::io::ErrorKind;
-    let file = path.to_owned();
-    match std::fs::File::open(path).and_then(ggml_file::check) {
-        Ok(Shape::Whole) => Ok(()),
-        Ok(Shape::Foreign) => Err(ModelError::NotGgml { file }),
-        Ok(Shape::Broken(why)) => Err(ModelError::Broken { file, why }),
-        Err(source) if source.kind() == ErrorKind::NotFound => Err(ModelError::Missing { file }),
-        Err(source) => Err(ModelError::Unreadable { file, source }),
-    }
-}
-
-/// When to give up on an utterance. Asked between the graphs of whisper, so up to half a second late.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    pub cancelled: Arc<AtomicBool>,
-    pub closing: Arc<AtomicBool>,
-    pub deadline: Option<Instant>,
-}
-
-impl Stop {
-    pub fn is_due(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-            || self.closing.load(Ordering::Relaxed)
-            || self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-    }
 }
 
 /// What whisper made of an utterance.
@@ -224,12 +129,8 @@ impl Recogniser {
             Lang::Zh => self.chinese.clone(),
             Lang::En => self.english.clone(),
         };
-        params.set_audio_ctx(
-            (POSITIONS_A_SECOND * seconds)
-                .ceil()
-                .mul_add(1.0, POSITIONS_BEYOND)
-                .min(POSITIONS) as c_int,
-        );
+        let positions = (POSITIONS_A_SECOND * seconds).ceil() + POSITIONS_BEYOND;
+        params.set_audio_ctx(positions.min(POSITIONS) as c_int);
         params.set_max_tokens((9.0 * seconds) as c_int + 10);
         // SAFETY: both callbacks read their user data as the type given here, only during `full`, which returns
         // before `filter` and `stop` go out of scope; neither calls back into whisper.
@@ -425,56 +326,6 @@ fn to_ms(samples: usize) -> u64 {
     samples as u64 * 1000 / u64::from(RATE_HZ)
 }
 
-/// What the logits filter needs to know.
-struct Filter {
-    eot: c_int,
-    vocabulary: c_int,
-}
-
-/// Ends the segment when its tail runs away.
-unsafe extern "C" fn end_runaway(
-    _context: *mut whisper_context,
-    _state: *mut whisper_state,
-    tokens: *const whisper_token_data,
-    n_tokens: c_int,
-    logits: *mut f32,
-    filter: *mut c_void,
-) {
-    if tokens.is_null() || logits.is_null() || filter.is_null() {
-        return;
-    }
-    // SAFETY: whisper passes its own token and logit arrays with their lengths (the logits are one vocabulary
-    // long), and `filter` is the `Filter` set beside this callback.
-    let (filter, tokens, logits) = unsafe {
-        let filter = &*filter.cast::<Filter>();
-        let tokens = std::slice::from_raw_parts(tokens, usize::try_from(n_tokens).unwrap_or(0));
-        (
-            filter,
-            tokens,
-            std::slice::from_raw_parts_mut(logits, usize::try_from(filter.vocabulary).unwrap_or(0)),
-        )
-    };
-    let words: Vec<i32> = tokens
-        .iter()
-        .map(|token| token.id)
-        .filter(|&id| id < filter.eot)
-        .collect();
-    if runs_away(&words) {
-        logits.fill(f32::NEG_INFINITY);
-        if let Some(end) = usize::try_from(filter.eot)
-            .ok()
-            .and_then(|eot| logits.get_mut(eot))
-        {
-            *end = 0.0;
-        }
-    }
-}
-
-unsafe extern "C" fn is_stop_due(stop: *mut c_void) -> bool {
-    // SAFETY: the user data is the `Stop` set beside this callback, alive until `full` returns.
-    unsafe { stop.cast::<Stop>().as_ref() }.is_some_and(Stop::is_due)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,23 +366,5 @@ mod tests {
         assert_eq!(whole.text, "one");
         let (whole, tokens) = joined((said("one", true), 1), (said("two", true), 3), Lang::En);
         assert_eq!((whole.text.as_str(), tokens), ("one two", 4));
-    }
-
-    #[test]
-    fn a_file_that_is_no_model_is_refused_with_the_cure() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("model.bin");
-        let error = |path: &Path| Model::load(path).err().expect("no model").to_string();
-        assert!(
-            error(&path).contains("aftercall models fetch"),
-            "{}",
-            error(&path)
-        );
-        std::fs::write(&path, b"not a model").expect("the folder is writable");
-        assert!(error(&path).contains("not a GGML"), "{}", error(&path));
-        for broken in [&b"lmgg, and then nothing that fits"[..], b"lmgg"] {
-            std::fs::write(&path, broken).expect("the folder is writable");
-            assert!(error(&path).contains("models verify"), "{}", error(&path));
-        }
     }
 }

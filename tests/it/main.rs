@@ -2,4 +2,5 @@
 
 mod postgres;
 mod record;
+mod speech;
 mod store;
