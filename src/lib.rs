@@ -1,6 +1,7 @@
 //! aftercall: touches the world and never decides; `aftercall-core` decides.
 
 pub mod cli;
+pub mod config;
 pub mod recording;
 pub mod redflags;
 pub mod speech;

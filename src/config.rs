@@ -1,0 +1,665 @@
+//! The one configuration file: TOML, every key with a default, unknown keys refused with their line.
+//!
+//! `aftercall.example.toml` documents each key and holds the defaults; a test keeps it so. Secrets are not
+//! in here: a trunk's password comes from the environment.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aftercall_core::plan::{Cadence, CadenceDay, CallingPolicy, Caps, PolicyError, Window};
+use aftercall_core::time;
+use aftercall_core::work_order::Deadlines;
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// Everything a hospital sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything that is written; other paths may name it as `{data_dir}`.
+    pub data_dir: PathBuf,
+    pub database: Database,
+    pub web: Web,
+    pub hospital: Hospital,
+    pub calling: Calling,
+    pub trunk: Trunk,
+    pub ears: Ears,
+    pub voice: Voice,
+    pub scripts: Scripts,
+    pub recordings: Recordings,
+    pub work_orders: WorkOrders,
+    pub engine: Engine,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://PATH` or `postgres://USER@HOST/NAME`.
+    pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Address and port of the API; loopback unless a proxy stands before it.
+    pub bind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hospital {
+    /// With the hospital's own number it makes a patient unique.
+    pub id: String,
+    /// The approved neutral names: the only words of the hospital spoken before identity.
+    pub name_zh: String,
+    pub name_en: String,
+    /// Spoken at the end of a call and left on voicemail.
+    pub callback_number: String,
+    /// IANA zone of the hospital, and of patients whose record names none.
+    pub zone: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calling {
+    pub windows: Vec<CallingWindow>,
+    /// Start and end of the noon rest; an empty list where there is none.
+    pub noon_rest: Vec<Time>,
+    pub per_day: u32,
+    pub per_24h: u32,
+    pub min_gap_minutes: u32,
+    pub max_attempts: u32,
+    pub cadence: Vec<Day>,
+    /// Numbers that may be called without a patient record on a trunk other than loopback.
+    pub numbers_without_record: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallingWindow {
+    pub days: Vec<DayName>,
+    pub from: Time,
+    pub to: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DayName {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Day {
+    pub day: u16,
+    pub grace_days: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trunk {
+    pub file: PathBuf,
+    /// Calls at once.
+    pub lines: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ears {
+    pub model: PathBuf,
+    pub workers: usize,
+    pub queue: usize,
+    pub deadline_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Voice {
+    pub program: String,
+    pub speed_zh: u16,
+    pub speed_en: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scripts {
+    pub dir: PathBuf,
+    pub trusted_keys: Vec<TrustedKey>,
+}
+
+/// A clinician whose signature lets a script dial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedKey {
+    pub clinician: String,
+    /// Ed25519, 32 bytes in Base64.
+    pub public_key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recordings {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkOrders {
+    pub emergent_minutes: u32,
+    pub urgent_minutes: u32,
+    pub same_day_minutes: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Different for each engine on one database: leases carry it, and a restart closes its own calls by it.
+    pub name: String,
+    /// How long the others wait for a silent engine before they take its steps.
+    pub lease_seconds: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            database: Database::default(),
+            web: Web::default(),
+            hospital: Hospital::default(),
+            calling: Calling::default(),
+            trunk: Trunk::default(),
+            ears: Ears::default(),
+            voice: Voice::default(),
+            scripts: Scripts::default(),
+            recordings: Recordings::default(),
+            work_orders: WorkOrders::default(),
+            engine: Engine::default(),
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: "sqlite://{data_dir}/aftercall.db".to_owned(),
+        }
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1:8080".to_owned(),
+        }
+    }
+}
+
+impl Default for Hospital {
+    fn default() -> Self {
+        Self {
+            id: "main".to_owned(),
+            name_zh: "示范医院".to_owned(),
+            name_en: "Demonstration Hospital".to_owned(),
+            callback_number: "010-0000-0000".to_owned(),
+            zone: "Asia/Shanghai".to_owned(),
+        }
+    }
+}
+
+impl Default for Calling {
+    fn default() -> Self {
+        let caps = Caps::default();
+        let window = |window: Window| CallingWindow {
+            days: window.days.into_iter().map(DayName::of).collect(),
+            from: window.from,
+            to: window.to,
+        };
+        let day = |day: CadenceDay| Day {
+            day: day.day,
+            grace_days: day.grace_days,
+        };
+        Self {
+            windows: CallingPolicy::default_windows()
+                .into_iter()
+                .map(window)
+                .collect(),
+            noon_rest: vec![CallingPolicy::NOON_REST.0, CallingPolicy::NOON_REST.1],
+            per_day: caps.per_day,
+            per_24h: caps.per_24h,
+            min_gap_minutes: u32::try_from(caps.min_gap.as_secs() / 60).unwrap_or(u32::MAX),
+            max_attempts: caps.max_attempts,
+            cadence: Cadence::default().0.into_iter().map(day).collect(),
+            numbers_without_record: Vec::new(),
+        }
+    }
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Self {
+            file: "sip_config/loopback.toml".into(),
+            lines: 4,
+        }
+    }
+}
+
+impl Default for Ears {
+    fn default() -> Self {
+        Self {
+            model: "models/ggml-base-q8_0.bin".into(),
+            workers: 2,
+            queue: 8,
+            deadline_ms: 4000,
+        }
+    }
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self {
+            program: "espeak-ng".to_owned(),
+            speed_zh: 150,
+            speed_en: 140,
+        }
+    }
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            dir: "dialogs".into(),
+            trusted_keys: Vec::new(),
+        }
+    }
+}
+
+impl Default for Recordings {
+    fn default() -> Self {
+        Self {
+            dir: "{data_dir}/recordings".into(),
+        }
+    }
+}
+
+impl Default for WorkOrders {
+    fn default() -> Self {
+        Self {
+            emergent_minutes: 5,
+            urgent_minutes: 30,
+            same_day_minutes: 240,
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            name: "main".to_owned(),
+            lease_seconds: 60,
+        }
+    }
+}
+
+impl DayName {
+    fn of(day: Weekday) -> Self {
+        match day {
+            Weekday::Monday => DayName::Mon,
+            Weekday::Tuesday => DayName::Tue,
+            Weekday::Wednesday => DayName::Wed,
+            Weekday::Thursday => DayName::Thu,
+            Weekday::Friday => DayName::Fri,
+            Weekday::Saturday => DayName::Sat,
+            Weekday::Sunday => DayName::Sun,
+        }
+    }
+
+    fn weekday(self) -> Weekday {
+        match self {
+            DayName::Mon => Weekday::Monday,
+            DayName::Tue => Weekday::Tuesday,
+            DayName::Wed => Weekday::Wednesday,
+            DayName::Thu => Weekday::Thursday,
+            DayName::Fri => Weekday::Friday,
+            DayName::Sat => Weekday::Saturday,
+            DayName::Sun => Weekday::Sunday,
+        }
+    }
+}
+
+/// Why the configuration was refused; each names the file, and the line where one is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: cannot be read; create it from aftercall.example.toml, or leave out --config", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{file}:{line}: {message}{hint}")]
+    Syntax {
+        file: String,
+        line: usize,
+        message: String,
+        hint: String,
+    },
+    #[error("{file}:{line}: {key}: {fault}")]
+    Value {
+        file: String,
+        line: usize,
+        key: &'static str,
+        fault: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key, or a value that cannot be used, with its line.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads and checks a text; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let config: Config = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
+        let fault = config
+            .policy()
+            .map(|_| ())
+            .map_err(|error| (policy_key(&error), error.to_string()));
+        fault
+            .and_then(|()| config.check())
+            .map_err(|(key, fault)| {
+                let line = line_of_key(text, key);
+                ConfigError::Value {
+                    file: file.to_owned(),
+                    line,
+                    key,
+                    fault,
+                }
+            })?;
+        Ok(config)
+    }
+
+    /// The values that no type holds to their range.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let must = |holds: bool, key: &'static str, fault: &str| {
+            if holds {
+                Ok(())
+            } else {
+                Err((key, fault.to_owned()))
+            }
+        };
+        let zone = "is not an IANA time zone; write one such as Asia/Shanghai";
+        must(
+            time::zone(&self.hospital.zone).is_some(),
+            "hospital.zone",
+            zone,
+        )?;
+        let bind = "is not an address and port; write one such as 127.0.0.1:8080";
+        must(
+            self.web.bind.parse::<std::net::SocketAddr>().is_ok(),
+            "web.bind",
+            bind,
+        )?;
+        must(
+            [0, 2].contains(&self.calling.noon_rest.len()),
+            "calling.noon_rest",
+            "needs a start and an end, or nothing",
+        )?;
+        must(
+            !self.calling.cadence.is_empty(),
+            "calling.cadence",
+            "is empty, so nobody would be called",
+        )?;
+        must(
+            (1..=1000).contains(&self.trunk.lines),
+            "trunk.lines",
+            "must be 1 to 1000",
+        )?;
+        must(
+            (1..=256).contains(&self.ears.workers),
+            "ears.workers",
+            "must be 1 to 256",
+        )?;
+        must(
+            (1..=10_000).contains(&self.ears.queue),
+            "ears.queue",
+            "must be 1 to 10000",
+        )?;
+        must(
+            (500..=30_000).contains(&self.ears.deadline_ms),
+            "ears.deadline_ms",
+            "must be 500 to 30000",
+        )?;
+        must(!self.engine.name.is_empty(), "engine.name", "is empty")?;
+        must(
+            (10..=3600).contains(&self.engine.lease_seconds),
+            "engine.lease_seconds",
+            "must be 10 to 3600",
+        )
+    }
+
+    /// The calling policy, held to the law.
+    ///
+    /// # Errors
+    /// What [`CallingPolicy::new`] refuses.
+    pub fn policy(&self) -> Result<CallingPolicy, PolicyError> {
+        let calling = &self.calling;
+        let window = |window: &CallingWindow| Window {
+            days: window.days.iter().map(|day| day.weekday()).collect(),
+            from: window.from,
+            to: window.to,
+        };
+        let windows: Vec<Window> = calling.windows.iter().map(window).collect();
+        let rest = match calling.noon_rest.as_slice() {
+            [from, to] => Some((*from, *to)),
+            _ => None,
+        };
+        let caps = Caps {
+            per_day: calling.per_day,
+            per_24h: calling.per_24h,
+            min_gap: Duration::from_secs(u64::from(calling.min_gap_minutes) * 60),
+            max_attempts: calling.max_attempts,
+        };
+        CallingPolicy::new(&windows, rest, caps)
+    }
+
+    pub fn cadence(&self) -> Cadence {
+        let day = |day: &Day| CadenceDay {
+            day: day.day,
+            grace_days: day.grace_days,
+        };
+        Cadence(self.calling.cadence.iter().map(day).collect())
+    }
+
+    pub fn deadlines(&self) -> Deadlines {
+        let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
+        Deadlines {
+            emergent: minutes(self.work_orders.emergent_minutes),
+            urgent: minutes(self.work_orders.urgent_minutes),
+            same_day: minutes(self.work_orders.same_day_minutes),
+            zone: self.zone(),
+        }
+    }
+
+    /// The hospital's zone; `Config::parse` has checked that it is known.
+    pub fn zone(&self) -> TimeZone {
+        time::zone(&self.hospital.zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// The database's address with `{data_dir}` filled in.
+    pub fn database_url(&self) -> String {
+        self.database
+            .url
+            .replace("{data_dir}", &self.data_dir.display().to_string())
+    }
+
+    pub fn recordings_dir(&self) -> PathBuf {
+        let dir = self.recordings.dir.display().to_string();
+        dir.replace("{data_dir}", &self.data_dir.display().to_string())
+            .into()
+    }
+}
+
+fn policy_key(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::Backwards { .. }
+        | PolicyError::OutsideLaw { .. }
+        | PolicyError::NoDay
+        | PolicyError::NeverOpen => "calling.windows",
+        PolicyError::Range {
+            what: "per_day", ..
+        } => "calling.per_day",
+        PolicyError::Range {
+            what: "per_24h", ..
+        } => "calling.per_24h",
+        PolicyError::Range {
+            what: "max_attempts",
+            ..
+        } => "calling.max_attempts",
+        PolicyError::Range { .. } => "calling.min_gap_minutes",
+    }
+}
+
+fn syntax(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map_or(1, |span| line_at(text, span.start));
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    ConfigError::Syntax {
+        file: file.to_owned(),
+        line,
+        hint: hint(&message),
+        message,
+    }
+}
+
+/// "did you mean …" for an unknown key: the names serde expected stand in its message between backquotes.
+fn hint(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown ") {
+        return String::new();
+    }
+    let Some(found) = quoted.next() else {
+        return String::new();
+    };
+    let nearest = quoted
+        .map(|known| (strsim::damerau_levenshtein(found, known), known))
+        .min();
+    match nearest {
+        Some((distance, known)) if distance <= 3 => format!("; did you mean `{known}`?"),
+        Some(_) | None => "; every key is in aftercall.example.toml".to_owned(),
+    }
+}
+
+/// The line of a dotted key such as `calling.windows`; of its section where it is not set.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let Ok(table) = toml::de::DeTable::parse(text) else {
+        return 1;
+    };
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let Some((found, value)) = table.get_ref().get_key_value(section) else {
+        return 1;
+    };
+    let inner = value
+        .get_ref()
+        .as_table()
+        .and_then(|table| table.get_key_value(name));
+    line_at(
+        text,
+        inner.map_or(found.span().start, |(found, _)| found.span().start),
+    )
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text
+        .bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Config;
+
+    const EXAMPLE: &str = include_str!("../aftercall.example.toml");
+
+    #[test]
+    fn the_example_holds_the_defaults() {
+        assert_eq!(
+            Config::parse("example", EXAMPLE).expect("the example parses"),
+            Config::default()
+        );
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let example: toml::Table = toml::from_str(EXAMPLE).expect("the example parses");
+        let all = toml::Table::try_from(Config::default()).expect("defaults serialise");
+        assert_eq!(keys("", &example), keys("", &all));
+    }
+
+    fn keys(prefix: &str, table: &toml::Table) -> BTreeSet<String> {
+        let below = |(key, value): (&String, &toml::Value)| match value {
+            toml::Value::Table(table) => keys(&format!("{prefix}{key}."), table),
+            _ => BTreeSet::from([format!("{prefix}{key}")]),
+        };
+        table.iter().flat_map(below).collect()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_hint() {
+        let error = Config::parse("a.toml", "data_dir = \"x\"\n[trunk]\nlinse = 3\n")
+            .expect_err("a typing error");
+        assert!(
+            error
+                .to_string()
+                .starts_with("a.toml:3: unknown field `linse`"),
+            "{error}"
+        );
+        assert!(
+            error.to_string().ends_with("did you mean `lines`?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_window_outside_the_law_is_refused_with_its_line() {
+        let text = "[calling]\nper_day = 2\nwindows = [{ days = [\"mon\"], from = \"07:00\", to = \"12:00\" }]\n";
+        let error = Config::parse("a.toml", text)
+            .expect_err("seven is too early")
+            .to_string();
+        assert!(
+            error.starts_with("a.toml:3: calling.windows: a window 07:00"),
+            "{error}"
+        );
+        let error = Config::parse("a.toml", "\n[calling]\n\nper_day = 9\n")
+            .expect_err("nine rings")
+            .to_string();
+        assert!(error.starts_with("a.toml:4: calling.per_day"), "{error}");
+    }
+
+    #[test]
+    fn paths_follow_the_data_folder() {
+        let config = Config::parse("a.toml", "data_dir = \"/srv/a\"").expect("a good file");
+        assert_eq!(config.database_url(), "sqlite:///srv/a/aftercall.db");
+        assert_eq!(
+            config.recordings_dir().display().to_string(),
+            "/srv/a/recordings"
+        );
+    }
+}
