@@ -357,6 +357,19 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Reads the file that was named; otherwise `aftercall.toml` here, or the defaults where there is none.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let here = Path::new("aftercall.toml");
+        match named {
+            Some(path) => Self::load(path),
+            None if here.exists() => Self::load(here),
+            None => Ok(Self::default()),
+        }
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors

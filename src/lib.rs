@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod import;
+pub mod jobs;
 pub mod recording;
 pub mod redflags;
 pub mod speech;

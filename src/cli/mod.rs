@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
+pub mod import;
 pub mod models;
 pub mod transcribe;
 pub mod version;
@@ -18,6 +19,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Import(import::Args),
     Models(models::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
@@ -29,6 +31,7 @@ pub enum Command {
 /// Usage and local errors; `main` prints them and exits with 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Import(args) => import::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),

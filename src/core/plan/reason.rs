@@ -62,6 +62,9 @@ pub enum ReasonCode {
     LiveOnNumber,
     #[display("attempts_used")]
     AttemptsUsed,
+    /// No signed script for the pathway in the patient's language.
+    #[display("no_script")]
+    NoScript,
     /// The step was reached, or a human has taken it over.
     #[display("settled")]
     Settled,

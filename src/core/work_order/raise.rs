@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attempt::{CallNote, CallRecord, Disposition};
-use crate::finding::Urgency;
+use crate::finding::{PlacedFinding, Urgency};
 use crate::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use crate::plan::{Reason, ReasonCode, StepState};
 use crate::time::Timestamp;
@@ -46,7 +46,14 @@ pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
 
 /// Identified, and the emergency screen neither answered nor given up for a reason that a human hears of.
 fn broke_off(record: &CallRecord) -> bool {
-    if !record.progress.identified || record.progress.screened {
+    let emergent = |placed: &PlacedFinding| {
+        placed.finding.alerts() && placed.finding.urgency == Urgency::Emergent
+    };
+    // An emergency stops the screen by itself, and a human has it.
+    if !record.progress.identified
+        || record.progress.screened
+        || record.findings.iter().any(emergent)
+    {
         return false;
     }
     match record.ending.disposition {

@@ -1,0 +1,286 @@
+//! Hands out calls: claims due steps by lease, no more than there are free lines, and dials what the plan allows.
+
+use std::time::Duration;
+
+use aftercall_core::id::AttemptId;
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{Episode, Patient};
+use aftercall_core::plan::{DialOrder, NextStep, Reason, ReasonCode, Step};
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Subject, cause_of_step};
+use jiff::SignedDuration;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::settle::{Loaded, change, raise};
+use super::{Rules, next_round};
+use crate::store::attempt::{Begun, NewAttempt};
+use crate::store::{Store, StoreError, new_id};
+
+/// One call to be made. Its attempt is on disk already: the driver must report its end, whatever happens.
+#[derive(Clone, Debug)]
+pub struct ToDial {
+    pub attempt: AttemptId,
+    pub order: DialOrder,
+    pub step: Step,
+    pub patient: Patient,
+    pub episode: Episode,
+}
+
+/// A script that may dial: its signature verified when it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedScript {
+    pub pathway: String,
+    pub lang: Lang,
+    pub hash: String,
+}
+
+/// What the dial loop dials with.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// Calls at once.
+    pub lines: u32,
+    pub scripts: Vec<SignedScript>,
+}
+
+/// How often due steps are looked for.
+const ROUND: Duration = Duration::from_millis(500);
+/// A step whose number is in another call, or whose script is missing, is looked at again after so long.
+const LINE_TAKEN: SignedDuration = SignedDuration::from_mins(1);
+const NO_SCRIPT: SignedDuration = SignedDuration::from_mins(15);
+
+/// Runs until shutdown or until nobody takes calls any more.
+///
+/// Call [`super::recover::at_start`] first: it closes what an earlier run left live.
+pub async fn run(
+    store: Store,
+    rules: Rules,
+    lines: Lines,
+    calls: mpsc::Sender<ToDial>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut renewed = Timestamp::MIN;
+    loop {
+        if let Err(error) = round(&store, &rules, &lines, &calls, &mut renewed).await {
+            error!(%error, "dialling paused: the database did not answer");
+        }
+        if calls.is_closed() || !next_round(ROUND, &mut shutdown).await {
+            return;
+        }
+    }
+}
+
+async fn round(
+    store: &Store,
+    rules: &Rules,
+    lines: &Lines,
+    calls: &mpsc::Sender<ToDial>,
+    renewed: &mut Timestamp,
+) -> Result<(), StoreError> {
+    let now = rules.clock.now();
+    if now.duration_since(*renewed) > rules.lease / 3 {
+        store
+            .renew_leases(&rules.engine, rules.lease_until(now))
+            .await?;
+        *renewed = now;
+    }
+    once(store, rules, lines, calls).await.map(|_| ())
+}
+
+/// One round: decides every due step until the lines are full or none is due; returns how many were dialled.
+///
+/// # Errors
+/// When the database refuses; steps already claimed come back when their lease ends.
+pub async fn once(
+    store: &Store,
+    rules: &Rules,
+    lines: &Lines,
+    calls: &mpsc::Sender<ToDial>,
+) -> Result<u32, StoreError> {
+    let live = store
+        .live_attempts()
+        .await?
+        .into_iter()
+        .filter(|row| row.engine == rules.engine)
+        .count();
+    let mut free = lines
+        .lines
+        .saturating_sub(u32::try_from(live).unwrap_or(u32::MAX));
+    let mut dialled = 0;
+    while free > 0 {
+        let now = rules.clock.now();
+        let claimed = store
+            .claim_due_steps(now, free, rules.lease_until(now), &rules.engine)
+            .await?;
+        if claimed.is_empty() {
+            break;
+        }
+        for step in claimed {
+            let id = step.id.clone();
+            match try_step(store, rules, lines, calls, step).await {
+                Ok(true) => {
+                    free -= 1;
+                    dialled += 1;
+                }
+                Ok(false) => {}
+                Err(error @ StoreError::Database(_)) => return Err(error),
+                // One broken row must not stop the others; its lease ends, and it is tried again.
+                Err(error) => error!(step.id = %id, %error, "step not decided"),
+            }
+        }
+    }
+    Ok(dialled)
+}
+
+/// Decides one leased step; true when it was dialled.
+async fn try_step(
+    store: &Store,
+    rules: &Rules,
+    lines: &Lines,
+    calls: &mpsc::Sender<ToDial>,
+    step: Step,
+) -> Result<bool, StoreError> {
+    let now = rules.clock.now();
+    let loaded = Loaded::of(store, step, now).await?;
+    let next = loaded.decide(rules, now);
+    let NextStep::DialNow(order) = next else {
+        put_off(store, rules, &loaded, &next, now).await?;
+        return Ok(false);
+    };
+    let script = lines
+        .scripts
+        .iter()
+        .find(|script| script.pathway == loaded.step.script && script.lang == loaded.patient.lang);
+    let Some(script) = script else {
+        let words = format!(
+            "no signed script `{}` in language {}",
+            loaded.step.script, loaded.patient.lang
+        );
+        warn!(step.id = %loaded.step.id, script = %loaded.step.script, "no signed script");
+        wait(
+            store,
+            rules,
+            &loaded,
+            NO_SCRIPT,
+            Reason::new(ReasonCode::NoScript, words),
+            now,
+        )
+        .await?;
+        return Ok(false);
+    };
+    let attempt = new_attempt(rules, lines, &loaded, &order, script, now);
+    match store.begin_attempt(&attempt).await? {
+        Begun::Dial => {}
+        Begun::LeaseLost => return Ok(false),
+        Begun::LineTaken => {
+            let why = Reason::new(ReasonCode::LiveOnNumber, "a call to the number is live");
+            wait(store, rules, &loaded, LINE_TAKEN, why, now).await?;
+            return Ok(false);
+        }
+        Begun::DoNotCall => {
+            // Suppressed between decision and dialling: decide again, now knowing it.
+            let again = Loaded::of(store, loaded.step, now).await?;
+            let next = again.decide(rules, now);
+            put_off(store, rules, &again, &next, now).await?;
+            return Ok(false);
+        }
+    }
+    info!(attempt.id = %attempt.id, step.id = %loaded.step.id, number = attempt.number, "dialling");
+    let Loaded {
+        step,
+        patient,
+        episode,
+        ..
+    } = loaded;
+    let to_dial = ToDial {
+        attempt: attempt.id,
+        order,
+        step,
+        patient,
+        episode,
+    };
+    if calls.send(to_dial).await.is_err() {
+        warn!("nobody takes calls any more; the attempt is closed at the next start");
+    }
+    Ok(true)
+}
+
+fn new_attempt(
+    rules: &Rules,
+    lines: &Lines,
+    loaded: &Loaded,
+    order: &DialOrder,
+    script: &SignedScript,
+    now: Timestamp,
+) -> NewAttempt {
+    NewAttempt {
+        id: AttemptId(new_id()),
+        step: Some(loaded.step.id.clone()),
+        episode: Some(loaded.episode.id.clone()),
+        patient: Some(loaded.patient.id.clone()),
+        phone: Some(order.number.clone()),
+        number: order.attempt,
+        engine: rules.engine.clone(),
+        leased_until: rules.lease_until(now),
+        trunk: lines.trunk.clone(),
+        script: script.pathway.clone(),
+        script_hash: script.hash.clone(),
+        day: loaded.step.day,
+        lang: script.lang,
+        started_at: now,
+    }
+}
+
+async fn wait(
+    store: &Store,
+    rules: &Rules,
+    loaded: &Loaded,
+    after: SignedDuration,
+    why: Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    put_off(
+        store,
+        rules,
+        loaded,
+        &NextStep::Wait {
+            until: now + after,
+            why,
+        },
+        now,
+    )
+    .await
+}
+
+async fn put_off(
+    store: &Store,
+    rules: &Rules,
+    loaded: &Loaded,
+    next: &NextStep,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let cause = match next {
+        NextStep::Finished(state, reason) => cause_of_step(*state, reason),
+        NextStep::DialNow(_) | NextStep::Wait { .. } => None,
+    };
+    let subject = Subject {
+        patient: Some(loaded.patient.id.clone()),
+        episode: Some(loaded.episode.id.clone()),
+        attempt: None,
+        high_risk: loaded.episode.high_risk,
+    };
+    let raise = raise(rules, subject, cause.into_iter().collect());
+    let change = change(next, now);
+    info!(step.id = %loaded.step.id, state = %change.state, reason = %change.reason, "not dialled");
+    match store
+        .put_off_step(&loaded.step.id, &rules.engine, &change, raise.as_ref(), now)
+        .await
+    {
+        Ok(_) => Ok(()),
+        // Another engine took it over: its decision stands.
+        Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

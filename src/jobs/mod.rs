@@ -1,0 +1,91 @@
+//! The loops of the engine: load, decide in core, save. The only place that reads the clock of plans.
+//!
+//! `dial` hands out calls, `record` commits what they tell, `recover` closes what a crash left, `escalate`
+//! lets forgotten orders climb, `notify` delivers the outbox. Each is one function that ends at shutdown.
+
+pub mod dial;
+pub mod escalate;
+pub mod notify;
+pub mod record;
+pub mod recover;
+mod settle;
+
+use std::time::Duration;
+
+use aftercall_core::plan::CallingPolicy;
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::Deadlines;
+use jiff::SignedDuration;
+use tokio::sync::watch;
+
+use crate::config::Config;
+
+/// What every job decides by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub clock: PlanClock,
+    pub policy: CallingPolicy,
+    pub deadlines: Deadlines,
+    /// The name that leases carry.
+    pub engine: String,
+    pub lease: SignedDuration,
+}
+
+impl Rules {
+    /// The rules of a configuration, by the system's clock.
+    ///
+    /// # Errors
+    /// A policy that the law does not allow; `Config::parse` has refused it before.
+    pub fn of(
+        config: &Config,
+        clock: PlanClock,
+    ) -> Result<Self, aftercall_core::plan::PolicyError> {
+        Ok(Self {
+            clock,
+            policy: config.policy()?,
+            deadlines: config.deadlines(),
+            engine: config.engine.name.clone(),
+            lease: SignedDuration::from_secs(config.engine.lease_seconds.into()),
+        })
+    }
+
+    fn lease_until(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.lease).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The clock of plans: the system's, or the demo's, which was set to a working hour and runs on from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanClock {
+    ahead: SignedDuration,
+}
+
+impl PlanClock {
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock that shows `at` now. For the demo alone: it moves the plan, never the law.
+    pub fn set_to(at: Timestamp) -> Self {
+        Self {
+            ahead: at.duration_since(Timestamp::now()),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+            .saturating_add(self.ahead)
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Waits for the next round; false when the engine shuts down.
+async fn next_round(every: Duration, shutdown: &mut watch::Receiver<bool>) -> bool {
+    if *shutdown.borrow() {
+        return false;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(every) => true,
+        changed = shutdown.changed() => changed.is_ok() && !*shutdown.borrow(),
+    }
+}

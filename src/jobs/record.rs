@@ -1,0 +1,227 @@
+//! Commits what calls tell, in the order told. Media never waits for it; a finding is never dropped.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aftercall_core::attempt::{
+    AnsweredBy, AttemptState, CallRecord, Disposition, Ending, Progress, Turn,
+};
+use aftercall_core::finding::{Confirmation, PlacedFinding};
+use aftercall_core::id::AttemptId;
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Cause, Subject};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::Rules;
+use super::settle::{finish, raise, subject};
+use crate::store::attempt::AttemptProgress;
+use crate::store::work_order::Raised;
+use crate::store::{Store, StoreError};
+
+/// What one call tells. The driver's events become these in `run`.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub attempt: AttemptId,
+    pub what: Told,
+}
+
+#[derive(Clone, Debug)]
+pub enum Told {
+    Ringing,
+    Answered,
+    /// A dialog snapshot as text, for a BYE or CANCEL after a crash.
+    Dialog(String),
+    Turn(Box<Turn>),
+    Found(Box<PlacedFinding>),
+    Progressed(Progress),
+    Ended(Box<CallRecord>),
+    /// Nothing left this machine.
+    NotStarted,
+}
+
+/// How long a report waits before the database is asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What is known of a live call here.
+struct Live {
+    subject: Subject,
+    state: AttemptState,
+    answered_at: Option<Timestamp>,
+    dialog: Option<String>,
+    progress: Progress,
+    findings: u32,
+}
+
+/// Runs until every sender is gone; what was told before shutdown is committed.
+pub async fn run(store: Store, rules: Rules, mut reports: mpsc::UnboundedReceiver<Report>) {
+    let mut recorder = Recorder::new(store, rules);
+    while let Some(report) = reports.recv().await {
+        recorder.record(&report).await;
+    }
+}
+
+/// The recorder by itself, for callers with a loop of their own.
+pub struct Recorder {
+    store: Store,
+    rules: Rules,
+    live: HashMap<AttemptId, Live>,
+}
+
+impl Recorder {
+    pub fn new(store: Store, rules: Rules) -> Self {
+        Self {
+            store,
+            rules,
+            live: HashMap::new(),
+        }
+    }
+
+    /// Commits one report; while the database cannot be reached it is tried again and again, in order.
+    pub async fn record(&mut self, report: &Report) {
+        let at = self.rules.clock.now();
+        loop {
+            match self.commit(report, at).await {
+                Ok(()) => return,
+                Err(error @ StoreError::Database(_)) => {
+                    warn!(attempt.id = %report.attempt, %error, "report not saved; trying again");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                Err(error) => {
+                    error!(attempt.id = %report.attempt, %error, "report not saved");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn commit(&mut self, report: &Report, at: Timestamp) -> Result<(), StoreError> {
+        let id = &report.attempt;
+        match &report.what {
+            Told::Ringing => {
+                self.moved(id, |live| live.state = AttemptState::Ringing)
+                    .await
+            }
+            Told::Answered => {
+                let answered = |live: &mut Live| {
+                    live.state = AttemptState::Talking;
+                    live.answered_at = Some(at);
+                };
+                self.moved(id, answered).await
+            }
+            Told::Dialog(text) => {
+                self.moved(id, |live| live.dialog = Some(text.clone()))
+                    .await
+            }
+            Told::Progressed(progress) => self.moved(id, |live| live.progress = *progress).await,
+            Told::Turn(turn) => self.store.append_turn(id, turn).await,
+            Told::Found(placed) => self.found(id, placed, at).await,
+            Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
+            Told::NotStarted => self.ended(id, not_started(), at).await,
+        }
+    }
+
+    async fn live(&mut self, id: &AttemptId) -> Result<&mut Live, StoreError> {
+        if !self.live.contains_key(id) {
+            let row = self.store.attempt(id).await?;
+            let live = Live {
+                subject: subject(&self.store, &row).await?,
+                state: row.attempt.state,
+                answered_at: row.attempt.answered_at,
+                dialog: row.dialog,
+                progress: row.attempt.progress,
+                findings: u32::try_from(self.store.findings(id).await?.len()).unwrap_or(u32::MAX),
+            };
+            self.live.insert(id.clone(), live);
+        }
+        Ok(self.live.get_mut(id).expect("was put there above"))
+    }
+
+    async fn moved(
+        &mut self,
+        id: &AttemptId,
+        change: impl FnOnce(&mut Live),
+    ) -> Result<(), StoreError> {
+        let live = self.live(id).await?;
+        change(live);
+        let progress = AttemptProgress {
+            state: live.state,
+            answered_at: live.answered_at,
+            dialog: live.dialog.clone(),
+            progress: live.progress,
+        };
+        match self.store.attempt_progress(id, &progress).await {
+            // A second 180 after the answer: the row knows more already.
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            saved => saved,
+        }
+    }
+
+    /// A finding whose confirming question is still out waits for its answer, or for the end of the call.
+    async fn found(
+        &mut self,
+        id: &AttemptId,
+        placed: &PlacedFinding,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let live = self.live(id).await?;
+        let (position, subject) = (live.findings, live.subject.clone());
+        let alerts = placed.finding.alerts() && placed.finding.confirmation != Confirmation::Due;
+        let cause = Cause::Finding {
+            finding: Box::new(placed.clone()),
+            attempt: Some(id.clone()),
+        };
+        let raise = raise(
+            &self.rules,
+            subject,
+            alerts.then_some(cause).into_iter().collect(),
+        );
+        let raised = self
+            .store
+            .record_finding(id, position, placed, raise.as_ref(), at)
+            .await?;
+        self.live(id).await?.findings = position.saturating_add(1);
+        tell(id, raised.as_ref());
+        Ok(())
+    }
+
+    async fn ended(
+        &mut self,
+        id: &AttemptId,
+        record: CallRecord,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let disposition = record.ending.disposition;
+        let finished = finish(&self.store, &self.rules, id, record, at).await?;
+        self.live.remove(id);
+        info!(attempt.id = %id, %disposition, late = finished.late, "attempt ended");
+        tell(id, finished.raised.as_ref());
+        Ok(())
+    }
+}
+
+fn tell(attempt: &AttemptId, raised: Option<&Raised>) {
+    if let Some(raised) = raised {
+        info!(attempt.id = %attempt, order.id = %raised.id, urgency = %raised.urgency, how = ?raised.how, "work order");
+    }
+}
+
+/// The record of a call that never left: the trunk's fault, and nobody was rung.
+fn not_started() -> CallRecord {
+    CallRecord {
+        ending: Ending {
+            disposition: Disposition::TrunkFailure,
+            sip_status: None,
+            q850_cause: None,
+            early_media: None,
+            answered_by: AnsweredBy::Nobody,
+            rang: false,
+            talk_ms: 0,
+        },
+        progress: Progress::default(),
+        turns: Vec::new(),
+        findings: Vec::new(),
+        suppressed: Vec::new(),
+        notes: Vec::new(),
+    }
+}

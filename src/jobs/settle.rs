@@ -1,0 +1,225 @@
+//! What `dial`, `record` and `recover` share: load what a decision looks at, and say it as a step's change.
+
+use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
+use aftercall_core::id::AttemptId;
+use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
+use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Subject, cause_of_step, causes_of};
+use jiff::SignedDuration;
+
+use super::Rules;
+use crate::store::attempt::AttemptRow;
+use crate::store::call::{Finish, Finished};
+use crate::store::step::StepChange;
+use crate::store::work_order::Raise;
+use crate::store::{Store, StoreError};
+
+/// How far back attempts on a number count: caps look 24 h and one local day back.
+const NUMBER_HISTORY: SignedDuration = SignedDuration::from_hours(72);
+
+/// Everything a decision about a step looks at.
+pub(super) struct Loaded {
+    pub step: Step,
+    pub patient: Patient,
+    pub episode: Episode,
+    attempts: Vec<PastAttempt>,
+    number_attempts: Vec<PastAttempt>,
+    suppressed: bool,
+}
+
+impl Loaded {
+    pub(super) async fn of(store: &Store, step: Step, now: Timestamp) -> Result<Self, StoreError> {
+        let patient = store.patient(&step.patient).await?;
+        let episode = store.episode(&step.episode).await?;
+        let attempts = store.past_attempts_of_step(&step.id).await?;
+        let since = now.saturating_sub(NUMBER_HISTORY).unwrap_or(Timestamp::MIN);
+        let (number_attempts, suppressed) = match &patient.phone {
+            Some(phone) => (
+                store.past_attempts_of_number(phone, since).await?,
+                store.suppressed_number(phone).await?.is_some(),
+            ),
+            None => (Vec::new(), false),
+        };
+        Ok(Self {
+            step,
+            patient,
+            episode,
+            attempts,
+            number_attempts,
+            suppressed,
+        })
+    }
+
+    pub(super) fn decide(&self, rules: &Rules, now: Timestamp) -> NextStep {
+        let input = PlanInput {
+            step: &self.step,
+            patient: &self.patient,
+            episode: &self.episode,
+            attempts: &self.attempts,
+            number_attempts: &self.number_attempts,
+            suppressed: self.suppressed,
+            // A live attempt on the number stands among `number_attempts`.
+            live_on_number: false,
+            policy: &rules.policy,
+        };
+        plan::next_step(&input, now)
+    }
+
+    /// Sees the attempt that ends now as ended, and what it reported as known, before the rows say so.
+    fn end(
+        &mut self,
+        row: &AttemptRow,
+        record: &CallRecord,
+        asked_for: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let ended = PastAttempt {
+            started_at: row.attempt.started_at,
+            ended_at: Some(now),
+            rang: record.ending.rang,
+            disposition: Some(record.ending.disposition),
+            early_media: record.ending.early_media.clone(),
+            asked_for,
+        };
+        let started = row.attempt.started_at.as_millisecond();
+        for list in [&mut self.attempts, &mut self.number_attempts] {
+            let live = list.iter_mut().find(|past| {
+                past.disposition.is_none() && past.started_at.as_millisecond() == started
+            });
+            if let Some(live) = live {
+                *live = ended.clone();
+            }
+        }
+        if reports(record, &CallNote::ReportedDeath, Disposition::ReportedDeath)
+            && self.patient.life == Life::Alive
+        {
+            self.patient.life = Life::ReportedDead;
+        }
+        if reports(
+            record,
+            &CallNote::ReportedReadmission,
+            Disposition::ReportedReadmission,
+        ) && self.episode.state == EpisodeState::Discharged
+        {
+            self.episode.state = EpisodeState::ReportedReadmitted;
+        }
+    }
+}
+
+/// Ends an attempt by its record: what it means for step, work order, suppression and record, in one transaction.
+pub(super) async fn finish(
+    store: &Store,
+    rules: &Rules,
+    id: &AttemptId,
+    record: CallRecord,
+    now: Timestamp,
+) -> Result<Finished, StoreError> {
+    let row = store.attempt(id).await?;
+    let subject = subject(store, &row).await?;
+    let mut causes = causes_of(&record, &subject);
+    let mut step = None;
+    if let Some(step_id) = &row.attempt.step {
+        let mut loaded = Loaded::of(store, store.step(step_id).await?, now).await?;
+        loaded.end(&row, &record, None, now);
+        let next = loaded.decide(rules, now);
+        if let NextStep::Finished(state, reason) = &next
+            && let Some(cause) = cause_of_step(*state, reason)
+            && !causes.contains(&cause)
+        {
+            causes.push(cause);
+        }
+        step = Some(change(&next, now));
+    }
+    let opted_out = reports(&record, &CallNote::OptedOut, Disposition::OptedOut);
+    let identified = record.progress.identified;
+    let finish = Finish {
+        attempt: id.clone(),
+        at: now,
+        step,
+        raise: raise(rules, subject, causes),
+        suppress: row.attempt.callee.clone().filter(|_| opted_out),
+        reported_death: reports(
+            &record,
+            &CallNote::ReportedDeath,
+            Disposition::ReportedDeath,
+        ),
+        reported_readmission: reports(
+            &record,
+            &CallNote::ReportedReadmission,
+            Disposition::ReportedReadmission,
+        ),
+        asked_for: None,
+        record,
+    };
+    let finished = store.finish_attempt(&finish).await?;
+    if opted_out && identified {
+        withdraw_consent(store, &row, now).await?;
+    }
+    Ok(finished)
+}
+
+/// The number is suppressed already; the patient's own word also ends the consent, whatever number comes later.
+async fn withdraw_consent(
+    store: &Store,
+    row: &AttemptRow,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(patient) = &row.patient else {
+        return Ok(());
+    };
+    let mut consent = store.patient(patient).await?.consent;
+    consent.basis = ConsentBasis::Withdrawn;
+    store.set_consent(patient, &consent, "call", now).await
+}
+
+fn reports(record: &CallRecord, note: &CallNote, disposition: Disposition) -> bool {
+    record.notes.contains(note) || record.ending.disposition == disposition
+}
+
+/// Whom a work order of this attempt is for.
+pub(super) async fn subject(store: &Store, row: &AttemptRow) -> Result<Subject, StoreError> {
+    let high_risk = match &row.episode {
+        Some(episode) => store.episode(episode).await?.high_risk,
+        None => false,
+    };
+    Ok(Subject {
+        patient: row.patient.clone(),
+        episode: row.episode.clone(),
+        attempt: Some(row.attempt.id.clone()),
+        high_risk,
+    })
+}
+
+pub(super) fn raise(
+    rules: &Rules,
+    subject: Subject,
+    causes: Vec<aftercall_core::work_order::Cause>,
+) -> Option<Raise> {
+    (!causes.is_empty()).then(|| Raise {
+        subject,
+        causes,
+        deadlines: rules.deadlines.clone(),
+    })
+}
+
+/// A decision as the row says it.
+pub(super) fn change(next: &NextStep, now: Timestamp) -> StepChange {
+    match next {
+        NextStep::DialNow(_) => StepChange {
+            state: StepState::Planned,
+            next_at: now,
+            reason: String::new(),
+        },
+        NextStep::Wait { until, why } => StepChange {
+            state: StepState::Planned,
+            next_at: *until,
+            reason: why.to_string(),
+        },
+        NextStep::Finished(state, why) => StepChange {
+            state: *state,
+            next_at: now,
+            reason: why.to_string(),
+        },
+    }
+}
