@@ -8,3 +8,4 @@ pub mod recording;
 pub mod redflags;
 pub mod speech;
 pub mod store;
+pub mod trunk;

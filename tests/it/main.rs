@@ -2,5 +2,7 @@
 
 mod postgres;
 mod record;
+mod sipp;
 mod speech;
 mod store;
+mod trunk;

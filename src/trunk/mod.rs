@@ -1,0 +1,5 @@
+//! The telephony shell: trunk files, SIP sockets, media threads. It decides nothing: `aftercall_core::sip` does.
+
+pub mod config;
+pub mod place;
+pub mod socket;

@@ -1,0 +1,221 @@
+//! Trunk files: the examples are right, and every mistake is told with line and cure. A leg on a real socket.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aftercall::trunk::config::Trunk;
+use aftercall_core::phone::PhoneNumber;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sip_config")
+}
+
+fn example(name: &str) -> Trunk {
+    Trunk::load(&folder().join(format!("{name}.toml"))).expect("the example is right")
+}
+
+fn number(text: &str) -> PhoneNumber {
+    PhoneNumber::parse(text).expect("a number")
+}
+
+#[test]
+fn every_example_in_sip_config_is_right_and_called_like_its_file() {
+    let files = fs::read_dir(folder()).expect("sip_config is there");
+    let mut seen = 0;
+    for file in files.map(|file| file.expect("a file").path()) {
+        let trunk = Trunk::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            Some(trunk.name.as_str()),
+            file.file_stem().and_then(|stem| stem.to_str())
+        );
+        assert_eq!(trunk.is_loopback(), trunk.name == "loopback");
+        seen += 1;
+    }
+    assert!(seen >= 4);
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_cure() {
+    let right = fs::read_to_string(folder().join("asterisk.toml")).expect("the example is there");
+    let rows = [
+        (
+            "lines = 20",
+            "lnes = 20",
+            "unknown field `lnes`",
+            "did you mean `lines`?",
+        ),
+        (
+            "lines = 20",
+            "lines = 0",
+            "0 cannot be used here",
+            "1 to 2000",
+        ),
+        (
+            "lines = 20",
+            "lines = 200",
+            "room for 100 calls, lines is 200",
+            "two ports for each",
+        ),
+        (
+            "version = 1",
+            "version = 2",
+            "2 cannot be used here",
+            "version = 1",
+        ),
+        (
+            "name = \"asterisk\"",
+            "name = \"Ward PBX\"",
+            "\"Ward PBX\" cannot",
+            "lower-case",
+        ),
+        (
+            "\"10.0.0.5:5060\"",
+            "\"10.0.0.5\"",
+            "\"10.0.0.5\" is no target",
+            "host:port",
+        ),
+        (
+            "\"10.0.0.5:5060\"",
+            "\"[fe80::zz]:5060\"",
+            "is no target",
+            "host:port",
+        ),
+        (
+            "\"10.0.0.5:5060\"",
+            "\"[2001:db8::1]:5060\"",
+            "different IP families",
+            "two of IPv4",
+        ),
+        (
+            "\"0.0.0.0:5062\"",
+            "\"eth0\"",
+            "\"eth0\" is no socket address",
+            "port 0",
+        ),
+        (
+            "transport = \"udp\"",
+            "transport = \"tls\"",
+            "unknown variant `tls`",
+            "asterisk.toml",
+        ),
+        (
+            "ring_timeout_s = 45",
+            "ring_timeout_s = 300",
+            "300 cannot",
+            "5 to 120 s",
+        ),
+        (
+            "first_answer_limit_s = 6",
+            "first_answer_limit_s = 0",
+            "0 cannot",
+            "1 to 32 s",
+        ),
+        ("\"4008001234\"", "\"a@b\"", "\"a@b\" cannot", "caller id"),
+        (
+            "\"AFTERCALL_ASTERISK_PASSWORD\"",
+            "\"hunter2\"",
+            "no variable's name",
+            "never the password",
+        ),
+        ("[\"pcma\", \"pcmu\"]", "[]", "[] cannot", "`pcma`"),
+        (
+            "[\"pcma\", \"pcmu\"]",
+            "[\"opus\"]",
+            "unknown variant `opus`",
+            "asterisk.toml",
+        ),
+        (
+            "[20000, 20199]",
+            "[20001, 20199]",
+            "no range of RTP ports",
+            "first even",
+        ),
+        (
+            "[20000, 20199]",
+            "[20000, 90000]",
+            "invalid value",
+            "asterisk.toml",
+        ),
+        (
+            "prefix = \"9\"",
+            "prefix = \"9 \"",
+            "\"9 \" cannot",
+            "up to 8",
+        ),
+        (
+            "country = \"+86\"",
+            "country = \"86\"",
+            "\"86\" cannot",
+            "with its plus",
+        ),
+        (
+            "[\"1000\", \"1001\"]",
+            "[\"Anna\"]",
+            "cannot be dialled",
+            "extension",
+        ),
+    ];
+    for (from, to, what, hint) in rows {
+        assert!(right.contains(from), "{from} stands in the example");
+        let text = right.replace(from, to);
+        let line = text
+            .lines()
+            .position(|line| !line.starts_with('#') && line.contains(to))
+            .map(|at| at + 1);
+        let error = Trunk::parse(Path::new("x.toml"), &text).expect_err(to);
+        assert!(
+            error.what.contains(what) && error.hint.contains(hint),
+            "{to}: {error}"
+        );
+        // These two rules look at two lines, and name the other one.
+        let is_other_line = what.contains("room for") || what.contains("families");
+        assert!(
+            is_other_line || Some(error.line) == line,
+            "{to}: {error}, not line {line:?}"
+        );
+        assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("Anna"));
+    }
+    let missing =
+        Trunk::load(Path::new("sip_config/none.toml")).expect_err("there is no such file");
+    assert!(missing.to_string().starts_with("sip_config/none.toml:0: "));
+}
+
+#[test]
+fn numbers_are_rewritten_as_the_trunk_wants_them() {
+    for (trunk, dialled, expected) in [
+        ("asterisk", "+8613800138000", "913800138000"),
+        ("asterisk", "+442071234567", "900442071234567"),
+        ("asterisk", "1000", "91000"),
+        ("freeswitch", "+8613800138000", "13800138000"),
+        ("kamailio", "+8613800138000", "+8613800138000"),
+        ("loopback", "1000", "1000"),
+    ] {
+        assert_eq!(
+            example(trunk).dialled(&number(dialled)).expose(),
+            expected,
+            "{trunk}"
+        );
+    }
+}
+
+#[test]
+fn calls_without_a_patient_need_the_loopback_or_the_list() {
+    assert!(example("loopback").may_call_without_record(&number("4711")));
+    assert!(example("asterisk").may_call_without_record(&number("1000")));
+    assert!(!example("asterisk").may_call_without_record(&number("+8613800138000")));
+}
+
+#[test]
+fn a_leg_is_configured_from_the_trunk() {
+    let trunk = example("asterisk");
+    let local = "192.0.2.1:5062".parse().expect("an address");
+    let config = trunk.leg_config(&number("+8613800138000"), local, 20_000, None);
+    assert_eq!(config.request_uri, "sip:913800138000@10.0.0.5:5060");
+    assert_eq!(config.from_uri, "sip:4008001234@hospital.example");
+    assert_eq!(config.contact_uri, "sip:4008001234@192.0.2.1:5062");
+    assert_eq!(config.via_host, "192.0.2.1:5062");
+    let error = trunk
+        .credentials()
+        .expect_err("no password in the tests' environment");
+    assert!(error.to_string().contains("AFTERCALL_ASTERISK_PASSWORD"));
+}
