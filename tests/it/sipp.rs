@@ -13,7 +13,7 @@ use aftercall_core::sip::leg::Leg;
 use aftercall_core::time::Instant;
 
 /// Ends SIPp even when the test fails.
-struct Sipp(Child);
+pub struct Sipp(Child);
 
 impl Drop for Sipp {
     fn drop(&mut self) {
@@ -22,7 +22,7 @@ impl Drop for Sipp {
     }
 }
 
-fn sipp(port: u16, folder: &Path) -> Sipp {
+pub fn sipp(port: u16, folder: &Path) -> Sipp {
     let child = Command::new("sipp")
         .args([
             "-sn",
@@ -43,13 +43,13 @@ fn sipp(port: u16, folder: &Path) -> Sipp {
     Sipp(child)
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let probe = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     probe.local_addr().expect("bound").port()
 }
 
 /// Runs the leg on the wall clock until it ended and its BYE was answered, hanging up when it is answered.
-fn drive(leg: &mut Leg, sip: &SipSocket) -> Vec<LegEvent> {
+pub fn drive(leg: &mut Leg, sip: &SipSocket) -> Vec<LegEvent> {
     let start = WallClock::now();
     let clock = |start: WallClock| {
         Instant::from_micros(u64::try_from(start.elapsed().as_micros()).unwrap_or(0))
