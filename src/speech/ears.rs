@@ -54,8 +54,7 @@ pub enum Priority {
     Speculative,
 }
 
-/// One utterance to be recognised.
-#[derive(Debug)]
+/// One utterance to be recognised. Speech is PHI: there is no `Debug`.
 pub struct Job {
     /// Comes back with the answer; its meaning is the caller's.
     pub token: u64,

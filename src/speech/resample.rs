@@ -27,24 +27,17 @@ pub fn resample(samples: &[f32], from_hz: u32, to_hz: u32) -> Result<Vec<f32>, S
 /// Doubles the rate of telephone speech and scales it to -1.0..1.0.
 pub fn to_16_khz(samples: &[i16]) -> Vec<f32> {
     let taps = half_band();
-    let scaled: Vec<f32> = samples
-        .iter()
-        .map(|&sample| f32::from(sample) / 32768.0)
-        .collect();
-    let at = |index: isize| {
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| scaled.get(index))
-            .copied()
-            .unwrap_or(0.0)
-    };
+    let quiet = [0.0; HALF_TAPS];
+    let scaled = samples.iter().map(|&sample| f32::from(sample) / 32768.0);
+    let around: Vec<f32> = quiet.into_iter().chain(scaled).chain(quiet).collect();
     let mut doubled = Vec::with_capacity(samples.len() * 2);
-    for (index, &sample) in (0_isize..).zip(&scaled) {
-        let between = (0_isize..)
-            .zip(&taps)
-            .map(|(k, tap)| tap * (at(index - k) + at(index + 1 + k)))
-            .sum();
-        doubled.push(sample);
+    for window in around[1..].windows(2 * HALF_TAPS).take(samples.len()) {
+        let (before, after) = window.split_at(HALF_TAPS);
+        let mut between = 0.0;
+        for ((left, right), tap) in before.iter().rev().zip(after).zip(&taps) {
+            between += tap * (left + right);
+        }
+        doubled.push(before[HALF_TAPS - 1]);
         doubled.push(between);
     }
     doubled

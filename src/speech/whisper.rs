@@ -40,8 +40,8 @@ pub enum RecogniseError {
     Whisper { source: WhisperError },
 }
 
-/// What whisper made of an utterance.
-#[derive(Clone, Debug, PartialEq)]
+/// What whisper made of an utterance. Speech is PHI: there is no `Debug`.
+#[derive(Clone, PartialEq)]
 pub struct Recognition {
     /// Simplified characters for Mandarin. May be noise put into words: see `is_speech`.
     pub text: String,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aftercall::speech::audio::decode_file;
 use aftercall::speech::ears::{Ears, EarsConfig, Job, Priority};
+use aftercall::speech::prompts::Prompts;
 use aftercall::speech::voice::{Voice, VoiceConfig};
 use aftercall_core::heard::Heard;
 use aftercall_core::lang::Lang;
@@ -285,6 +286,19 @@ fn names_and_dates_are_spoken_at_the_level_of_the_prompts() {
         assert!(
             Arc::ptr_eq(&samples, &again),
             "the second time it comes from memory"
+        );
+    }
+}
+
+#[test]
+fn all_recorded_prompts_can_be_read() {
+    let prompts = Prompts::load(&root().join("dialogs")).expect("the dialogs folder");
+    assert!(prompts.refused.is_empty(), "{:?}", prompts.refused);
+    for lang in Lang::ALL {
+        let safety = prompts.find(&format!("common/{lang}/closing_safety"));
+        assert!(
+            safety.is_some_and(|samples| samples.len() > 8000),
+            "the safety line lasts more than a second"
         );
     }
 }

@@ -6,6 +6,7 @@ mod ct2;
 mod ggml;
 mod half;
 mod mel;
+mod tensors;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
