@@ -2,4 +2,6 @@
 
 mod clips;
 mod ear;
+mod plan;
 mod sip;
+mod work_order;
