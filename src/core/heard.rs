@@ -13,7 +13,7 @@ pub enum Heard {
 }
 
 /// Words with their confidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
     /// Simplified characters for Mandarin.
     pub text: String,

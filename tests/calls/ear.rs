@@ -1,7 +1,8 @@
 //! The ear on recorded speech: nobody is cut off, nobody is missed, no voice is taken for a tone.
 
 use aftercall_core::codec::FRAME;
-use aftercall_core::ear::{Ear, EarConfig, EarEvent, ListenSpec, Utterance, UtteranceId};
+use aftercall_core::ear::{Ear, EarConfig, EarEvent, ListenSpec, Utterance};
+use aftercall_core::id::UtteranceId;
 
 use crate::clips;
 

@@ -4,4 +4,6 @@ mod clips;
 mod ear;
 mod plan;
 mod sip;
+mod support;
+mod whole;
 mod work_order;

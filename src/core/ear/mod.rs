@@ -16,6 +16,7 @@ use std::sync::Arc;
 use self::tone::{ToneDetector, ToneVerdict};
 use self::vad::{HOP, Judged, Vad};
 use crate::codec::FRAME;
+use crate::id::UtteranceId;
 
 /// Samples a millisecond at 8 kHz.
 const PER_MS: u64 = 8;
@@ -51,10 +52,6 @@ pub struct ListenSpec {
     /// The longest reply, from its first voiced sample.
     pub max_ms: u32,
 }
-
-/// Numbers the utterances of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UtteranceId(pub u32);
 
 /// One stretch of speech.
 #[derive(Clone, Debug, PartialEq, Eq)]

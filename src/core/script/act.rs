@@ -130,7 +130,9 @@ pub enum Note {
         asks: Vec<ConceptId>,
     },
     /// What the reply meant: `yes`, `no`, a choice, a number, `unclear`, `silence`, a command.
-    TurnClosed { meaning: String },
+    TurnClosed {
+        meaning: String,
+    },
     Identified {
         respondent: Respondent,
     },
@@ -138,7 +140,9 @@ pub enum Note {
     /// Every emergency question is answered or handed to a human.
     Screened,
     /// A question was asked twice without a clear answer: a human asks again.
-    NotAssessed { node: NodeId },
+    NotAssessed {
+        node: NodeId,
+    },
     Confirmation {
         concept: ConceptId,
         outcome: Confirmation,
@@ -148,7 +152,9 @@ pub enum Note {
     },
     AskedForPerson,
     /// The words about the time, as heard.
-    CallBackAt { words: String },
+    CallBackAt {
+        words: String,
+    },
     OptedOut,
     ReportedDeath,
     ReportedReadmission,

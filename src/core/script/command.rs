@@ -42,7 +42,9 @@ pub fn spot(text: &str, speaker: Speaker, open: bool, lang: Lang) -> Option<Comm
         Lang::Zh => Heard::zh(text),
         Lang::En => Heard::en(text),
     };
-    jump(&heard, speaker, open).map(Command::Jump).or_else(|| again(&heard))
+    jump(&heard, speaker, open)
+        .map(Command::Jump)
+        .or_else(|| again(&heard))
 }
 
 /// The reply in the forms that wordings are looked up in.
@@ -78,7 +80,8 @@ impl Heard {
             Lang::En => en.iter().any(|w| contains_words(&self.said, w)),
             Lang::Zh => zh.iter().any(|w| {
                 let long = w.chars().count() >= 3;
-                self.said.contains(w) || (long && self.sound.contains(&format!(" {} ", pinyin::spell(w))))
+                self.said.contains(w)
+                    || (long && self.sound.contains(&format!(" {} ", pinyin::spell(w))))
             }),
         }
     }
@@ -94,23 +97,91 @@ impl Heard {
 
 fn again(heard: &Heard) -> Option<Command> {
     let slower = heard.says(
-        &["慢一点", "慢点说", "说慢点", "慢一些", "太快了", "讲慢点", "慢慢说"],
-        &["slower", "slow down", "slowly please", "too fast", "more slowly"],
+        &[
+            "慢一点",
+            "慢点说",
+            "说慢点",
+            "慢一些",
+            "太快了",
+            "讲慢点",
+            "慢慢说",
+        ],
+        &[
+            "slower",
+            "slow down",
+            "slowly please",
+            "too fast",
+            "more slowly",
+        ],
     );
     if slower {
         return Some(Command::Slower);
     }
     let repeat = heard.says(
         &[
-            "再说一遍", "再说一次", "再讲一遍", "再问一遍", "重复一遍", "重复一下", "没听清", "没听见", "听不清", "听不见", "没听到", "没听明白", "你说什么", "您说什么", "说的什么", "你说啥", "大声点", "大点声",
+            "再说一遍",
+            "再说一次",
+            "再讲一遍",
+            "再问一遍",
+            "重复一遍",
+            "重复一下",
+            "没听清",
+            "没听见",
+            "听不清",
+            "听不见",
+            "没听到",
+            "没听明白",
+            "你说什么",
+            "您说什么",
+            "说的什么",
+            "你说啥",
+            "大声点",
+            "大点声",
         ],
         &[
-            "repeat", "say that again", "say it again", "pardon", "what did you say", "didn't catch", "did not catch", "didn't hear",
-            "can't hear you", "come again", "what was that", "once more please",
+            "repeat",
+            "say that again",
+            "say it again",
+            "pardon",
+            "what did you say",
+            "didn't catch",
+            "did not catch",
+            "didn't hear",
+            "can't hear you",
+            "come again",
+            "what was that",
+            "once more please",
         ],
     ) || heard.is(
-        &["什么", "啥", "什么啊", "啊什么", "嗯什么", "谁啊", "你谁啊", "你是谁", "哪里", "你哪里", "哪位", "你是哪里", "您哪位", "你是哪位", "什么事", "干什么的"],
-        &["what", "sorry", "excuse me", "who is this", "who's this", "who are you", "what is this", "who's calling", "who is calling"],
+        &[
+            "什么",
+            "啥",
+            "什么啊",
+            "啊什么",
+            "嗯什么",
+            "谁啊",
+            "你谁啊",
+            "你是谁",
+            "哪里",
+            "你哪里",
+            "哪位",
+            "你是哪里",
+            "您哪位",
+            "你是哪位",
+            "什么事",
+            "干什么的",
+        ],
+        &[
+            "what",
+            "sorry",
+            "excuse me",
+            "who is this",
+            "who's this",
+            "who are you",
+            "what is this",
+            "who's calling",
+            "who is calling",
+        ],
     );
     repeat.then_some(Command::Repeat)
 }
@@ -134,7 +205,12 @@ fn jump(heard: &Heard, speaker: Speaker, open: bool) -> Option<Jump> {
     if readmitted(heard) {
         return Some(Jump::Readmitted);
     }
-    if unknown && heard.says(&["在医院呢", "在医院里", "在住院", "人在医院", "现在在医院"], &["in the hospital", "in hospital", "at the hospital"]) {
+    if unknown
+        && heard.says(
+            &["在医院呢", "在医院里", "在住院", "人在医院", "现在在医院"],
+            &["in the hospital", "in hospital", "at the hospital"],
+        )
+    {
         return Some(Jump::MaybeReadmitted);
     }
     if unknown && wrong_party(heard) {
@@ -149,11 +225,33 @@ fn jump(heard: &Heard, speaker: Speaker, open: bool) -> Option<Jump> {
 fn opts_out(heard: &Heard) -> bool {
     heard.says(
         &[
-            "不要再打", "别再打", "别打了", "不要打了", "别给我打", "不要给我打", "以后别打", "以后不要打", "别老打", "不想再接", "不要再给我", "别再给我", "不接这种电话", "不要随访", "不用再打",
+            "不要再打",
+            "别再打",
+            "别打了",
+            "不要打了",
+            "别给我打",
+            "不要给我打",
+            "以后别打",
+            "以后不要打",
+            "别老打",
+            "不想再接",
+            "不要再给我",
+            "别再给我",
+            "不接这种电话",
+            "不要随访",
+            "不用再打",
         ],
         &[
-            "don't call me", "do not call me", "stop calling", "don't call again", "do not call again", "never call", "take me off",
-            "remove me", "don't ever call", "no more calls",
+            "don't call me",
+            "do not call me",
+            "stop calling",
+            "don't call again",
+            "do not call again",
+            "never call",
+            "take me off",
+            "remove me",
+            "don't ever call",
+            "no more calls",
         ],
     )
 }
@@ -161,66 +259,257 @@ fn opts_out(heard: &Heard) -> bool {
 fn asks_for_person(heard: &Heard) -> bool {
     heard.says(
         &[
-            "转人工", "人工服务", "找人工", "要人工", "接人工", "真人", "不跟机器", "不和机器", "跟人说", "找个人说", "让护士接", "叫护士接", "让医生接", "叫医生接", "我要找护士", "我要找医生", "我想找护士", "我想找医生", "换个人", "让护士给我打", "让医生给我打", "跟护士说", "跟医生说话",
+            "转人工",
+            "人工服务",
+            "找人工",
+            "要人工",
+            "接人工",
+            "真人",
+            "不跟机器",
+            "不和机器",
+            "跟人说",
+            "找个人说",
+            "让护士接",
+            "叫护士接",
+            "让医生接",
+            "叫医生接",
+            "我要找护士",
+            "我要找医生",
+            "我想找护士",
+            "我想找医生",
+            "换个人",
+            "让护士给我打",
+            "让医生给我打",
+            "跟护士说",
+            "跟医生说话",
         ],
         &[
-            "a real person", "speak to a person", "talk to a person", "speak to someone", "talk to someone", "speak to a nurse",
-            "talk to a nurse", "speak with a nurse", "talk with a nurse", "speak to a doctor", "talk to a doctor", "operator", "a human", "human being",
-            "want a person", "not a robot", "not a machine", "have a nurse call",
+            "a real person",
+            "speak to a person",
+            "talk to a person",
+            "speak to someone",
+            "talk to someone",
+            "speak to a nurse",
+            "talk to a nurse",
+            "speak with a nurse",
+            "talk with a nurse",
+            "speak to a doctor",
+            "talk to a doctor",
+            "operator",
+            "a human",
+            "human being",
+            "want a person",
+            "not a robot",
+            "not a machine",
+            "have a nurse call",
         ],
     ) || heard.is(&["人工"], &["person", "nurse", "human"])
 }
 
 fn dead(heard: &Heard) -> bool {
     let plainly = heard.says(
-        &["去世", "过世了", "病逝", "人没了", "已经死了", "他死了", "她死了", "人死了", "不在人世", "离世"],
         &[
-            "passed away", "has died", "he died", "she died", "is dead", "he's dead", "she's dead", "deceased", "died last", "died yesterday", "no longer alive",
+            "去世",
+            "过世了",
+            "病逝",
+            "人没了",
+            "已经死了",
+            "他死了",
+            "她死了",
+            "人死了",
+            "不在人世",
+            "离世",
+        ],
+        &[
+            "passed away",
+            "has died",
+            "he died",
+            "she died",
+            "is dead",
+            "he's dead",
+            "she's dead",
+            "deceased",
+            "died last",
+            "died yesterday",
+            "no longer alive",
         ],
     );
     // 没去世, "hasn't died", and questions about it are not reports.
-    plainly && !heard.says(&["没去世", "没有去世", "没死"], &["not dead", "hasn't died", "not died"])
+    plainly
+        && !heard.says(
+            &["没去世", "没有去世", "没死"],
+            &["not dead", "hasn't died", "not died"],
+        )
 }
 
 /// 走了 and 不在了 may mean that he went out.
 fn maybe_dead(heard: &Heard) -> bool {
     let zh = heard.lang == Lang::Zh
-        && ["走了", "不在了"].iter().any(|w| heard.said.ends_with(w) || heard.said.contains(&format!("已经{w}")));
-    zh || heard.says(&[], &["is gone", "he's gone", "she's gone", "no longer with us", "he passed", "she passed", "we lost him", "we lost her"])
+        && ["走了", "不在了"]
+            .iter()
+            .any(|w| heard.said.ends_with(w) || heard.said.contains(&format!("已经{w}")));
+    zh || heard.says(
+        &[],
+        &[
+            "is gone",
+            "he's gone",
+            "she's gone",
+            "no longer with us",
+            "he passed",
+            "she passed",
+            "we lost him",
+            "we lost her",
+        ],
+    )
 }
 
 fn readmitted(heard: &Heard) -> bool {
     heard.says(
         &[
-            "又住院", "又住进", "再住院", "再次住院", "重新住院", "又入院", "住院呢", "正在住院", "住着院", "还在住院", "又回医院住", "送进医院了", "送急诊了", "又进医院", "在重症", "住进医院了", "正住院",
+            "又住院",
+            "又住进",
+            "再住院",
+            "再次住院",
+            "重新住院",
+            "又入院",
+            "住院呢",
+            "正在住院",
+            "住着院",
+            "还在住院",
+            "又回医院住",
+            "送进医院了",
+            "送急诊了",
+            "又进医院",
+            "在重症",
+            "住进医院了",
+            "正住院",
         ],
         &[
-            "back in the hospital", "back in hospital", "readmitted", "in the hospital again", "in hospital again", "been admitted",
-            "was admitted again", "in intensive care", "back at the hospital",
+            "back in the hospital",
+            "back in hospital",
+            "readmitted",
+            "in the hospital again",
+            "in hospital again",
+            "been admitted",
+            "was admitted again",
+            "in intensive care",
+            "back at the hospital",
         ],
     )
 }
 
 fn wrong_party(heard: &Heard) -> bool {
     heard.says(
-        &["打错了", "打错电话", "没这个人", "没有这个人", "不认识", "找错人", "没有叫这个", "号码错了", "查无此人"],
-        &["wrong number", "no one by that name", "nobody by that name", "don't know him", "don't know her", "don't know anyone", "no such person", "wrong person"],
+        &[
+            "打错了",
+            "打错电话",
+            "没这个人",
+            "没有这个人",
+            "不认识",
+            "找错人",
+            "没有叫这个",
+            "号码错了",
+            "查无此人",
+        ],
+        &[
+            "wrong number",
+            "no one by that name",
+            "nobody by that name",
+            "don't know him",
+            "don't know her",
+            "don't know anyone",
+            "no such person",
+            "wrong person",
+        ],
     )
 }
 
 fn not_now(heard: &Heard) -> Option<Jump> {
     let busy = heard.says(
         &[
-            "现在不方便", "不太方便", "不方便说", "没空", "没时间", "在忙", "正忙", "在开车", "开着车", "在开会", "晚点打", "晚点再打", "晚一点打", "待会打", "待会儿打", "待会再打", "待会儿再打", "等会再打", "等会儿再打", "过会再打", "过一会再打", "过一会儿再打", "明天再打", "下午再打", "晚上再打", "回头再打", "改天再打", "上午再打", "中午再打",
+            "现在不方便",
+            "不太方便",
+            "不方便说",
+            "没空",
+            "没时间",
+            "在忙",
+            "正忙",
+            "在开车",
+            "开着车",
+            "在开会",
+            "晚点打",
+            "晚点再打",
+            "晚一点打",
+            "待会打",
+            "待会儿打",
+            "待会再打",
+            "待会儿再打",
+            "等会再打",
+            "等会儿再打",
+            "过会再打",
+            "过一会再打",
+            "过一会儿再打",
+            "明天再打",
+            "下午再打",
+            "晚上再打",
+            "回头再打",
+            "改天再打",
+            "上午再打",
+            "中午再打",
         ],
         &[
-            "not now", "not a good time", "bad time", "i'm busy", "i am busy", "call back", "call me back", "call later", "call me later",
-            "call again later", "i'm driving", "can't talk", "cannot talk", "in a meeting", "call tomorrow", "call me tomorrow", "another time",
+            "not now",
+            "not a good time",
+            "bad time",
+            "i'm busy",
+            "i am busy",
+            "call back",
+            "call me back",
+            "call later",
+            "call me later",
+            "call again later",
+            "i'm driving",
+            "can't talk",
+            "cannot talk",
+            "in a meeting",
+            "call tomorrow",
+            "call me tomorrow",
+            "another time",
         ],
     ) || heard.is(&["不方便", "忙着", "我忙"], &["busy", "later"]);
     let time = heard.says(
-        &["点钟", "上午", "下午", "晚上", "明天", "后天", "中午", "点以后", "周一", "周二", "周三", "周四", "周五", "星期"],
-        &["tomorrow", "tonight", "this evening", "this afternoon", "in the morning", "in the evening", "o'clock", "monday", "tuesday", "wednesday", "thursday", "friday", "after five", "after six"],
+        &[
+            "点钟",
+            "上午",
+            "下午",
+            "晚上",
+            "明天",
+            "后天",
+            "中午",
+            "点以后",
+            "周一",
+            "周二",
+            "周三",
+            "周四",
+            "周五",
+            "星期",
+        ],
+        &[
+            "tomorrow",
+            "tonight",
+            "this evening",
+            "this afternoon",
+            "in the morning",
+            "in the evening",
+            "o'clock",
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+            "after five",
+            "after six",
+        ],
     );
     busy.then_some(if time { Jump::CallBack } else { Jump::NotNow })
 }

@@ -269,7 +269,8 @@ impl Conversation {
         self.dead_air = 0;
         text.clone_into(&mut self.last_words);
         if let Some(concept) = verdict.emergent.filter(|_| self.advice_for.is_none()) {
-            let confirmed = matches!(&asking.form, Form::Confirm { concept: asked, .. } if *asked == concept);
+            let confirmed =
+                matches!(&asking.form, Form::Confirm { concept: asked, .. } if *asked == concept);
             if confirmed {
                 confirmation(acts, &concept, Confirmation::Confirmed);
             }
@@ -287,7 +288,9 @@ impl Conversation {
             self.closed(acts, &command.name());
             return self.command(asking, command, acts);
         }
-        let doubtful = verdict.confirm.filter(|c| self.advice_for.is_none() && !self.confirmed.contains(c));
+        let doubtful = verdict
+            .confirm
+            .filter(|c| self.advice_for.is_none() && !self.confirmed.contains(c));
         if let Some(concept) = doubtful {
             return self.ask_to_confirm(asking, concept, text, acts);
         }
@@ -385,11 +388,19 @@ impl Conversation {
         understanding::read(text, node, &question, names, self.birth(), self.facts.lang)
     }
 
-    fn answered(&mut self, asking: Asking, answer: Answer, speech: Vec<Segment>, acts: &mut Vec<Act>) {
+    fn answered(
+        &mut self,
+        asking: Asking,
+        answer: Answer,
+        speech: Vec<Segment>,
+        acts: &mut Vec<Act>,
+    ) {
         let node = self.node(asking.node);
         let read_back = match &node.kind {
             Kind::Number(spec) => spec.read_back,
-            Kind::YesNo { number: Some(spec), .. } => spec.read_back,
+            Kind::YesNo {
+                number: Some(spec), ..
+            } => spec.read_back,
             _ => false,
         };
         if let (Some(quantity), true) = (&answer.quantity, read_back) {
@@ -425,7 +436,13 @@ impl Conversation {
         self.ask(asking, speech, acts);
     }
 
-    fn read_back(&mut self, mut asking: Asking, quantity: Quantity, text: &str, acts: &mut Vec<Act>) {
+    fn read_back(
+        &mut self,
+        mut asking: Asking,
+        quantity: Quantity,
+        text: &str,
+        acts: &mut Vec<Act>,
+    ) {
         match self.plain_yes_no(text) {
             Some(YesNo::Yes) => self.accepted_number(asking, quantity, acts),
             denied => {
@@ -451,7 +468,13 @@ impl Conversation {
         self.jump(node, Jump::Emergency, acts);
     }
 
-    fn ask_to_confirm(&mut self, mut asking: Asking, concept: ConceptId, text: &str, acts: &mut Vec<Act>) {
+    fn ask_to_confirm(
+        &mut self,
+        mut asking: Asking,
+        concept: ConceptId,
+        text: &str,
+        acts: &mut Vec<Act>,
+    ) {
         self.confirmed.insert(concept.clone());
         let pending = match asking.form {
             Form::Plain => self.read(asking.node, text),
@@ -488,7 +511,8 @@ impl Conversation {
                 self.closed(acts, "no");
                 confirmation(acts, &concept, Confirmation::Denied);
                 let asked = self.node(asking.node).asks.contains(&concept);
-                let denied = (asked && matches!(self.node(asking.node).kind, Kind::YesNo { .. })).then(Answer::no);
+                let denied = (asked && matches!(self.node(asking.node).kind, Kind::YesNo { .. }))
+                    .then(Answer::no);
                 self.continue_after(asking, denied.or(pending), Vec::new(), acts);
             }
             None => {
@@ -525,7 +549,11 @@ impl Conversation {
         match pending {
             Some(answer) => self.settle(asking.node, &answer, speech, acts),
             None => {
-                speech.extend(speaking::question(&self.script, &self.facts, self.node(asking.node)));
+                speech.extend(speaking::question(
+                    &self.script,
+                    &self.facts,
+                    self.node(asking.node),
+                ));
                 self.ask(asking, speech, acts);
             }
         }
@@ -680,7 +708,9 @@ impl Conversation {
         self.screen_answered.insert(node);
         let nodes = self.script.nodes.iter().enumerate();
         let due = nodes.filter(|(i, n)| n.emergency && self.takes_part(*i));
-        let all = due.map(|(i, _)| i).all(|i| self.screen_answered.contains(&i));
+        let all = due
+            .map(|(i, _)| i)
+            .all(|i| self.screen_answered.contains(&i));
         if all {
             self.mark_screened(acts);
         }
@@ -729,7 +759,11 @@ impl Conversation {
             };
             at = next;
         }
-        speech.extend(speaking::question(&self.script, &self.facts, self.node(until)));
+        speech.extend(speaking::question(
+            &self.script,
+            &self.facts,
+            self.node(until),
+        ));
         speech
     }
 
@@ -806,7 +840,8 @@ impl Conversation {
     }
 
     fn speaker(&self) -> Speaker {
-        self.respondent.map_or(Speaker::Unknown, Speaker::Identified)
+        self.respondent
+            .map_or(Speaker::Unknown, Speaker::Identified)
     }
 
     fn plain_yes_no(&self, text: &str) -> Option<YesNo> {

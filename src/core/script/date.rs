@@ -122,7 +122,9 @@ fn of_marks(marks: &[Mark]) -> Option<MonthDay> {
         (1..=12).contains(&value).then_some(value)
     })?;
     let rest = &marks[at + 1..];
-    let day = (1..=rest.len().min(4)).rev().find_map(|to| value(&rest[..to]))?;
+    let day = (1..=rest.len().min(4))
+        .rev()
+        .find_map(|to| value(&rest[..to]))?;
     MonthDay::new(month, day)
 }
 
@@ -146,9 +148,26 @@ const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
 const ORDINALS: [&str; 20] = [
-    "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
-    "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth",
-    "seventeenth", "eighteenth", "nineteenth",
+    "",
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
 ];
 
 fn read_en(text: &str) -> Option<MonthDay> {
@@ -227,7 +246,7 @@ fn number_en(word: &str) -> Option<u32> {
         _ => None,
     };
     let figures = word.trim_end_matches(|c: char| c.is_alphabetic());
-    let figure = (!figures.is_empty()).then(|| figures.parse().ok())?;
+    let figure = figures.parse().ok();
     let ordinal = ordinal.and_then(|p| u32::try_from(p + 1).ok());
     let cardinal = || number::word_en(word).map(|v| v as u32);
     ordinal.or(special).or(figure).or_else(cardinal)

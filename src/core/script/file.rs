@@ -196,7 +196,13 @@ impl<'a> Shelf<'a> {
 
     fn need(&self, name: &str, asker: &Source<'_>) -> Result<Source<'a>, ScriptError> {
         let found = self.files.get_key_value(name);
-        let missing = || asker.error(&(0..0), Rule::Syntax, format!("{name} is missing beside it"));
+        let missing = || {
+            asker.error(
+                &(0..0),
+                Rule::Syntax,
+                format!("{name} is missing beside it"),
+            )
+        };
         let (name, text) = found.ok_or_else(missing)?;
         Ok(Source { name, text })
     }
@@ -216,7 +222,10 @@ impl<'a> Shelf<'a> {
         version(&source, &file.version, &mut errors);
         version(&shared_source, &shared.version, &mut errors);
         if file.id.as_ref() != folder {
-            let problem = format!("id `{}` must be the folder's name `{folder}`", file.id.as_ref());
+            let problem = format!(
+                "id `{}` must be the folder's name `{folder}`",
+                file.id.as_ref()
+            );
             errors.push(source.error(&file.id.span(), Rule::Syntax, problem));
         }
         let graph = Graph::build(&source, &file, &shared_source, &shared, &mut errors);
@@ -309,7 +318,10 @@ impl<'a> Shelf<'a> {
 
 fn version(source: &Source<'_>, version: &Spanned<u32>, errors: &mut Vec<ScriptError>) {
     if *version.as_ref() != 1 {
-        let problem = format!("version {} is not known; this engine reads 1", version.as_ref());
+        let problem = format!(
+            "version {} is not known; this engine reads 1",
+            version.as_ref()
+        );
         errors.push(source.error(&version.span(), Rule::Syntax, problem));
     }
 }
@@ -366,8 +378,11 @@ impl Graph {
         }
         let roots = commands.values().copied().chain(start);
         let kept = names.reached(roots.collect());
-        let place_of: BTreeMap<usize, usize> =
-            kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let place_of: BTreeMap<usize, usize> = kept
+            .iter()
+            .enumerate()
+            .map(|(new, old)| (*old, new))
+            .collect();
         let nodes = kept
             .iter()
             .map(|index| names.finish(*index, &place_of, errors))
@@ -421,7 +436,10 @@ impl Names<'_> {
         source: &'s Source<'s>,
         name: &Spanned<String>,
     ) -> (&'s Source<'s>, Range<usize>) {
-        let slot = name.as_ref().strip_prefix('@').and_then(|s| self.slots.get(s));
+        let slot = name
+            .as_ref()
+            .strip_prefix('@')
+            .and_then(|s| self.slots.get(s));
         match slot {
             Some(filled) => (self.slots_source, filled.span()),
             None if name.as_ref().starts_with('@') => (self.slots_source, 0..0),
@@ -542,10 +560,14 @@ fn kind(source: &Source<'_>, node: &NodeFile, errors: &mut Vec<ScriptError>) -> 
         errors.push(source.error(&node.id.span(), Rule::Syntax, problem.to_owned()));
     };
     match node.kind {
-        KindName::Choice if node.choice.len() < 2 => refuse("a choice needs at least two [[node.choice]]"),
+        KindName::Choice if node.choice.len() < 2 => {
+            refuse("a choice needs at least two [[node.choice]]")
+        }
         KindName::Choice => {}
         _ if !node.choice.is_empty() => refuse("only `kind = \"choice\"` takes [[node.choice]]"),
-        KindName::Number if node.number.is_none() => refuse("a number question needs `number = { … }`"),
+        KindName::Number if node.number.is_none() => {
+            refuse("a number question needs `number = { … }`")
+        }
         _ => {}
     }
     match node.kind {

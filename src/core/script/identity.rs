@@ -131,7 +131,22 @@ const RELATIONS_ZH: &[(&str, Relation)] = &[
 fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
     let said = bare(text);
     let has = |list: &[&str]| list.iter().any(|w| said.contains(w));
-    if has(&["等一下", "稍等", "等等", "等一会", "等会", "去叫", "叫他", "叫她", "叫一下", "让他接", "让她接", "给他接", "给她接", "叫来"]) {
+    if has(&[
+        "等一下",
+        "稍等",
+        "等等",
+        "等一会",
+        "等会",
+        "去叫",
+        "叫他",
+        "叫她",
+        "叫一下",
+        "让他接",
+        "让她接",
+        "给他接",
+        "给她接",
+        "叫来",
+    ]) {
         return Some(Claim::Wait);
     }
     let relation = relation(text, Lang::Zh);
@@ -139,7 +154,18 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
     if let Some(claim @ Claim::Contact(_)) = named {
         return Some(claim);
     }
-    if has(&["不在", "出去", "出门", "没在", "睡着", "睡觉", "在休息", "上班", "不方便接", "不方便听"]) {
+    if has(&[
+        "不在",
+        "出去",
+        "出门",
+        "没在",
+        "睡着",
+        "睡觉",
+        "在休息",
+        "上班",
+        "不方便接",
+        "不方便听",
+    ]) {
         return Some(Claim::Absent);
     }
     if named.is_some() {
@@ -149,10 +175,34 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
         return Some(Claim::Other);
     }
     let sound = format!(" {} ", pinyin::spell(&said));
-    let mine = [" shi wo ", " wo jiu shi ", " ben ren ", " wo shi ben ", " shi wo ben "];
+    let mine = [
+        " shi wo ",
+        " wo jiu shi ",
+        " ben ren ",
+        " wo shi ben ",
+        " shi wo ben ",
+    ];
     let named = says_name_zh(text, names.patient);
-    let core = said.trim_start_matches(['嗯', '啊', '哦', '喂', '唉', '哎', '你', '您', '好', '恩']);
-    let plain_yes = ["是", "是的", "对", "对的", "对对", "对对对", "没错", "我是", "是啊", "是呀", "对啊", "就是", "我是的", "是我", "我在", "是是是"];
+    let core =
+        said.trim_start_matches(['嗯', '啊', '哦', '喂', '唉', '哎', '你', '您', '好', '恩']);
+    let plain_yes = [
+        "是",
+        "是的",
+        "对",
+        "对的",
+        "对对",
+        "对对对",
+        "没错",
+        "我是",
+        "是啊",
+        "是呀",
+        "对啊",
+        "就是",
+        "我是的",
+        "是我",
+        "我在",
+        "是是是",
+    ];
     if named || mine.iter().any(|m| sound.contains(m)) || plain_yes.contains(&core) {
         return Some(Claim::Patient);
     }
@@ -165,14 +215,18 @@ fn says_name_zh(text: &str, name: &str) -> bool {
     let said = pinyin::toneless(text);
     let full = pinyin::toneless(name);
     let stands = |part: &[&str]| part.len() >= 2 && said.windows(part.len()).any(|w| w == part);
-    stands(&full) || (full.len() == 3 && stands(&full[1..])) || (full.len() >= 3 && near(&said, &full))
+    stands(&full)
+        || (full.len() == 3 && stands(&full[1..]))
+        || (full.len() >= 3 && near(&said, &full))
 }
 
 /// One syllable may be heard as one that dialects confuse with it.
 fn near(said: &[&str], name: &[&str]) -> bool {
     said.windows(name.len()).any(|window| {
         let pairs = window.iter().zip(name);
-        pairs.clone().all(|(a, b)| pinyin::blur(a) == pinyin::blur(b))
+        pairs
+            .clone()
+            .all(|(a, b)| pinyin::blur(a) == pinyin::blur(b))
     })
 }
 
@@ -208,17 +262,42 @@ const RELATIONS_EN: &[(&str, Relation)] = &[
 fn claim_en(text: &str, names: Names<'_>) -> Option<Claim> {
     let said = plain(text);
     let has = |list: &[&str]| list.iter().any(|w| contains_words(&said, w));
-    if has(&["hold on", "hang on", "one moment", "just a moment", "one second", "just a second", "a minute", "get him", "get her", "wait"]) {
+    if has(&[
+        "hold on",
+        "hang on",
+        "one moment",
+        "just a moment",
+        "one second",
+        "just a second",
+        "a minute",
+        "get him",
+        "get her",
+        "wait",
+    ]) {
         return Some(Claim::Wait);
     }
     let relation = relation(text, Lang::En);
-    let named_other = contact(text, names, relation, Lang::En).map(|index| contact_claim(index, names));
+    let named_other =
+        contact(text, names, relation, Lang::En).map(|index| contact_claim(index, names));
     if let Some(claim @ Claim::Contact(_)) = named_other {
         return Some(claim);
     }
     let away = [
-        "not here", "not home", "not at home", "isn't here", "isn't home", "isn't in", "not in", "is out", "he's out", "she's out",
-        "asleep", "sleeping", "went out", "gone out", "stepped out",
+        "not here",
+        "not home",
+        "not at home",
+        "isn't here",
+        "isn't home",
+        "isn't in",
+        "not in",
+        "is out",
+        "he's out",
+        "she's out",
+        "asleep",
+        "sleeping",
+        "went out",
+        "gone out",
+        "stepped out",
     ];
     if has(&away) {
         return Some(Claim::Absent);
@@ -231,15 +310,32 @@ fn claim_en(text: &str, names: Names<'_>) -> Option<Claim> {
         return Some(Claim::Other);
     }
     let mine = [
-        "this is me", "it is me", "it's me", "that's me", "that is me", "speaking", "this is he", "this is she", "this is him",
-        "this is her", "i am", "yes", "yeah", "yep", "you are", "correct", "that's right",
+        "this is me",
+        "it is me",
+        "it's me",
+        "that's me",
+        "that is me",
+        "speaking",
+        "this is he",
+        "this is she",
+        "this is him",
+        "this is her",
+        "i am",
+        "yes",
+        "yeah",
+        "yep",
+        "you are",
+        "correct",
+        "that's right",
     ];
     let named = names.patient.split_whitespace().next_back();
     let named = named.is_some_and(|n| contains_words(&said, &plain(n)));
     if has(&mine) || named {
         return Some(Claim::Patient);
     }
-    let introduces = ["my name is", "this is", "i'm"].iter().any(|w| contains_words(&said, w));
+    let introduces = ["my name is", "this is", "i'm"]
+        .iter()
+        .any(|w| contains_words(&said, w));
     introduces.then_some(Claim::Other)
 }
 
@@ -248,7 +344,9 @@ fn says_name_en(text: &str, name: &str, patient: &str) -> bool {
     let said = plain(text);
     let patient = plain(patient);
     let name = plain(name);
-    let own = name.split(' ').filter(|p| p.len() >= 3 && !contains_words(&patient, p));
+    let own = name
+        .split(' ')
+        .filter(|p| p.len() >= 3 && !contains_words(&patient, p));
     let mut own = own.peekable();
     own.peek().is_some() && own.any(|part| said.split(' ').any(|w| alike(w, part)))
 }
@@ -266,11 +364,17 @@ fn relation(text: &str, lang: Lang) -> Option<Relation> {
     match lang {
         Lang::Zh => {
             let said = bare(text);
-            RELATIONS_ZH.iter().find(|(word, _)| said.contains(word)).map(|(_, r)| *r)
+            RELATIONS_ZH
+                .iter()
+                .find(|(word, _)| said.contains(word))
+                .map(|(_, r)| *r)
         }
         Lang::En => {
             let said = plain(text);
-            RELATIONS_EN.iter().find(|(word, _)| contains_words(&said, word)).map(|(_, r)| *r)
+            RELATIONS_EN
+                .iter()
+                .find(|(word, _)| contains_words(&said, word))
+                .map(|(_, r)| *r)
         }
     }
 }

@@ -135,7 +135,9 @@ pub struct Prompt {
 }
 
 /// What can take the conversation out of its path at any moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Jump {
     #[display("person")]

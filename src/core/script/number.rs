@@ -73,7 +73,9 @@ fn believe(found: &Found, spec: &NumberSpec, lang: Lang) -> Option<Quantity> {
     let raw = found.value;
     let (value, said) = match spec.unit {
         Unit::Celsius if raw > 80.0 && raw < 120.0 => ((raw - 32.0) / 1.8, (raw, fahrenheit(lang))),
-        Unit::Celsius if (340.0..=430.0).contains(&raw) => (raw / 10.0, (raw / 10.0, degrees(lang))),
+        Unit::Celsius if (340.0..=430.0).contains(&raw) => {
+            (raw / 10.0, (raw / 10.0, degrees(lang)))
+        }
         Unit::Celsius => (raw, (raw, degrees(lang))),
         Unit::WeightKg => {
             let unit = weight_unit(&found.after, lang);
@@ -153,7 +155,14 @@ fn numbers_zh(text: &str) -> Vec<Found> {
 fn number_zh(chars: &[char], at: usize) -> Option<(Found, usize)> {
     if chars[at] == '半' && matches!(chars.get(at + 1), Some('斤' | '公')) {
         let after = chars[at + 1..].iter().collect();
-        return Some((Found { value: 0.5, after, range_top: None }, at + 1));
+        return Some((
+            Found {
+                value: 0.5,
+                after,
+                range_top: None,
+            },
+            at + 1,
+        ));
     }
     let (mut value, mut end, range_top) = whole_zh(chars, at)?;
     if matches!(chars.get(end), Some('点' | '.')) {
@@ -164,7 +173,9 @@ fn number_zh(chars: &[char], at: usize) -> Option<(Found, usize)> {
         }
     }
     let after: String = chars[end..].iter().collect();
-    let unit = ["公斤", "斤", "度"].into_iter().find(|u| after.starts_with(u));
+    let unit = ["公斤", "斤", "度"]
+        .into_iter()
+        .find(|u| after.starts_with(u));
     if let Some(unit) = unit {
         let next = end + unit.chars().count();
         match chars.get(next) {
@@ -172,10 +183,19 @@ fn number_zh(chars: &[char], at: usize) -> Option<(Found, usize)> {
             Some(c) if unit == "度" => value += digit_zh(*c).map_or(0.0, |d| f64::from(d) / 10.0),
             _ => {}
         }
-        let used = chars.get(next).is_some_and(|c| *c == '半' || digit_zh(*c).is_some());
+        let used = chars
+            .get(next)
+            .is_some_and(|c| *c == '半' || digit_zh(*c).is_some());
         end = if used { next + 1 } else { next };
     }
-    Some((Found { value, after, range_top }, end))
+    Some((
+        Found {
+            value,
+            after,
+            range_top,
+        },
+        end,
+    ))
 }
 
 fn decimals(chars: &[char], from: usize) -> (f64, usize) {
@@ -201,7 +221,10 @@ fn whole_zh(chars: &[char], at: usize) -> Option<(f64, usize, Option<f64>)> {
     }
     if !run.iter().any(|c| matches!(c, '十' | '百' | '千')) {
         let digits: Vec<u32> = run.iter().copied().filter_map(digit_zh).collect();
-        let value = digits.iter().take(9).fold(0.0, |sum, d| sum * 10.0 + f64::from(*d));
+        let value = digits
+            .iter()
+            .take(9)
+            .fold(0.0, |sum, d| sum * 10.0 + f64::from(*d));
         let neighbours = match digits[..] {
             [a, b] if b == a + 1 && !run[0].is_ascii_digit() => Some(f64::from(b)),
             _ => None,
@@ -218,7 +241,11 @@ fn whole_zh(chars: &[char], at: usize) -> Option<(f64, usize, Option<f64>)> {
                 let digit = digit_zh(*c).map(f64::from)?;
                 // A zero ends the habit of leaving out the smaller unit: 一百零三.
                 last = if digit == 0.0 { 10.0 } else { last };
-                let before = if c.is_ascii_digit() { pending.unwrap_or(0.0) * 10.0 } else { 0.0 };
+                let before = if c.is_ascii_digit() {
+                    pending.unwrap_or(0.0) * 10.0
+                } else {
+                    0.0
+                };
                 pending = Some(before + digit);
                 continue;
             }
@@ -235,8 +262,26 @@ fn whole_zh(chars: &[char], at: usize) -> Option<(f64, usize, Option<f64>)> {
 // ---- English
 
 const SMALL: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 8] = [
     "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
@@ -285,9 +330,16 @@ fn numbers_en(text: &str) -> Vec<Found> {
 
 /// `3lbs` is two words.
 fn split_unit(word: &str) -> Vec<String> {
-    let digits = word.chars().take_while(|c| c.is_ascii_digit() || *c == '.').count();
+    let digits = word
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .count();
     let (number, unit) = word.split_at(digits);
-    [number, unit].iter().filter(|p| !p.is_empty()).map(|p| (*p).to_owned()).collect()
+    [number, unit]
+        .iter()
+        .filter(|p| !p.is_empty())
+        .map(|p| (*p).to_owned())
+        .collect()
 }
 
 fn number_en(words: &[&str], at: usize) -> Option<(f64, usize)> {
@@ -309,7 +361,8 @@ fn number_en(words: &[&str], at: usize) -> Option<(f64, usize)> {
             {
                 return Some((value + 0.5, end + 3));
             }
-            ("and", _) if value >= 100.0 && words.get(end + 1).is_some_and(|w| word_en(w).is_some()) => {}
+            ("and", _)
+                if value >= 100.0 && words.get(end + 1).is_some_and(|w| word_en(w).is_some()) => {}
             (_, Some(next)) => value = join_en(value, next)?,
             ("point", _) => {
                 let (tail, tail_end) = decimals_en(words, end + 1);

@@ -29,14 +29,20 @@ pub fn confirms(text: &str, lang: Lang) -> Option<YesNo> {
     match lang {
         Lang::Zh => {
             let wrong = ["不对", "不是", "错了", "没有", "不"];
-            let first = clauses(text).into_iter().map(|c| stripped(&c)).find(|c| !c.is_empty());
+            let first = clauses(text)
+                .into_iter()
+                .map(|c| stripped(&c))
+                .find(|c| !c.is_empty());
             let first = first.unwrap_or_else(|| bare(text));
             if wrong.iter().any(|w| first.starts_with(w)) || sounds_begin(&first, "没有") {
                 return Some(YesNo::No);
             }
-            let right = ["对", "是", "有", "没错", "正确", "好", "可以", "嗯对", "嗯是"];
+            let right = [
+                "对", "是", "有", "没错", "正确", "好", "可以", "嗯对", "嗯是",
+            ];
             let unsure = UNSURE.iter().any(|u| text.contains(u));
-            let yes = right.iter().any(|r| first.starts_with(r)) || sounds_like_one_of(&first, &["是", "对", "是的", "对的"]);
+            let yes = right.iter().any(|r| first.starts_with(r))
+                || sounds_like_one_of(&first, &["是", "对", "是的", "对的"]);
             (yes && !unsure).then_some(YesNo::Yes)
         }
         Lang::En => yes_no_en(text, "", false),
@@ -66,14 +72,36 @@ pub fn not_measured(text: &str, lang: Lang) -> bool {
     match lang {
         Lang::Zh => {
             let text = bare(text);
-            let said = ["没量", "没有量", "没测", "没有测", "没称", "没有称", "不知道", "不清楚", "没注意"];
+            let said = [
+                "没量",
+                "没有量",
+                "没测",
+                "没有测",
+                "没称",
+                "没有称",
+                "不知道",
+                "不清楚",
+                "没注意",
+            ];
             said.iter().any(|s| text.contains(s)) || same_sound(&text, "没量") || text == "没有"
         }
         Lang::En => {
             let said = [
-                "not measured", "didn't measure", "did not measure", "haven't measured", "not taken",
-                "didn't take", "did not take", "haven't taken", "didn't check", "haven't checked",
-                "don't know", "not sure", "no idea", "didn't weigh", "haven't weighed",
+                "not measured",
+                "didn't measure",
+                "did not measure",
+                "haven't measured",
+                "not taken",
+                "didn't take",
+                "did not take",
+                "haven't taken",
+                "didn't check",
+                "haven't checked",
+                "don't know",
+                "not sure",
+                "no idea",
+                "didn't weigh",
+                "haven't weighed",
             ];
             let text = plain(text);
             said.iter().any(|s| text.contains(s))
@@ -86,13 +114,21 @@ pub fn says_no_pain(text: &str, lang: Lang) -> bool {
     match lang {
         Lang::Zh => {
             let text = bare(text);
-            ["不疼", "不痛", "没疼", "没有疼", "不怎么疼了"].iter().any(|s| text.starts_with(s))
+            ["不疼", "不痛", "没疼", "没有疼", "不怎么疼了"]
+                .iter()
+                .any(|s| text.starts_with(s))
         }
         Lang::En => {
             let text = plain(text);
-            ["no pain", "none", "it doesn't hurt", "doesn't hurt", "not at all"]
-                .iter()
-                .any(|s| text.starts_with(s))
+            [
+                "no pain",
+                "none",
+                "it doesn't hurt",
+                "doesn't hurt",
+                "not at all",
+            ]
+            .iter()
+            .any(|s| text.starts_with(s))
         }
     }
 }
@@ -101,49 +137,237 @@ pub fn says_no_pain(text: &str, lang: Lang) -> bool {
 
 /// Words before an answer that say nothing.
 const FILLERS: &[&str] = &[
-    "嗯", "恩", "呃", "额", "啊", "哦", "噢", "喔", "唉", "哎", "诶", "喂", "那个", "这个", "我觉得", "应该", "好像",
-    "目前", "现在", "出院以后", "出院后", "回来以后", "这几天", "这两天", "最近", "倒是", "倒", "那倒", "我", "他", "她",
-    "也", "都", "就", "就是说", "可能", "一直", "基本上", "基本", "暂时", "谢谢", "您好", "你好", "护士",
+    "嗯",
+    "恩",
+    "呃",
+    "额",
+    "啊",
+    "哦",
+    "噢",
+    "喔",
+    "唉",
+    "哎",
+    "诶",
+    "喂",
+    "那个",
+    "这个",
+    "我觉得",
+    "应该",
+    "好像",
+    "目前",
+    "现在",
+    "出院以后",
+    "出院后",
+    "回来以后",
+    "这几天",
+    "这两天",
+    "最近",
+    "倒是",
+    "倒",
+    "那倒",
+    "我",
+    "他",
+    "她",
+    "也",
+    "都",
+    "就",
+    "就是说",
+    "可能",
+    "一直",
+    "基本上",
+    "基本",
+    "暂时",
+    "谢谢",
+    "您好",
+    "你好",
+    "护士",
 ];
 /// Particles after an answer that say nothing.
-const PARTICLES: &[char] = &['啊', '呀', '呢', '吧', '哦', '喔', '啦', '嘛', '哈', '哇', '的', '了'];
+const PARTICLES: &[char] = &[
+    '啊', '呀', '呢', '吧', '哦', '喔', '啦', '嘛', '哈', '哇', '的', '了',
+];
 const UNSURE: &[&str] = &[
-    "不知道", "不清楚", "说不上", "说不好", "不记得", "记不清", "忘了", "没注意", "没听懂", "听不懂", "不明白", "不好说",
+    "不知道",
+    "不清楚",
+    "说不上",
+    "说不好",
+    "不记得",
+    "记不清",
+    "忘了",
+    "没注意",
+    "没听懂",
+    "听不懂",
+    "不明白",
+    "不好说",
 ];
 const DOUBLE: &[&str] = &[
-    "不能说没有", "不是没有", "不是不", "没少", "没有一天不", "没一天不", "不是说没有", "也不是没有", "不能不", "哪能没有",
+    "不能说没有",
+    "不是没有",
+    "不是不",
+    "没少",
+    "没有一天不",
+    "没一天不",
+    "不是说没有",
+    "也不是没有",
+    "不能不",
+    "哪能没有",
 ];
 /// Politeness that begins like a negation.
 const POLITE: &[&str] = &[
-    "没事", "没关系", "没问题", "没说的", "不客气", "不好意思", "不要紧", "没什么大事", "没啥事", "没什么事",
+    "没事",
+    "没关系",
+    "没问题",
+    "没说的",
+    "不客气",
+    "不好意思",
+    "不要紧",
+    "没什么大事",
+    "没啥事",
+    "没什么事",
 ];
 /// "Nothing else" is no answer: what was meant comes after it.
-const ONLY: &[&str] = &["没别的", "没有别的", "别的没", "没什么别的", "其他没", "其它没"];
+const ONLY: &[&str] = &[
+    "没别的",
+    "没有别的",
+    "别的没",
+    "没什么别的",
+    "其他没",
+    "其它没",
+];
 /// Unwell, not "no".
 const UNWELL: &[&str] = &[
-    "不舒服", "不太舒服", "不好", "不太好", "不行", "不太行", "不得劲", "不对劲", "不怎么好", "不怎么样", "不大好",
+    "不舒服",
+    "不太舒服",
+    "不好",
+    "不太好",
+    "不行",
+    "不太行",
+    "不得劲",
+    "不对劲",
+    "不怎么好",
+    "不怎么样",
+    "不大好",
 ];
 const YES: &[&str] = &[
-    "有", "有过", "有点", "有一点", "有一点点", "一点点", "有一些", "有些", "有时", "有时候", "有时候会", "偶尔", "偶尔会",
-    "是", "是的", "对", "对的", "没错", "会", "可以", "能", "行", "好", "稍微", "稍微有点", "确实", "确实有", "有有", "是是", "对对",
-    "对对对", "是这样", "知道", "嗯是", "有的", "当然", "肯定",
+    "有",
+    "有过",
+    "有点",
+    "有一点",
+    "有一点点",
+    "一点点",
+    "有一些",
+    "有些",
+    "有时",
+    "有时候",
+    "有时候会",
+    "偶尔",
+    "偶尔会",
+    "是",
+    "是的",
+    "对",
+    "对的",
+    "没错",
+    "会",
+    "可以",
+    "能",
+    "行",
+    "好",
+    "稍微",
+    "稍微有点",
+    "确实",
+    "确实有",
+    "有有",
+    "是是",
+    "对对",
+    "对对对",
+    "是这样",
+    "知道",
+    "嗯是",
+    "有的",
+    "当然",
+    "肯定",
 ];
 const HEALTHY: &[&str] = &[
-    "正常", "挺好", "很好", "还好", "还行", "还可以", "好着", "没问题", "没事", "挺正常", "蛮好", "不错", "跟以前一样", "一样",
-    "跟平常一样", "跟平时一样", "差不多", "在吃", "吃着", "按时", "按时吃", "天天吃", "每天吃", "每天都吃", "都吃", "吃了", "一直吃", "没停", "没有停",
-    "没落", "没漏", "没断", "没有断", "没有不",
+    "正常",
+    "挺好",
+    "很好",
+    "还好",
+    "还行",
+    "还可以",
+    "好着",
+    "没问题",
+    "没事",
+    "挺正常",
+    "蛮好",
+    "不错",
+    "跟以前一样",
+    "一样",
+    "跟平常一样",
+    "跟平时一样",
+    "差不多",
+    "在吃",
+    "吃着",
+    "按时",
+    "按时吃",
+    "天天吃",
+    "每天吃",
+    "每天都吃",
+    "都吃",
+    "吃了",
+    "一直吃",
+    "没停",
+    "没有停",
+    "没落",
+    "没漏",
+    "没断",
+    "没有断",
+    "没有不",
 ];
 const NOS: &[&str] = &[
-    "没有", "没", "不", "无", "从来没", "从没", "否", "未", "一点也不", "一点都不", "一点也没", "一点都没", "一点儿也没", "并没",
+    "没有",
+    "没",
+    "不",
+    "无",
+    "从来没",
+    "从没",
+    "否",
+    "未",
+    "一点也不",
+    "一点都不",
+    "一点也没",
+    "一点都没",
+    "一点儿也没",
+    "并没",
     "并不",
 ];
 /// Characters of a question that name nothing asked for.
 const EMPTY: &str = "有没是不出院以后这几天一个两星期现在觉得突然或者就的了最高多少度您说请问里哪跟平常都发起来过要才能边感到最近次去上下大地方打子吗呢们";
 /// Signs that are themselves phrased as a negation.
 const NEGATIVE_SIGNS: &[&str] = &[
-    "没力气", "没劲", "没有力气", "喘不上", "止不住", "说不清", "说话不清", "说话说不清", "高兴不起来", "认不清", "吃不下", "喝不下", "躺不平",
+    "没力气",
+    "没劲",
+    "没有力气",
+    "喘不上",
+    "止不住",
+    "说不清",
+    "说话不清",
+    "说话说不清",
+    "高兴不起来",
+    "认不清",
+    "吃不下",
+    "喝不下",
+    "躺不平",
 ];
-const OVER: &[&str] = &["消了", "退了", "过去了", "好了", "不了", "已经不", "已经没", "早好"];
+const OVER: &[&str] = &[
+    "消了",
+    "退了",
+    "过去了",
+    "好了",
+    "不了",
+    "已经不",
+    "已经没",
+    "早好",
+];
 
 fn yes_no_zh(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     let whole = bare(text);
@@ -173,13 +397,19 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if let Some(sign) = sign {
         let asked = sign.chars().filter(|c| question.contains(*c)).count() >= 2;
         let before = clause.split(sign).next().unwrap_or_default();
-        let denied = ["没有", "没", "不是", "不会"].iter().any(|n| before.ends_with(n));
+        let denied = ["没有", "没", "不是", "不会"]
+            .iter()
+            .any(|n| before.ends_with(n));
         return asked.then_some(if denied { YesNo::No } else { YesNo::Yes });
     }
     if UNSURE.iter().any(|u| clause.contains(u)) {
         return None;
     }
-    if inverse && HEALTHY.iter().any(|h| clause == *h || (h.chars().count() >= 2 && clause.starts_with(h))) {
+    if inverse
+        && HEALTHY
+            .iter()
+            .any(|h| clause == *h || (h.chars().count() >= 2 && clause.starts_with(h)))
+    {
         return Some(YesNo::Yes);
     }
     if starts(UNWELL) {
@@ -194,7 +424,8 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if YES.contains(&clause) || sounds_like_one_of(clause, YES) {
         return Some(YesNo::Yes);
     }
-    if starts(NOS) || sounds_begin(clause, "没有") || sounds_like_one_of(clause, &["没有", "没"]) {
+    if starts(NOS) || sounds_begin(clause, "没有") || sounds_like_one_of(clause, &["没有", "没"])
+    {
         return Some(YesNo::No);
     }
     echo_zh(clause, question)
@@ -204,14 +435,30 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
 fn echo_zh(clause: &str, question: &str) -> Option<YesNo> {
     let mut rest = clause;
     let mut led = false;
-    for lead in ["有时候", "有一点点", "有一点", "有点", "有些", "有过", "有", "稍微", "偶尔", "会", "是", "对"] {
+    for lead in [
+        "有时候",
+        "有一点点",
+        "有一点",
+        "有点",
+        "有些",
+        "有过",
+        "有",
+        "稍微",
+        "偶尔",
+        "会",
+        "是",
+        "对",
+    ] {
         if let Some(after) = rest.strip_prefix(lead) {
             rest = after;
             led = true;
             break;
         }
     }
-    let shared = rest.chars().filter(|c| question.contains(*c) && !EMPTY.contains(*c)).count();
+    let shared = rest
+        .chars()
+        .filter(|c| question.contains(*c) && !EMPTY.contains(*c))
+        .count();
     let length = rest.chars().count();
     let close = shared >= 2 || (shared == 1 && length <= if led { 2 } else { 3 });
     if !close {
@@ -273,7 +520,9 @@ fn says_zh(text: &str, word: &str) -> bool {
         let at = at.or_else(|| find_sound(&clause, word));
         let Some(at) = at else { return false };
         let before: String = clause.chars().take(at).collect();
-        !["没有", "没", "不", "不是", "并没有"].iter().any(|n| before.ends_with(n))
+        !["没有", "没", "不", "不是", "并没有"]
+            .iter()
+            .any(|n| before.ends_with(n))
     })
 }
 
@@ -281,48 +530,198 @@ fn find_sound(clause: &str, word: &str) -> Option<usize> {
     let syllables = pinyin::syllables(clause);
     let wanted = pinyin::toneless(word);
     let windows = syllables.windows(wanted.len().max(1));
-    let hit = windows.into_iter().find(|w| {
-        w.iter().map(|s| s.reading.plain).eq(wanted.iter().copied())
-    })?;
+    let hit = windows
+        .into_iter()
+        .find(|w| w.iter().map(|s| s.reading.plain).eq(wanted.iter().copied()))?;
     (!wanted.is_empty()).then(|| hit[0].at)
 }
 
 // ---- English
 
 const FILLERS_EN: &[&str] = &[
-    "um", "uh", "er", "well", "oh", "so", "hmm", "like", "actually", "i think", "i guess", "hello", "hi", "and", "please",
+    "um", "uh", "er", "well", "oh", "so", "hmm", "like", "actually", "i think", "i guess", "hello",
+    "hi", "and", "please",
 ];
 const YES_EN: &[&str] = &[
-    "yes", "yeah", "yep", "yup", "yea", "aye", "correct", "right", "that's right", "sure", "of course", "absolutely",
-    "definitely", "i do", "i am", "i did", "he does", "she does", "he is", "she is", "it is", "it does", "it has", "they are",
-    "they have", "they do", "i can", "i think so", "a little", "a bit", "a little bit", "just a little", "sometimes",
-    "occasionally", "slightly", "some", "once", "twice", "uh huh", "mm hmm", "indeed", "every day",
+    "yes",
+    "yeah",
+    "yep",
+    "yup",
+    "yea",
+    "aye",
+    "correct",
+    "right",
+    "that's right",
+    "sure",
+    "of course",
+    "absolutely",
+    "definitely",
+    "i do",
+    "i am",
+    "i did",
+    "he does",
+    "she does",
+    "he is",
+    "she is",
+    "it is",
+    "it does",
+    "it has",
+    "they are",
+    "they have",
+    "they do",
+    "i can",
+    "i think so",
+    "a little",
+    "a bit",
+    "a little bit",
+    "just a little",
+    "sometimes",
+    "occasionally",
+    "slightly",
+    "some",
+    "once",
+    "twice",
+    "uh huh",
+    "mm hmm",
+    "indeed",
+    "every day",
 ];
 const LEAD_EN: &[&str] = &[
-    "there has been", "there is", "there was", "there has", "i have had", "i have", "i've had", "i've got", "i had", "he has",
-    "she has", "he had", "she had", "some", "a little bit of", "a little", "a bit of", "a bit", "kind of", "sort of", "mild",
-    "slight", "it has", "it is", "they are", "they're", "it's",
+    "there has been",
+    "there is",
+    "there was",
+    "there has",
+    "i have had",
+    "i have",
+    "i've had",
+    "i've got",
+    "i had",
+    "he has",
+    "she has",
+    "he had",
+    "she had",
+    "some",
+    "a little bit of",
+    "a little",
+    "a bit of",
+    "a bit",
+    "kind of",
+    "sort of",
+    "mild",
+    "slight",
+    "it has",
+    "it is",
+    "they are",
+    "they're",
+    "it's",
 ];
 const NO_EN: &[&str] = &[
-    "no", "nope", "nah", "none", "never", "nothing", "not", "negative", "i haven't", "i have not", "i don't", "i do not",
-    "i didn't", "i did not", "i'm not", "i am not", "there hasn't", "there has not", "there isn't", "there is no",
-    "there wasn't", "it hasn't", "it isn't", "it's not", "it is not", "it doesn't", "they aren't", "they're not",
-    "they are not", "they haven't", "he hasn't", "she hasn't", "he didn't", "she didn't", "he doesn't", "she doesn't",
-    "hasn't", "haven't", "i've had no", "i have no", "i've no", "i never", "he isn't", "she isn't", "no one", "nobody",
+    "no",
+    "nope",
+    "nah",
+    "none",
+    "never",
+    "nothing",
+    "not",
+    "negative",
+    "i haven't",
+    "i have not",
+    "i don't",
+    "i do not",
+    "i didn't",
+    "i did not",
+    "i'm not",
+    "i am not",
+    "there hasn't",
+    "there has not",
+    "there isn't",
+    "there is no",
+    "there wasn't",
+    "it hasn't",
+    "it isn't",
+    "it's not",
+    "it is not",
+    "it doesn't",
+    "they aren't",
+    "they're not",
+    "they are not",
+    "they haven't",
+    "he hasn't",
+    "she hasn't",
+    "he didn't",
+    "she didn't",
+    "he doesn't",
+    "she doesn't",
+    "hasn't",
+    "haven't",
+    "i've had no",
+    "i have no",
+    "i've no",
+    "i never",
+    "he isn't",
+    "she isn't",
+    "no one",
+    "nobody",
 ];
 const UNSURE_EN: &[&str] = &[
-    "don't know", "do not know", "not sure", "no idea", "can't tell", "can't say", "don't remember", "hard to say", "yes and no",
+    "don't know",
+    "do not know",
+    "not sure",
+    "no idea",
+    "can't tell",
+    "can't say",
+    "don't remember",
+    "hard to say",
+    "yes and no",
 ];
-const DOUBLE_EN: &[&str] = &["can't say i haven't", "can't say there hasn't", "not without", "wouldn't say no"];
-const POLITE_EN: &[&str] = &["no problem", "no worries", "not bad", "not too bad", "not well", "not so good", "not good", "not great", "not feeling well"];
+const DOUBLE_EN: &[&str] = &[
+    "can't say i haven't",
+    "can't say there hasn't",
+    "not without",
+    "wouldn't say no",
+];
+const POLITE_EN: &[&str] = &[
+    "no problem",
+    "no worries",
+    "not bad",
+    "not too bad",
+    "not well",
+    "not so good",
+    "not good",
+    "not great",
+    "not feeling well",
+];
 const HEALTHY_EN: &[&str] = &[
-    "normal", "fine", "okay", "ok", "good", "all good", "as usual", "same as usual", "the same", "same as always", "no problem",
-    "no problems", "no trouble", "they're fine", "it's fine", "both normal", "i take them", "i'm taking them", "i've been taking",
-    "taking them", "not missed", "haven't missed", "never missed", "i haven't missed", "no change",
+    "normal",
+    "fine",
+    "okay",
+    "ok",
+    "good",
+    "all good",
+    "as usual",
+    "same as usual",
+    "the same",
+    "same as always",
+    "no problem",
+    "no problems",
+    "no trouble",
+    "they're fine",
+    "it's fine",
+    "both normal",
+    "i take them",
+    "i'm taking them",
+    "i've been taking",
+    "taking them",
+    "not missed",
+    "haven't missed",
+    "never missed",
+    "i haven't missed",
+    "no change",
 ];
 const EMPTY_EN: &[&str] = &[
-    "since", "leaving", "hospital", "there", "been", "these", "days", "have", "has", "with", "from", "over", "past", "week",
-    "weeks", "being", "both", "were", "where", "went", "what", "much", "high", "that", "will", "kind", "anyone", "side", "sudden",
+    "since", "leaving", "hospital", "there", "been", "these", "days", "have", "has", "with",
+    "from", "over", "past", "week", "weeks", "being", "both", "were", "where", "went", "what",
+    "much", "high", "that", "will", "kind", "anyone", "side", "sudden",
 ];
 
 fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
@@ -340,7 +739,10 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     while let Some(after) = FILLERS_EN.iter().find_map(|f| strip_words(rest, f)) {
         rest = after;
     }
-    if inverse && HEALTHY_EN.iter().any(|h| contains_words(rest, h)) && strip_words(rest, "not normal").is_none() {
+    if inverse
+        && HEALTHY_EN.iter().any(|h| contains_words(rest, h))
+        && strip_words(rest, "not normal").is_none()
+    {
         return Some(YesNo::Yes);
     }
     if POLITE_EN.iter().any(|p| strip_words(rest, p).is_some()) {
@@ -350,7 +752,16 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
         return Some(YesNo::No);
     }
     let exact = YES_EN.iter().any(|y| rest == *y);
-    let leading = ["yes", "yeah", "yep", "yup", "yea", "correct", "of course", "sure"];
+    let leading = [
+        "yes",
+        "yeah",
+        "yep",
+        "yup",
+        "yea",
+        "correct",
+        "of course",
+        "sure",
+    ];
     if exact || leading.iter().any(|y| strip_words(rest, y).is_some()) {
         return Some(YesNo::Yes);
     }
@@ -370,11 +781,15 @@ fn echo_en(rest: &str, question: &str) -> Option<YesNo> {
         .collect();
     let stem = |w: &str| w.chars().take(5).collect::<String>();
     let shared = said.split(' ').filter(|w| w.len() >= 4);
-    let shared = shared.filter(|w| asked.iter().any(|a| stem(a) == stem(w))).count();
+    let shared = shared
+        .filter(|w| asked.iter().any(|a| stem(a) == stem(w)))
+        .count();
     if shared == 0 {
         return None;
     }
-    let negated = rest.split(' ').any(|w| matches!(w, "no" | "not" | "never" | "without" | "none") || w.ends_with("n't"));
+    let negated = rest
+        .split(' ')
+        .any(|w| matches!(w, "no" | "not" | "never" | "without" | "none") || w.ends_with("n't"));
     Some(if negated { YesNo::No } else { YesNo::Yes })
 }
 
@@ -382,7 +797,9 @@ fn echo_en(rest: &str, question: &str) -> Option<YesNo> {
 pub fn plain(text: &str) -> String {
     let text = text.to_lowercase().replace('’', "'");
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '.');
-    let words = words.map(|w| w.trim_matches(|c| c == '.' || c == '\'')).filter(|w| !w.is_empty());
+    let words = words
+        .map(|w| w.trim_matches(|c| c == '.' || c == '\''))
+        .filter(|w| !w.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -135,17 +135,26 @@ pub fn verify(script: &Script, keys: &[TrustedKey], today: Date) -> Result<Signe
     }
     let key = signature.key_id.clone();
     let Some(trusted) = keys.iter().find(|k| k.id == key) else {
-        return Err(SignatureError::UnknownKey { script: name(), key });
+        return Err(SignatureError::UnknownKey {
+            script: name(),
+            key,
+        });
     };
     let Some(public) = verifying_key(&trusted.public) else {
-        return Err(SignatureError::BadKey { script: name(), key });
+        return Err(SignatureError::BadKey {
+            script: name(),
+            key,
+        });
     };
     let bytes = STANDARD.decode(&signature.signature).unwrap_or_default();
     let parsed = ed25519_dalek::Signature::from_slice(&bytes);
     let message = message(&script.id, signature);
     let holds = parsed.is_ok_and(|s| public.verify_strict(message.as_bytes(), &s).is_ok());
     if !holds {
-        return Err(SignatureError::DoesNotVerify { script: name(), key });
+        return Err(SignatureError::DoesNotVerify {
+            script: name(),
+            key,
+        });
     }
     if today >= signature.expires {
         let on = signature.expires;

@@ -195,7 +195,10 @@ fn hot_words(kind: &Kind, lang: Lang) -> Vec<String> {
         (Kind::Identity, Lang::En) => &["this is me", "no"],
         (Kind::BirthDate, Lang::Zh) => &["月", "号"],
         (Kind::Choice(choices), lang) => {
-            return choices.iter().filter_map(|c| c.words(lang).first().cloned()).collect();
+            return choices
+                .iter()
+                .filter_map(|c| c.words(lang).first().cloned())
+                .collect();
         }
         _ => &[],
     };

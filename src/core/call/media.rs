@@ -1,0 +1,189 @@
+//! The call's 20 ms slots: one frame each way, on one clock, and what SIP says of the media.
+
+use std::time::Duration;
+
+use super::player::Played;
+use super::{Call, CallEvent, FRAME, Output, SLOT, Stage, part_seed};
+use crate::codec::Codec;
+use crate::ear::{Ear, EarConfig, ListenSpec};
+use crate::rtp::{Stream, StreamConfig};
+use crate::sip::event::LegEvent;
+use crate::sip::sdp::MediaAnswer;
+use crate::time::Instant;
+
+/// What the robot waits for after the answer: the callee's "喂" ends quickly, and must not be spoken over.
+const GREETING: ListenSpec = ListenSpec {
+    end_silence_ms: 400,
+    no_input_ms: 1_500,
+    max_ms: 6_000,
+};
+
+/// An announcement before the answer, cut at its pauses.
+pub(super) const ANNOUNCEMENT: ListenSpec = ListenSpec {
+    end_silence_ms: 700,
+    no_input_ms: 60_000,
+    max_ms: 10_000,
+};
+
+impl Call {
+    pub(super) fn handle_leg_event(&mut self, event: LegEvent, now: Instant) {
+        match event {
+            LegEvent::Trying => self.remember_dialog(),
+            LegEvent::Ringing { status } => {
+                self.rang = true;
+                self.remember_dialog();
+                self.event(CallEvent::Ringing { status });
+            }
+            LegEvent::EarlyMedia(answer) => {
+                self.rang = true;
+                self.set_media(&answer, now);
+                self.ear.listen(ANNOUNCEMENT, 0);
+                self.remember_dialog();
+                self.event(CallEvent::EarlyMedia);
+            }
+            LegEvent::Answered(answer) => self.answered(&answer, now),
+            LegEvent::MediaChanged(answer) => self.set_media(&answer, now),
+            LegEvent::Key(key) => self.key(key),
+            LegEvent::Ended(ending) => self.finish(&ending),
+        }
+    }
+
+    fn answered(&mut self, answer: &MediaAnswer, now: Instant) {
+        self.rang = true;
+        self.answered_at = Some(now);
+        self.set_media(answer, now);
+        // What was heard before belongs to the network, not to the callee.
+        self.ear = Ear::new(EarConfig {
+            seed: self.ear_seed,
+        });
+        self.pending = None;
+        self.slots = 0;
+        if self.stage == Stage::Dialling {
+            self.stage = Stage::Greeting;
+            let no_input_ms =
+                u32::try_from(self.kit.limits.greeting.as_millis()).unwrap_or(GREETING.no_input_ms);
+            self.ear.listen(
+                ListenSpec {
+                    no_input_ms,
+                    ..GREETING
+                },
+                0,
+            );
+        }
+        self.remember_dialog();
+        self.event(CallEvent::Answered);
+    }
+
+    fn remember_dialog(&mut self) {
+        if let Some(snapshot) = self.leg.dialog_snapshot() {
+            self.event(CallEvent::Dialog(Box::new(snapshot)));
+        }
+    }
+
+    /// One SSRC and one timestamp line for the whole call, whatever SIP renegotiates.
+    fn set_media(&mut self, answer: &MediaAnswer, now: Instant) {
+        self.remote = Some(answer.remote);
+        match &mut self.stream {
+            Some(stream) => {
+                stream.retarget(answer.codec, answer.payload_type, answer.telephone_event)
+            }
+            None => {
+                let seed = part_seed(self.stream_seed, 1);
+                self.stream = Some(Stream::new(StreamConfig {
+                    codec: answer.codec,
+                    payload_type: answer.payload_type,
+                    telephone_event: answer.telephone_event,
+                    ssrc: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
+                    first_seq: u16::from_be_bytes([seed[4], seed[5]]),
+                    first_timestamp: u32::from_be_bytes([seed[6], seed[7], seed[8], seed[9]]),
+                }));
+            }
+        }
+        self.next_slot.get_or_insert(now);
+    }
+
+    /// Moves the timelines over a gap that the shell slept through.
+    pub(super) fn skip(&mut self, gap: Duration, now: Instant) {
+        let slots = (gap.as_micros() / SLOT.as_micros()).max(1);
+        for _ in 0..slots {
+            if let Some(due) = self.next_slot {
+                self.next_slot = Some(due + SLOT);
+            }
+            if let Some(stream) = &mut self.stream {
+                stream.skip(1);
+            }
+            self.receive_slot(&[0; FRAME], now);
+        }
+    }
+
+    /// One slot: a frame out, a frame in.
+    pub(super) fn slot(&mut self, now: Instant) {
+        let frame = match self.player.next_frame(now) {
+            Played::Frame(frame) => {
+                self.note_latency(&frame);
+                frame
+            }
+            Played::Waiting | Played::Finished => [0; FRAME],
+        };
+        if let (Some(stream), Some(to)) = (&mut self.stream, self.remote) {
+            let packet = stream.send(&frame);
+            self.outputs.push_back(Output::Rtp { to, packet });
+        }
+        self.receive_slot(&frame, now);
+        if matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        self.after_slot(now);
+    }
+
+    fn receive_slot(&mut self, sent: &[i16; FRAME], now: Instant) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let pulled = stream.pull(now);
+        let mut keys = Vec::new();
+        while let Some(key) = stream.poll_key() {
+            keys.push(key);
+        }
+        if self.answered_at.is_none() {
+            self.ear.push(&pulled.samples, self.early_slots * 20);
+            self.early_slots += 1;
+        } else {
+            let at_ms = self.at_ms();
+            self.ear.push(&pulled.samples, at_ms);
+            if self.record {
+                self.outputs.push_back(Output::Frame {
+                    left: alaw(sent),
+                    right: alaw(&pulled.samples),
+                });
+            }
+            self.slots += 1;
+        }
+        for key in keys {
+            self.key(key);
+        }
+        while let Some(event) = self.ear.poll() {
+            self.handle_ear(event);
+        }
+    }
+
+    /// Ends a call without media, and one that lasts too long.
+    pub(super) fn check_limits(&mut self, now: Instant) {
+        let Some(answered) = self.answered_at else {
+            return;
+        };
+        let heard = self
+            .stream
+            .as_ref()
+            .and_then(Stream::last_received)
+            .unwrap_or(answered);
+        let silent = now.since(heard.max(answered)) > self.kit.limits.media;
+        if silent || now.since(answered) > self.kit.limits.talk {
+            self.hang_up(now);
+        }
+    }
+}
+
+fn alaw(samples: &[i16; FRAME]) -> [u8; FRAME] {
+    samples.map(|sample| Codec::Pcma.encode(sample))
+}

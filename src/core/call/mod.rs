@@ -1,0 +1,422 @@
+//! `Call`: one attempt, from INVITE to disposition.
+//!
+//! Composes the SIP leg, the RTP stream, the ear, the script's conversation and the red-flag judgement,
+//! which do not know each other. Four verbs: [`Call::handle_input`], [`Call::handle_timeout`],
+//! [`Call::poll_output`], [`Call::poll_timeout`]. Same inputs and seed, same bytes out.
+//!
+//! Positions in milliseconds (`at_ms`) count the 20 ms slots since the answer; the recording has the same
+//! zero, so a finding's interval can be played as it is.
+
+mod media;
+mod player;
+mod talk;
+mod verdict;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
+use crate::ear::amd::{Amd, Announcement, Answerer};
+use crate::ear::{Ear, EarConfig};
+use crate::finding::{PlacedFinding, Suppressed};
+use crate::heard::{Heard, Transcript};
+use crate::id::{NodeId, UtteranceId};
+use crate::lang::Lang;
+use crate::phi::Phi;
+use crate::redflag::Lexicon;
+use crate::rtp::Stream;
+use crate::script::{Act, Conversation, Facts, Note, Script};
+use crate::sip::dialog::DialogSnapshot;
+use crate::sip::event::{LegConfig, LegEnding, LegOutput};
+use crate::sip::leg::Leg;
+use crate::time::Instant;
+
+pub use crate::codec::FRAME;
+
+/// One slot of the media clock.
+const SLOT: Duration = Duration::from_millis(20);
+/// A late shell sends this much backlog at most; more is skipped and the timeline moved on (telephony.md).
+const BACKLOG: Duration = Duration::from_millis(60);
+
+/// Read-only things that calls share.
+#[derive(Debug)]
+pub struct CallKit {
+    pub lexicon: Arc<Lexicon>,
+    /// Recorded prompts by id (`common/zh/opening`), 8 kHz.
+    pub prompts: BTreeMap<String, Arc<[i16]>>,
+    pub limits: Limits,
+}
+
+/// Times after which the call stops waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// After the answer: how long the robot lets the callee speak first. Default 1.5 s.
+    pub greeting: Duration,
+    /// No RTP at all for so long ends the call. Default 20 s.
+    pub media: Duration,
+    /// Words of an utterance must be here by then, or they are too late. Default 4 s.
+    pub words: Duration,
+    /// The longest call. Default 8 min.
+    pub talk: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            greeting: Duration::from_millis(1_500),
+            media: Duration::from_secs(20),
+            words: Duration::from_secs(4),
+            talk: Duration::from_secs(480),
+        }
+    }
+}
+
+/// What one call needs to know of its own. No `Debug`: the leg's URIs hold telephone numbers.
+#[derive(Clone)]
+pub struct CallOrder {
+    pub leg: LegConfig,
+    pub script: Arc<Script>,
+    pub facts: Facts,
+    /// The patient agreed to be recorded; without it no frame leaves the call.
+    pub record: bool,
+}
+
+/// What the world tells the call.
+#[derive(Debug)]
+pub enum Input<'a> {
+    Sip(&'a [u8]),
+    Rtp(&'a [u8]),
+    Heard {
+        utterance: UtteranceId,
+        heard: Heard,
+    },
+    /// Audio for [`Output::Speak`]; `None` when it could not be made.
+    Spoken {
+        id: u32,
+        audio: Option<Arc<[i16]>>,
+    },
+    /// The engine shuts down or an operator ends the call.
+    HangUp,
+}
+
+/// What the call wants done.
+#[derive(Debug)]
+pub enum Output {
+    Sip(Vec<u8>),
+    Rtp {
+        to: SocketAddr,
+        packet: Vec<u8>,
+    },
+    Transcribe {
+        utterance: UtteranceId,
+        samples: Arc<[i16]>,
+        lang: Lang,
+        hot_words: Vec<String>,
+    },
+    /// The turn did end with this utterance: its words are waited for now.
+    Promote {
+        utterance: UtteranceId,
+    },
+    /// The utterance goes on: its words are no longer wanted.
+    Forget {
+        utterance: UtteranceId,
+    },
+    /// Text to be synthesised now: names, dates, read-backs.
+    Speak {
+        id: u32,
+        lang: Lang,
+        text: Phi<String>,
+    },
+    /// 20 ms of the recording, A-law: left the robot, right the callee.
+    Frame {
+        left: [u8; FRAME],
+        right: [u8; FRAME],
+    },
+    Event(CallEvent),
+}
+
+/// What happened, for the record and the live table.
+#[derive(Clone, Debug)]
+pub enum CallEvent {
+    Ringing {
+        status: u16,
+    },
+    EarlyMedia,
+    Announced(Announcement),
+    Answered,
+    /// Enough to say BYE or CANCEL after a crash.
+    Dialog(Box<DialogSnapshot>),
+    Asked {
+        node: NodeId,
+        prompt: Phi<String>,
+    },
+    HeardWords(Phi<Transcript>),
+    TurnClosed(Box<Turn>),
+    Found(Box<PlacedFinding>),
+    Noted(Note),
+    Progressed(Progress),
+    /// The last event: nothing comes after it.
+    Ended(Box<CallRecord>),
+}
+
+/// Why the call wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    Sip(crate::sip::event::Timer),
+    /// The next 20 ms of media.
+    Slot,
+}
+
+/// Where the call stands.
+#[derive(Debug, PartialEq)]
+enum Stage {
+    Dialling,
+    /// Answered; the callee speaks first, or nobody does.
+    Greeting,
+    /// The robot's turn, or a silence before it hangs up.
+    Speaking,
+    Listening,
+    /// The reply ended; its words are awaited.
+    Waiting {
+        until_ms: u64,
+    },
+    /// Said everything; a short silence so that the last word is not cut.
+    Closing {
+        until_ms: u64,
+    },
+    /// BYE or CANCEL is on its way.
+    Leaving,
+    Ended,
+}
+
+/// One live attempt.
+pub struct Call {
+    kit: Arc<CallKit>,
+    lang: Lang,
+    record: bool,
+    leg: Leg,
+    stream: Option<Stream>,
+    remote: Option<SocketAddr>,
+    ear: Ear,
+    ear_seed: u64,
+    stream_seed: [u8; 32],
+    conversation: Conversation,
+    player: player::Player,
+    stage: Stage,
+    acts: VecDeque<Act>,
+    outputs: VecDeque<Output>,
+    next_slot: Option<Instant>,
+    /// Slots since the answer.
+    slots: u64,
+    /// Slots of early media.
+    early_slots: u64,
+    answered_at: Option<Instant>,
+    pending: Option<talk::Pending>,
+    /// Utterances heard before the robot spoke, or in early media: classified, never answered.
+    overheard: Vec<UtteranceId>,
+    keys: String,
+    keys_until_ms: Option<u64>,
+    listen: Option<crate::script::Listen>,
+    open_turn: Option<Turn>,
+    turns: Vec<Turn>,
+    findings: Vec<PlacedFinding>,
+    suppressed: Vec<Suppressed>,
+    notes: Vec<Note>,
+    /// Findings whose confirming question has not been answered.
+    due: Vec<PlacedFinding>,
+    announcement: Option<Announcement>,
+    amd: Amd,
+    /// Somebody spoke or pressed a key.
+    human: bool,
+    rang: bool,
+    next_speech: u32,
+    /// Last voiced sample of the reply that the next prompt answers.
+    reply_end_ms: Option<u64>,
+    progress: Progress,
+}
+
+impl Call {
+    /// Starts one attempt: the INVITE is the first output.
+    pub fn new(order: CallOrder, kit: Arc<CallKit>, seed: [u8; 32], now: Instant) -> Call {
+        let lang = order.facts.lang;
+        let ear_seed = u64::from_be_bytes(first_eight(part_seed(seed, 2)));
+        let mut call = Call {
+            kit,
+            lang,
+            record: order.record,
+            leg: Leg::new(order.leg, part_seed(seed, 1), now),
+            stream: None,
+            remote: None,
+            ear: Ear::new(EarConfig { seed: ear_seed }),
+            ear_seed,
+            stream_seed: part_seed(seed, 3),
+            conversation: Conversation::new(order.script, order.facts),
+            player: player::Player::default(),
+            stage: Stage::Dialling,
+            acts: VecDeque::new(),
+            outputs: VecDeque::new(),
+            next_slot: None,
+            slots: 0,
+            early_slots: 0,
+            answered_at: None,
+            pending: None,
+            overheard: Vec::new(),
+            keys: String::new(),
+            keys_until_ms: None,
+            listen: None,
+            open_turn: None,
+            turns: Vec::new(),
+            findings: Vec::new(),
+            suppressed: Vec::new(),
+            notes: Vec::new(),
+            due: Vec::new(),
+            announcement: None,
+            amd: Amd::new(0),
+            human: false,
+            rang: false,
+            next_speech: 0,
+            reply_end_ms: None,
+            progress: Progress::default(),
+        };
+        call.drain_leg(now);
+        call
+    }
+
+    /// The Call-ID, by which the shell routes datagrams of a shared socket.
+    pub fn call_id(&self) -> &str {
+        self.leg.call_id()
+    }
+
+    /// Takes one input. Never fails: a peer's nonsense is counted by the part that met it.
+    pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        match input {
+            Input::Sip(datagram) => self.leg.handle_datagram(datagram, now),
+            Input::Rtp(datagram) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.receive(datagram, now);
+                }
+            }
+            Input::Heard { utterance, heard } => self.handle_heard(utterance, heard),
+            Input::Spoken { id, audio } => self.player.fill(id, audio),
+            Input::HangUp => self.hang_up(now),
+        }
+        self.drain_leg(now);
+    }
+
+    /// Does what is due at `now`; early, late or repeated calls are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.leg.handle_timeout(now);
+        self.drain_leg(now);
+        while let Some(due) = self.next_slot.filter(|due| *due <= now) {
+            let behind = now.since(due);
+            if behind > BACKLOG {
+                self.skip(behind - BACKLOG, now);
+                continue;
+            }
+            self.next_slot = Some(due + SLOT);
+            self.slot(now);
+            self.drain_leg(now);
+        }
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to wake, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let sip = self
+            .leg
+            .poll_timeout()
+            .map(|(at, timer)| (at, Timer::Sip(timer)));
+        let slot = self.next_slot.map(|at| (at, Timer::Slot));
+        match (sip, slot) {
+            (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Ended, and no retransmission is owed to the peer any more.
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Ended && self.leg.is_finished()
+    }
+
+    fn hang_up(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Leaving | Stage::Ended) {
+            self.player.clear();
+            self.acts.clear();
+            self.stage = Stage::Leaving;
+            self.leg.hang_up(now);
+        }
+    }
+
+    fn drain_leg(&mut self, now: Instant) {
+        while let Some(output) = self.leg.poll_output() {
+            match output {
+                LegOutput::Send(bytes) => self.outputs.push_back(Output::Sip(bytes)),
+                LegOutput::Event(event) => self.handle_leg_event(event, now),
+            }
+        }
+    }
+
+    fn event(&mut self, event: CallEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Position on the recording's clock.
+    fn at_ms(&self) -> u64 {
+        self.slots * 20
+    }
+
+    fn finish(&mut self, leg: &LegEnding) {
+        if self.stage == Stage::Ended {
+            return;
+        }
+        self.stage = Stage::Ended;
+        self.next_slot = None;
+        self.close_turn("line_ended".to_owned());
+        self.settle_unconfirmed();
+        let record = CallRecord {
+            ending: self.ending(leg),
+            progress: self.conversation.progress(),
+            turns: std::mem::take(&mut self.turns),
+            findings: std::mem::take(&mut self.findings),
+            suppressed: std::mem::take(&mut self.suppressed),
+            notes: verdict::call_notes(&self.notes),
+        };
+        self.event(CallEvent::Ended(Box::new(record)));
+    }
+
+    fn answered_by(&self) -> AnsweredBy {
+        if self.answered_at.is_none() {
+            AnsweredBy::Nobody
+        } else if self.amd.verdict() == Answerer::Machine {
+            AnsweredBy::Machine
+        } else if self.conversation.is_identified() {
+            match self.conversation.respondent() {
+                crate::question::Respondent::Patient => AnsweredBy::Patient,
+                crate::question::Respondent::Caregiver => AnsweredBy::Proxy,
+            }
+        } else if self.human {
+            AnsweredBy::Human
+        } else {
+            AnsweredBy::Unsure
+        }
+    }
+}
+
+/// A seed of its own for each part, so that one part's draws never shift another's.
+fn part_seed(seed: [u8; 32], part: u8) -> [u8; 32] {
+    let mut own = seed;
+    own[31] ^= part.wrapping_mul(0x3b);
+    own[0] = own[0].wrapping_add(part);
+    own
+}
+
+fn first_eight(seed: [u8; 32]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&seed[..8]);
+    eight
+}

@@ -1,0 +1,526 @@
+//! The conversation on the line: acts in order, replies to the conversation, words in time or too late.
+
+use std::sync::Arc;
+
+use super::media::ANNOUNCEMENT;
+use super::{Call, CallEvent, Output, Stage};
+use crate::attempt::{Turn, TurnReply};
+use crate::codec::FRAME;
+use crate::ear::amd::{Answerer, classify_announcement};
+use crate::ear::tone::ToneVerdict;
+use crate::ear::{EarEvent, ListenSpec, Utterance};
+use crate::heard::{Heard, Transcript};
+use crate::id::UtteranceId;
+use crate::phi::Phi;
+use crate::redflag::{Reply, assess};
+use crate::script::{Act, Input, Listen, Note, Segment, Verdict};
+use crate::time::Instant;
+
+/// Silence before BYE, so that the last word is not cut.
+const TAIL_MS: u64 = 400;
+/// A key more may come within this time (RFC 4733 senders are fast, fingers are not).
+const NEXT_KEY_MS: u64 = 3_000;
+/// An early end of the turn needs words at least as sure as this (hearing.md §4.4).
+const SURE_LOGPROB: f32 = -0.7;
+/// Mean level of a frame that counts as voiced, out of 32767.
+const VOICED: i32 = 200;
+
+/// An utterance whose words are awaited.
+#[derive(Debug)]
+pub(super) struct Pending {
+    utterance: Utterance,
+    heard: Option<Heard>,
+    ended: bool,
+}
+
+impl Call {
+    /// What follows a slot: the next act when the prompt is over, late words, limits.
+    pub(super) fn after_slot(&mut self, now: Instant) {
+        let at_ms = self.at_ms();
+        match self.stage {
+            Stage::Speaking => self.run_acts(now),
+            Stage::Waiting { until_ms } if at_ms >= until_ms => self.words_are_late(),
+            Stage::Closing { until_ms } if at_ms >= until_ms => self.hang_up(now),
+            Stage::Listening if self.keys_until_ms.is_some_and(|until| at_ms >= until) => {
+                self.submit_keys()
+            }
+            _ => {}
+        }
+        self.check_limits(now);
+    }
+
+    fn run_acts(&mut self, now: Instant) {
+        while self.stage == Stage::Speaking {
+            if !self.player.is_idle() {
+                return;
+            }
+            match self.acts.pop_front() {
+                Some(Act::Say(segments)) => self.say(segments),
+                Some(Act::Listen(listen)) => self.begin_listening(listen),
+                Some(Act::Note(note)) => self.note(note),
+                Some(Act::HangUp) => {
+                    self.stage = Stage::Closing {
+                        until_ms: self.at_ms() + TAIL_MS,
+                    }
+                }
+                // A conversation that neither listens nor hangs up has nothing left to do.
+                None => self.hang_up(now),
+            }
+        }
+    }
+
+    fn say(&mut self, segments: Vec<Segment>) {
+        for segment in segments {
+            match segment {
+                Segment::Recorded { prompt, text } => {
+                    match self.kit.prompts.get(&prompt.to_string()) {
+                        Some(samples) => self.player.queue(Arc::clone(samples)),
+                        None => self.speak(text),
+                    }
+                }
+                Segment::Spoken(text) => self.speak(text),
+            }
+        }
+    }
+
+    fn speak(&mut self, text: String) {
+        let id = self.next_speech;
+        self.next_speech += 1;
+        self.player.queue_awaited(id);
+        self.outputs.push_back(Output::Speak {
+            id,
+            lang: self.lang,
+            text: Phi::new(text),
+        });
+    }
+
+    fn begin_listening(&mut self, listen: Listen) {
+        let at_ms = self.at_ms();
+        if let Some(turn) = &mut self.open_turn {
+            turn.prompt_to_ms = at_ms;
+        }
+        let spec = ListenSpec {
+            end_silence_ms: listen.end_silence_ms,
+            no_input_ms: listen.no_input_ms,
+            max_ms: listen.max_ms,
+        };
+        self.stage = Stage::Listening;
+        self.pending = None;
+        self.ear.listen(spec, at_ms);
+        let typed_ahead = !self.keys.is_empty();
+        self.listen = Some(listen);
+        if typed_ahead {
+            self.keys_until_ms = Some(at_ms + NEXT_KEY_MS);
+            self.check_keys();
+        }
+    }
+
+    pub(super) fn key(&mut self, key: char) {
+        if self.answered_at.is_none() || self.keys.len() >= 16 {
+            return;
+        }
+        self.human = true;
+        self.keys.push(key);
+        match self.stage {
+            Stage::Speaking => self.player.clear(),
+            Stage::Listening => {
+                self.keys_until_ms = Some(self.at_ms() + NEXT_KEY_MS);
+                self.check_keys();
+            }
+            _ => {}
+        }
+    }
+
+    /// Submits the keys when no more can follow.
+    fn check_keys(&mut self) {
+        let Some(spec) = self.listen.as_ref().and_then(|listen| listen.keys.as_ref()) else {
+            return;
+        };
+        let terminated = spec.terminator.is_some_and(|end| self.keys.ends_with(end));
+        if terminated || self.keys.len() >= usize::from(spec.max_digits) {
+            self.submit_keys();
+        }
+    }
+
+    fn submit_keys(&mut self) {
+        self.keys_until_ms = None;
+        let mut keys = std::mem::take(&mut self.keys);
+        if let Some(end) = self
+            .listen
+            .as_ref()
+            .and_then(|l| l.keys.as_ref())
+            .and_then(|spec| spec.terminator)
+        {
+            keys = keys.trim_end_matches(end).to_owned();
+        }
+        self.forget_pending();
+        let at_ms = self.at_ms();
+        if let Some(turn) = &mut self.open_turn {
+            turn.reply = Some(TurnReply {
+                heard: Phi::default(),
+                keys: Phi::new(keys.clone()),
+                meaning: String::new(),
+                from_ms: at_ms,
+                to_ms: at_ms,
+                latency_ms: None,
+            });
+        }
+        self.reply_end_ms = Some(at_ms);
+        let acts = self.answer_by_keys(&keys, at_ms);
+        self.take_acts(acts);
+    }
+
+    /// Keys are judged like the words they stand for; an emergency by key is one all the same.
+    fn answer_by_keys(&mut self, keys: &str, at_ms: u64) -> Vec<Act> {
+        let Some(words) = self.conversation.keyed_words(keys) else {
+            return self.conversation.handle(Input::Keys(keys));
+        };
+        let transcript = Transcript {
+            text: words,
+            ..Transcript::default()
+        };
+        let verdict = self.judge(&transcript, at_ms, at_ms);
+        if verdict == Verdict::default() {
+            return self.conversation.handle(Input::Keys(keys));
+        }
+        self.conversation.handle(Input::Said {
+            text: &transcript.text,
+            logprob: transcript.logprob,
+            verdict,
+        })
+    }
+
+    fn forget_pending(&mut self) {
+        if let Some(pending) = self.pending.take()
+            && pending.heard.is_none()
+        {
+            self.outputs.push_back(Output::Forget {
+                utterance: pending.utterance.id,
+            });
+        }
+    }
+
+    pub(super) fn handle_ear(&mut self, event: EarEvent) {
+        match event {
+            EarEvent::SpeechStarted { .. } => {}
+            EarEvent::Paused(utterance) => self.transcribe(utterance),
+            EarEvent::Resumed { id } => {
+                if self
+                    .pending
+                    .as_ref()
+                    .is_some_and(|pending| pending.utterance.id == id)
+                {
+                    self.forget_pending();
+                }
+            }
+            EarEvent::Ended { id } => self.utterance_ended(id),
+            EarEvent::NoInput { .. } => self.nobody_spoke(),
+            EarEvent::Tone(tone) => self.handle_tone(tone),
+        }
+    }
+
+    fn transcribe(&mut self, utterance: Utterance) {
+        self.forget_pending();
+        let hot_words = match (&self.stage, &self.listen) {
+            (Stage::Listening, Some(listen)) => listen.hot_words.clone(),
+            _ => Vec::new(),
+        };
+        self.outputs.push_back(Output::Transcribe {
+            utterance: utterance.id,
+            samples: Arc::clone(&utterance.samples),
+            lang: self.lang,
+            hot_words,
+        });
+        self.pending = Some(Pending {
+            utterance,
+            heard: None,
+            ended: false,
+        });
+    }
+
+    fn utterance_ended(&mut self, id: UtteranceId) {
+        if self.answered_at.is_none() {
+            // An announcement may go on: classify this part and keep listening.
+            self.overheard.push(id);
+            self.pending = None;
+            self.ear.listen(ANNOUNCEMENT, self.early_slots * 20);
+            return;
+        }
+        match self.stage {
+            Stage::Greeting => {
+                self.human = true;
+                self.overheard.push(id);
+                self.pending = None;
+                self.begin_talking();
+            }
+            Stage::Listening => {
+                let Some(pending) = &mut self.pending else {
+                    return;
+                };
+                pending.ended = true;
+                if pending.heard.is_some() {
+                    self.reply_is_in();
+                } else {
+                    self.outputs.push_back(Output::Promote { utterance: id });
+                    let patience = self.kit.limits.words.as_millis() as u64;
+                    self.stage = Stage::Waiting {
+                        until_ms: self.at_ms() + patience,
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn nobody_spoke(&mut self) {
+        match self.stage {
+            Stage::Greeting => self.begin_talking(),
+            Stage::Listening if self.keys.is_empty() => {
+                self.reply_end_ms = None;
+                let acts = self.conversation.handle(Input::Silence);
+                self.take_acts(acts);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_talking(&mut self) {
+        let acts = self.conversation.start();
+        self.take_acts(acts);
+    }
+
+    fn handle_tone(&mut self, tone: ToneVerdict) {
+        if self.answered_at.is_some() && !self.conversation.is_identified() {
+            self.amd.tone(tone, self.at_ms());
+            self.leave_a_machine();
+        }
+    }
+
+    /// Says nothing more to a machine: health words never reach it, and the plan decides when to try again.
+    fn leave_a_machine(&mut self) {
+        let talking = !matches!(
+            self.stage,
+            Stage::Dialling | Stage::Closing { .. } | Stage::Leaving | Stage::Ended
+        );
+        if self.amd.verdict() == Answerer::Machine && talking {
+            self.player.clear();
+            self.acts.clear();
+            self.stage = Stage::Closing {
+                until_ms: self.at_ms(),
+            };
+        }
+    }
+
+    pub(super) fn handle_heard(&mut self, utterance: UtteranceId, heard: Heard) {
+        if let Heard::Words(transcript) = &heard
+            && self.is_announcement(transcript)
+        {
+            return;
+        }
+        if let Some(place) = self.overheard.iter().position(|id| *id == utterance) {
+            self.overheard.remove(place);
+            if let Heard::Words(transcript) = heard {
+                self.event(CallEvent::HeardWords(Phi::new(transcript)));
+            }
+            return;
+        }
+        let Some(pending) = self
+            .pending
+            .as_mut()
+            .filter(|pending| pending.utterance.id == utterance)
+        else {
+            return;
+        };
+        let complete = match &heard {
+            Heard::Words(words) => {
+                words.logprob > SURE_LOGPROB && self.conversation.understands(&words.text)
+            }
+            Heard::NoSpeech | Heard::TooLate => false,
+        };
+        pending.heard = Some(heard);
+        if pending.ended {
+            self.reply_is_in();
+        } else if complete && self.stage == Stage::Listening {
+            self.ear.end_now();
+            while let Some(event) = self.ear.poll() {
+                self.handle_ear(event);
+            }
+        }
+    }
+
+    /// An announcement explains the call before the answer, and ends it after.
+    fn is_announcement(&mut self, transcript: &Transcript) -> bool {
+        if self.conversation.is_identified() {
+            return false;
+        }
+        let class = if self.answered_at.is_some() {
+            self.amd.words(&transcript.text, self.lang)
+        } else {
+            classify_announcement(&transcript.text, self.lang)
+        };
+        let Some(class) = class else { return false };
+        self.announcement = Some(class);
+        self.event(CallEvent::Announced(class));
+        self.leave_a_machine();
+        true
+    }
+
+    fn words_are_late(&mut self) {
+        self.forget_pending();
+        self.reply_end_ms = None;
+        let acts = self.conversation.handle(Input::TooLate);
+        self.take_acts(acts);
+    }
+
+    /// The reply and its words are both there: judge them, then let the conversation go on.
+    fn reply_is_in(&mut self) {
+        let Some(Pending {
+            utterance,
+            heard: Some(heard),
+            ..
+        }) = self.pending.take()
+        else {
+            return;
+        };
+        let (from_ms, to_ms) = (utterance.from_ms, utterance.to_ms);
+        self.reply_end_ms = Some(to_ms);
+        let acts = match heard {
+            Heard::NoSpeech => self.conversation.handle(Input::Unclear),
+            Heard::TooLate => self.conversation.handle(Input::TooLate),
+            Heard::Words(transcript) => {
+                self.human = true;
+                self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
+                let verdict = self.judge(&transcript, from_ms, to_ms);
+                if let Some(turn) = &mut self.open_turn {
+                    turn.reply = Some(TurnReply {
+                        heard: Phi::new(transcript.clone()),
+                        keys: Phi::default(),
+                        meaning: String::new(),
+                        from_ms,
+                        to_ms,
+                        latency_ms: None,
+                    });
+                }
+                self.conversation.handle(Input::Said {
+                    text: &transcript.text,
+                    logprob: transcript.logprob,
+                    verdict,
+                })
+            }
+        };
+        self.take_acts(acts);
+    }
+
+    /// Reads the reply together with its question, at once and before the script moves.
+    fn judge(&mut self, transcript: &Transcript, from_ms: u64, to_ms: u64) -> Verdict {
+        let Some(question) = self
+            .conversation
+            .question()
+            .filter(|_| self.conversation.is_identified())
+        else {
+            return Verdict::default();
+        };
+        let reply = Reply {
+            text: &transcript.text,
+            logprob: Some(transcript.logprob),
+        };
+        let assessment = assess(&self.kit.lexicon, &question, &reply);
+        self.suppressed.extend(assessment.suppressed);
+        self.place(assessment.findings, from_ms, to_ms)
+    }
+
+    pub(super) fn take_acts(&mut self, acts: Vec<Act>) {
+        self.ear.deafen();
+        self.keys.clear();
+        self.keys_until_ms = None;
+        self.acts = acts.into();
+        self.stage = Stage::Speaking;
+        // Notes that come before the first word are facts already.
+        while let Some(Act::Note(_)) = self.acts.front() {
+            if let Some(Act::Note(note)) = self.acts.pop_front() {
+                self.note(note);
+            }
+        }
+        let progress = self.conversation.progress();
+        if progress != self.progress {
+            self.progress = progress;
+            self.event(CallEvent::Progressed(progress));
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match &note {
+            Note::TurnOpened {
+                node,
+                prompt,
+                kind,
+                asks,
+            } => {
+                let prompt = Phi::new(prompt.clone());
+                self.event(CallEvent::Asked {
+                    node: node.clone(),
+                    prompt: prompt.clone(),
+                });
+                let at_ms = self.at_ms();
+                self.open_turn = Some(Turn {
+                    index: u32::try_from(self.turns.len()).unwrap_or(u32::MAX),
+                    node: node.clone(),
+                    prompt,
+                    kind: *kind,
+                    asks: asks.clone(),
+                    respondent: self.conversation.respondent(),
+                    prompt_from_ms: at_ms,
+                    prompt_to_ms: at_ms,
+                    reply: None,
+                });
+            }
+            Note::TurnClosed { meaning } => self.close_turn(meaning.clone()),
+            Note::Identified { .. } => self.amd.answered_a_question(),
+            Note::Confirmation { concept, outcome } => self.confirmed(concept, *outcome),
+            _ => {}
+        }
+        self.event(CallEvent::Noted(note.clone()));
+        self.notes.push(note);
+    }
+
+    pub(super) fn close_turn(&mut self, meaning: String) {
+        let Some(mut turn) = self.open_turn.take() else {
+            return;
+        };
+        if turn.prompt_to_ms <= turn.prompt_from_ms {
+            turn.prompt_to_ms = self.at_ms();
+        }
+        if let Some(reply) = &mut turn.reply {
+            reply.meaning = meaning;
+        }
+        self.turns.push(turn);
+        if self.reply_end_ms.is_none() {
+            self.emit_turn();
+        }
+    }
+
+    /// A turn is told once its latency is known, or when nothing will be said any more.
+    fn emit_turn(&mut self) {
+        if let Some(turn) = self.turns.last() {
+            let turn = Box::new(turn.clone());
+            self.event(CallEvent::TurnClosed(turn));
+        }
+    }
+
+    /// First voiced frame after a reply: the turn's latency, on the slot clock.
+    pub(super) fn note_latency(&mut self, frame: &[i16; FRAME]) {
+        let Some(end_ms) = self.reply_end_ms else {
+            return;
+        };
+        let level = frame.iter().map(|s| i32::from(*s).abs()).sum::<i32>() / FRAME as i32;
+        if level < VOICED {
+            return;
+        }
+        self.reply_end_ms = None;
+        let latency = u32::try_from(self.at_ms().saturating_sub(end_ms)).ok();
+        if let Some(reply) = self.turns.last_mut().and_then(|turn| turn.reply.as_mut()) {
+            reply.latency_ms = latency;
+        }
+        self.emit_turn();
+    }
+}

@@ -1,0 +1,203 @@
+//! A whole-call fixture: what the line does, what the person says, and what must come of it.
+//!
+//! ```toml
+//! script = "cardiac"
+//! day    = 3
+//! line   = ["+200ms 180", "+3s 200 pcma"]
+//! says   = { identity = "是我", chest_pain = "昨天晚上胸口有点闷" }
+//! expect = { disposition = "completed", findings = ["chest_pain present"], order = "emergent" }
+//! ```
+//! A reply may name what follows the first asking after ` / `, and an act in brackets: `(silent)`,
+//! `(hangs up)`, `(keys 0412)`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::callee::Pick;
+use crate::codec::Codec;
+use crate::lang::Lang;
+
+/// One call, from ringing to what is expected of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixture {
+    pub script: String,
+    #[serde(default = "zh")]
+    pub lang: Lang,
+    pub day: u16,
+    /// Answers of a base file (`base/zh.toml`) for the nodes not named here.
+    pub base: Option<String>,
+    /// Why this call is worth having.
+    #[serde(default)]
+    pub story: String,
+    #[serde(deserialize_with = "line_events")]
+    pub line: Vec<LineEvent>,
+    pub greeting: Option<String>,
+    /// By node id; ids that are not named take `otherwise`.
+    #[serde(default)]
+    pub says: BTreeMap<String, String>,
+    pub otherwise: Option<String>,
+    /// Answered, and no RTP ever comes.
+    #[serde(default)]
+    pub mute: bool,
+    /// `Reason` header of a final refusal.
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub loss: f64,
+    #[serde(default)]
+    pub jitter_ms: u64,
+    /// Nodes whose words come too late.
+    #[serde(default)]
+    pub late: Vec<String>,
+    /// Nodes whose words are unsure (mean log-probability -1.2).
+    #[serde(default)]
+    pub unsure: Vec<String>,
+    #[serde(default)]
+    pub knows_diagnosis: bool,
+    #[serde(default)]
+    pub high_risk: bool,
+    /// The shell hangs up (shutdown) so long after the INVITE.
+    pub shutdown_ms: Option<u64>,
+    pub expect: Expect,
+}
+
+/// What must come of the call.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    pub disposition: String,
+    /// `concept polarity`, every one that is not absent.
+    #[serde(default)]
+    pub findings: Vec<String>,
+    /// Urgency of the work order, or `none`.
+    pub order: String,
+    #[serde(default)]
+    pub causes: Vec<String>,
+    pub answered_by: Option<String>,
+    pub screened: Option<bool>,
+}
+
+/// What the line does, each so long after the INVITE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LineEvent {
+    Status {
+        after: Duration,
+        status: u16,
+    },
+    /// 183 with SDP, and an announcement in early media.
+    Announce {
+        after: Duration,
+        text: String,
+    },
+    Answer {
+        after: Duration,
+        codec: Codec,
+    },
+    HangUp {
+        after: Duration,
+    },
+}
+
+impl LineEvent {
+    pub fn after(&self) -> Duration {
+        match self {
+            LineEvent::Status { after, .. }
+            | LineEvent::Announce { after, .. }
+            | LineEvent::Answer { after, .. }
+            | LineEvent::HangUp { after } => *after,
+        }
+    }
+}
+
+/// Why a fixture was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FixtureError {
+    #[error("{name}: {source}")]
+    Toml {
+        name: String,
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Fixture {
+    /// Reads one fixture.
+    ///
+    /// # Errors
+    /// When the TOML or a line event cannot be read; names the place.
+    pub fn parse(name: &str, text: &str) -> Result<Fixture, FixtureError> {
+        toml::from_str(text).map_err(|source| FixtureError::Toml {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// What the person does when `node` is asked for the `nth` time (from 0).
+    pub(super) fn pick(&self, node: &str, nth: usize) -> Pick {
+        let Some(says) = self.says.get(node).or(self.otherwise.as_ref()) else {
+            return Pick::Silence;
+        };
+        let choices: Vec<&str> = says.split(" / ").collect();
+        let chosen = choices[nth.min(choices.len() - 1)];
+        match chosen {
+            "(silent)" => Pick::Silence,
+            "(hangs up)" => Pick::HangUp,
+            _ => match chosen
+                .strip_prefix("(keys ")
+                .and_then(|rest| rest.strip_suffix(')'))
+            {
+                Some(keys) => Pick::Keys(keys.to_owned()),
+                None => Pick::Say(chosen.to_owned()),
+            },
+        }
+    }
+}
+
+fn zh() -> Lang {
+    Lang::Zh
+}
+
+fn line_events<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<LineEvent>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts
+        .iter()
+        .map(|text| line_event(text).ok_or_else(|| bad_event(text)))
+        .collect()
+}
+
+fn bad_event<E: serde::de::Error>(text: &str) -> E {
+    E::custom(format!(
+        "line event `{text}`; write `+200ms 180`, `+3s 200 pcma`, `+1s announce …` or `+9s bye`"
+    ))
+}
+
+fn line_event(text: &str) -> Option<LineEvent> {
+    let (after, what) = text.strip_prefix('+')?.split_once(' ')?;
+    let after = match after.strip_suffix("ms") {
+        Some(ms) => Duration::from_millis(ms.parse().ok()?),
+        None => Duration::from_secs_f64(after.strip_suffix('s')?.parse().ok()?),
+    };
+    Some(match what.split_once(' ').unwrap_or((what, "")) {
+        ("bye", "") => LineEvent::HangUp { after },
+        ("announce", text) => LineEvent::Announce {
+            after,
+            text: text.to_owned(),
+        },
+        ("200", "pcma") => LineEvent::Answer {
+            after,
+            codec: Codec::Pcma,
+        },
+        ("200", "pcmu") => LineEvent::Answer {
+            after,
+            codec: Codec::Pcmu,
+        },
+        (status, "") => LineEvent::Status {
+            after,
+            status: status.parse().ok().filter(|s| (100..700).contains(s))?,
+        },
+        _ => return None,
+    })
+}

@@ -1,0 +1,260 @@
+//! The time, a call, a telephone and two links. `step` drains, delivers what is due, and jumps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::callee::Callee;
+use super::fixture::Fixture;
+use super::link::{Link, LinkConfig};
+use crate::attempt::CallRecord;
+use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
+use crate::heard::{Heard, Transcript};
+use crate::id::UtteranceId;
+use crate::time::Instant;
+
+/// What the recogniser needs in virtual time.
+const EAR_DELAY: Duration = Duration::from_millis(350);
+/// No call is longer than this, whatever the fixture does.
+const END_OF_TIME: Duration = Duration::from_secs(900);
+
+#[derive(Debug)]
+enum Datagram {
+    Sip(Vec<u8>),
+    Rtp(Vec<u8>),
+}
+
+/// One call in virtual time.
+pub struct World {
+    fixture: Fixture,
+    now: Instant,
+    call: Call,
+    callee: Callee,
+    to_callee: Link<Datagram>,
+    to_call: Link<Datagram>,
+    words: Vec<(Instant, UtteranceId, Heard)>,
+    shutdown_at: Option<Instant>,
+    events: Vec<CallEvent>,
+    trace: Vec<String>,
+    record: Option<CallRecord>,
+    frames: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    pub record: CallRecord,
+    pub events: Vec<CallEvent>,
+    /// SIP ladder and events, a line each, with virtual times.
+    pub trace: Vec<String>,
+    /// Frames recorded, 20 ms each.
+    pub frames: u64,
+    pub bye_received: bool,
+    pub cancelled: bool,
+    pub took: Duration,
+}
+
+impl World {
+    pub fn new(fixture: Fixture, order: CallOrder, kit: Arc<CallKit>, seed: [u8; 32]) -> World {
+        let now = Instant::from_millis(1_000);
+        let link = LinkConfig {
+            jitter: Duration::from_millis(fixture.jitter_ms),
+            loss: fixture.loss,
+            ..LinkConfig::default()
+        };
+        let mut back = seed;
+        back[0] ^= 1;
+        World {
+            now,
+            call: Call::new(order, kit, seed, now),
+            callee: Callee::new(fixture.clone()),
+            to_callee: Link::new(link.clone(), seed),
+            to_call: Link::new(link, back),
+            words: Vec::new(),
+            shutdown_at: fixture
+                .shutdown_ms
+                .map(|ms| now + Duration::from_millis(ms)),
+            fixture,
+            events: Vec::new(),
+            trace: Vec::new(),
+            record: None,
+            frames: 0,
+        }
+    }
+
+    /// Runs to the end of the call.
+    ///
+    /// # Panics
+    /// When an invariant breaks (two final events, output after the end, a wake time in the past) or the
+    /// call never ends: the test that runs it has failed.
+    pub fn run(mut self) -> Outcome {
+        while self.step() {}
+        let record = self.record.expect("a call ends with exactly one record");
+        Outcome {
+            record,
+            events: self.events,
+            trace: self.trace,
+            frames: self.frames,
+            bye_received: self.callee.bye_received,
+            cancelled: self.callee.cancelled,
+            took: self.now.since(Instant::from_millis(1_000)),
+        }
+    }
+
+    /// One instant: drain, deliver, jump. `false` when nothing can happen any more.
+    pub fn step(&mut self) -> bool {
+        self.drain();
+        let Some(next) = self.next_event() else {
+            return false;
+        };
+        assert!(
+            next.since(Instant::ZERO) < END_OF_TIME,
+            "the call never ends: {:#?}",
+            self.trace
+        );
+        self.now = next.max(self.now);
+        let now = self.now;
+        while let Some(datagram) = self.to_callee.receive(now) {
+            match datagram {
+                Datagram::Sip(bytes) => self.callee.handle_sip(&bytes, now),
+                Datagram::Rtp(bytes) => self.callee.handle_rtp(&bytes, now),
+            }
+        }
+        self.callee.handle_timeout(now);
+        while let Some(datagram) = self.to_call.receive(now) {
+            match datagram {
+                Datagram::Sip(bytes) => self.call.handle_input(Input::Sip(&bytes), now),
+                Datagram::Rtp(bytes) => self.call.handle_input(Input::Rtp(&bytes), now),
+            }
+            self.drain();
+        }
+        while let Some(place) = self.words.iter().position(|(at, ..)| *at <= now) {
+            let (_, utterance, heard) = self.words.remove(place);
+            self.call
+                .handle_input(Input::Heard { utterance, heard }, now);
+            self.drain();
+        }
+        if self.shutdown_at.is_some_and(|at| at <= now) {
+            self.shutdown_at = None;
+            self.call.handle_input(Input::HangUp, now);
+        }
+        self.call.handle_timeout(now);
+        self.drain();
+        if let Some((wake, why)) = self.call.poll_timeout() {
+            assert!(
+                wake > now,
+                "{why:?} is due in the past: {wake:?} <= {now:?}"
+            );
+        }
+        !self.call.is_finished()
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        [
+            self.to_callee.next_arrival(),
+            self.to_call.next_arrival(),
+            self.callee.poll_timeout(),
+            self.call.poll_timeout().map(|(at, _)| at),
+            self.words.iter().map(|(at, ..)| *at).min(),
+            self.shutdown_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.call.poll_output() {
+            match output {
+                Output::Sip(bytes) => {
+                    self.ladder("->", &bytes);
+                    self.to_callee.send(Datagram::Sip(bytes), self.now);
+                }
+                Output::Rtp { packet, .. } => self.to_callee.send(Datagram::Rtp(packet), self.now),
+                Output::Transcribe { utterance, .. } => self.transcribe(utterance),
+                Output::Forget { utterance } => self.words.retain(|(_, id, _)| *id != utterance),
+                Output::Speak { id, .. } => {
+                    let audio = Some(super::voice::spoken(300).into());
+                    self.call
+                        .handle_input(Input::Spoken { id, audio }, self.now);
+                }
+                Output::Promote { .. } => {}
+                Output::Frame { .. } => self.frames += 1,
+                Output::Event(event) => self.happened(event),
+            }
+        }
+        while let Some(bytes) = self.callee.poll_sip() {
+            self.ladder("<-", &bytes);
+            self.to_call.send(Datagram::Sip(bytes), self.now);
+        }
+        while let Some(bytes) = self.callee.poll_rtp() {
+            self.to_call.send(Datagram::Rtp(bytes), self.now);
+        }
+    }
+
+    fn transcribe(&mut self, utterance: UtteranceId) {
+        let node = self.callee.question();
+        let heard = if self.fixture.late.contains(&node) {
+            Heard::TooLate
+        } else {
+            let logprob = if self.fixture.unsure.contains(&node) {
+                -1.2
+            } else {
+                -0.2
+            };
+            match &self.callee.last_words {
+                Some(text) => Heard::Words(Transcript {
+                    text: text.clone(),
+                    logprob,
+                    no_speech: 0.1,
+                    took_ms: 350,
+                }),
+                None => Heard::NoSpeech,
+            }
+        };
+        self.words.push((self.now + EAR_DELAY, utterance, heard));
+    }
+
+    fn happened(&mut self, event: CallEvent) {
+        assert!(self.record.is_none(), "an event after the end: {event:?}");
+        match &event {
+            CallEvent::Asked { node, .. } => {
+                self.line(format!("asked {node}"));
+                self.callee.asked(&node.0);
+            }
+            CallEvent::Found(placed) => {
+                self.line(format!(
+                    "found {} {}",
+                    placed.finding.concept, placed.finding.polarity
+                ));
+            }
+            CallEvent::TurnClosed(turn) => {
+                let meaning = turn
+                    .reply
+                    .as_ref()
+                    .map_or("-", |reply| reply.meaning.as_str());
+                self.line(format!("turn {} {}", turn.node, meaning));
+            }
+            CallEvent::Ended(record) => {
+                self.line(format!("ended {}", record.ending.disposition));
+                self.record = Some((**record).clone());
+            }
+            _ => {}
+        }
+        self.events.push(event);
+    }
+
+    fn ladder(&mut self, way: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let first = text.lines().next().unwrap_or_default();
+        let what = match first.strip_prefix("SIP/2.0 ") {
+            Some(status) => status.split(' ').next().unwrap_or_default().to_owned(),
+            None => first.split(' ').next().unwrap_or_default().to_owned(),
+        };
+        self.line(format!("{way} {what}"));
+    }
+
+    fn line(&mut self, text: String) {
+        let ms = self.now.since(Instant::from_millis(1_000)).as_millis();
+        self.trace.push(format!("{ms:>7} {text}"));
+    }
+}

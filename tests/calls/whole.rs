@@ -1,0 +1,297 @@
+//! Whole calls in virtual time: SIP, RTP, ear, script, red flags and work order, a fixture each.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aftercall_core::call::{CallEvent, CallKit, CallOrder, Limits};
+use aftercall_core::codec::Codec;
+use aftercall_core::finding::Polarity;
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{Contact, Hearing, Relation, Topic};
+use aftercall_core::phi::Phi;
+use aftercall_core::redflag::Lexicon;
+use aftercall_core::script::{Facts, Script};
+use aftercall_core::sim::{Fixture, Outcome, World, spoken};
+use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig};
+use aftercall_core::work_order::{Cause, Subject, causes_of, urgency_of};
+use jiff::civil::date;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn scripts() -> &'static [Arc<Script>] {
+    static SCRIPTS: OnceLock<Vec<Arc<Script>>> = OnceLock::new();
+    SCRIPTS.get_or_init(|| {
+        let files = crate::support::dialog_files(&root().join("dialogs"));
+        let scripts = aftercall_core::script::load(&files).expect("the shipped scripts load");
+        scripts.into_iter().map(Arc::new).collect()
+    })
+}
+
+fn kit() -> Arc<CallKit> {
+    static KIT: OnceLock<Arc<CallKit>> = OnceLock::new();
+    Arc::clone(KIT.get_or_init(|| {
+        let files = crate::support::lexicon_files(&root().join("dialogs/redflags"));
+        let lexicon = Arc::new(Lexicon::compile(&files).expect("the shipped lexicon compiles"));
+        // Every prompt is half a second of voice: virtual time needs no words, only sound.
+        let voice: Arc<[i16]> = spoken(500).into();
+        let ids = scripts()
+            .iter()
+            .flat_map(|script| script.prompts.values().map(|prompt| prompt.id.clone()));
+        let prompts: BTreeMap<String, Arc<[i16]>> =
+            ids.map(|id| (id.to_string(), Arc::clone(&voice))).collect();
+        Arc::new(CallKit {
+            lexicon,
+            prompts,
+            limits: Limits::default(),
+        })
+    }))
+}
+
+fn script(id: &str, lang: Lang) -> Arc<Script> {
+    let found = scripts()
+        .iter()
+        .find(|script| script.id == id && script.lang == lang);
+    Arc::clone(found.unwrap_or_else(|| panic!("no script {id} in {lang}")))
+}
+
+fn facts(fixture: &Fixture) -> Facts {
+    let (hospital, patient) = match fixture.lang {
+        Lang::Zh => ("仁和医院", "王建国"),
+        Lang::En => ("Renhe Hospital", "John Smith"),
+    };
+    Facts {
+        lang: fixture.lang,
+        day: fixture.day,
+        hospital: hospital.to_owned(),
+        patient: Phi::new(patient.to_owned()),
+        birth: Phi::new(date(1950, 4, 12)),
+        contacts: vec![Contact {
+            name: Phi::new("李梅".to_owned()),
+            relation: Relation::Spouse,
+            phone: None,
+            topics: vec![Topic::Health, Topic::Medicines],
+        }],
+        knows_diagnosis: fixture.knows_diagnosis,
+        hearing: Hearing::Normal,
+        callback_number: "010-12345678".to_owned(),
+        next_call: Some(date(2026, 12, 1)),
+        today: date(2026, 11, 23),
+    }
+}
+
+fn order(fixture: &Fixture) -> CallOrder {
+    CallOrder {
+        leg: LegConfig {
+            request_uri: "sip:1000@10.0.0.2:5060".to_owned(),
+            from_uri: "sip:robot@10.0.0.1".to_owned(),
+            from_display: None,
+            contact_uri: "sip:10.0.0.1:5060".to_owned(),
+            via_host: "10.0.0.1:5060".to_owned(),
+            credentials: None,
+            media_host: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+            media_port: 40_000,
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            ring_timeout: Duration::from_secs(20),
+            first_answer_limit: FIRST_ANSWER_LIMIT,
+            extra_headers: Vec::new(),
+            user_agent: "aftercall-test".to_owned(),
+        },
+        script: script(&fixture.script, fixture.lang),
+        facts: facts(fixture),
+        record: true,
+    }
+}
+
+/// Reads a fixture; nodes it does not name take the answers of its base file.
+fn fixture(name: &str) -> Fixture {
+    let dir = root().join("fixtures/calls");
+    let mut fixture = Fixture::parse(name, &read(&dir.join(name))).expect("a fixture that reads");
+    if let Some(base) = &fixture.base {
+        #[derive(serde::Deserialize)]
+        struct Base {
+            says: BTreeMap<String, String>,
+        }
+        let base: Base = toml::from_str(&read(&dir.join(format!("base/{base}.toml"))))
+            .expect("a base that reads");
+        for (node, words) in base.says {
+            fixture.says.entry(node).or_insert(words);
+        }
+    }
+    fixture
+}
+
+fn run(fixture: &Fixture) -> Outcome {
+    World::new(fixture.clone(), order(fixture), kit(), [42; 32]).run()
+}
+
+fn cause_name(cause: &Cause) -> Option<String> {
+    let value = serde_json::to_value(cause).expect("a cause is JSON");
+    let kind = value["kind"]
+        .as_str()
+        .expect("a cause has a kind")
+        .to_owned();
+    (kind != "finding").then_some(kind)
+}
+
+/// Everything a fixture expects and the call did not do.
+fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut differ = |what: &str, want: String, got: String| {
+        if want != got {
+            wrong.push(format!("{what}: want {want}, got {got}"));
+        }
+    };
+    let (record, expect) = (&outcome.record, &fixture.expect);
+    differ(
+        "disposition",
+        expect.disposition.clone(),
+        record.ending.disposition.to_string(),
+    );
+    let mut found: Vec<String> = record
+        .findings
+        .iter()
+        .filter(|placed| placed.finding.polarity != Polarity::Absent)
+        .map(|placed| format!("{} {}", placed.finding.concept, placed.finding.polarity))
+        .collect();
+    found.sort();
+    found.dedup();
+    let mut want = expect.findings.clone();
+    want.sort();
+    differ("findings", want.join(", "), found.join(", "));
+    let subject = Subject {
+        patient: None,
+        episode: None,
+        attempt: None,
+        high_risk: fixture.high_risk,
+    };
+    let causes = causes_of(record, &subject);
+    let urgency = match causes.is_empty() {
+        true => "none".to_owned(),
+        false => urgency_of(&causes, fixture.high_risk).to_string(),
+    };
+    differ("order", expect.order.clone(), urgency);
+    let mut named: Vec<String> = causes.iter().filter_map(cause_name).collect();
+    named.sort();
+    let mut wanted = expect.causes.clone();
+    wanted.sort();
+    differ("causes", wanted.join(", "), named.join(", "));
+    if let Some(who) = &expect.answered_by {
+        differ(
+            "answered_by",
+            who.clone(),
+            record.ending.answered_by.to_string(),
+        );
+    }
+    if let Some(screened) = expect.screened {
+        differ(
+            "screened",
+            screened.to_string(),
+            record.progress.screened.to_string(),
+        );
+    }
+    let alerting = record
+        .findings
+        .iter()
+        .filter(|placed| placed.finding.alerts())
+        .count();
+    let ordered = causes
+        .iter()
+        .filter(|cause| matches!(cause, Cause::Finding { .. }))
+        .count();
+    differ(
+        "findings with an order",
+        alerting.to_string(),
+        ordered.to_string(),
+    );
+    wrong
+}
+
+fn fixture_names() -> Vec<String> {
+    let dir = root().join("fixtures/calls");
+    let entries = std::fs::read_dir(&dir).expect("fixtures/calls is there");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("a directory entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_whole_call_ends_as_its_fixture_expects() {
+    let only = std::env::var("CALL").unwrap_or_default();
+    let mut failed = Vec::new();
+    let names: Vec<String> = fixture_names()
+        .into_iter()
+        .filter(|name| name.contains(&only))
+        .collect();
+    assert!(
+        only.is_empty() && names.len() >= 40 || !only.is_empty(),
+        "{} whole calls",
+        names.len()
+    );
+    for name in names {
+        let fixture = fixture(&name);
+        let outcome = run(&fixture);
+        let wrong = differences(&fixture, &outcome);
+        if !wrong.is_empty() {
+            failed.push(format!(
+                "{name} ({})\n  {}\n{}",
+                fixture.story,
+                wrong.join("\n  "),
+                outcome.trace.join("\n")
+            ));
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} calls differ\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
+}
+
+#[test]
+fn the_same_inputs_and_seed_give_the_same_call() {
+    let fixture = fixture("chest_tightness.toml");
+    let (first, second) = (run(&fixture), run(&fixture));
+    assert_eq!(first.trace, second.trace);
+    assert_eq!(first.record, second.record);
+}
+
+#[test]
+fn no_word_about_health_is_asked_before_identity() {
+    for name in fixture_names() {
+        let outcome = run(&fixture(&name));
+        let mut identified = false;
+        for event in &outcome.events {
+            match event {
+                CallEvent::Noted(aftercall_core::script::Note::Identified { .. }) => {
+                    identified = true
+                }
+                CallEvent::Asked { node, .. } if !identified => {
+                    assert!(
+                        !node.0.starts_with("screen_"),
+                        "{name} asked {node} before identity"
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
