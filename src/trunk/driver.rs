@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -18,6 +16,9 @@ use std::time::{Duration, Instant as StdInstant};
 use aftercall_core::call::{Call, CallEvent, CallKit, CallOrder, FRAME, Input, Output};
 use aftercall_core::heard::Heard;
 use aftercall_core::id::{AttemptId, UtteranceId};
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::script::{Facts, Script};
+use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
 use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
@@ -25,9 +26,11 @@ use mio::{Events, Interest, Poll, Token};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, info, warn};
 
-use crate::recording::RecordingWriter;
+use crate::recording::{RecordingWriter, Recordings};
 use crate::speech::ears::{Ears, Job, JobId, Priority};
 use crate::speech::voice::Voice;
+use crate::trunk::config::{MissingPassword, Trunk};
+use crate::trunk::socket::{SipSocket, SocketError};
 
 const SIP: Token = Token(0);
 /// The longest sleep: commands and words wait no longer than this.
@@ -36,26 +39,14 @@ const NAP: Duration = Duration::from_millis(10);
 const QUARANTINE: Duration = Duration::from_secs(5);
 const DATAGRAM: usize = 2_048;
 
-/// What the driver needs of its trunk.
-#[derive(Clone, Debug)]
-pub struct DriverConfig {
-    /// Where our SIP socket is bound; port 0 takes a free one.
-    pub bind: SocketAddr,
-    /// Where every request goes.
-    pub target: SocketAddr,
-    /// Even ports for RTP, both ends included.
-    pub rtp_ports: RangeInclusive<u16>,
-    /// The address peers reach us by; the bound one when absent.
-    pub public_host: Option<IpAddr>,
-    pub user_agent: String,
-    /// A directory an attempt below it; no recordings when absent.
-    pub recordings: Option<PathBuf>,
-}
-
-/// One attempt to be driven. The driver fills in the leg's own addresses.
+/// One attempt to be driven. The driver adds the leg: socket, port and password are its own.
 pub struct StartCall {
     pub attempt: AttemptId,
-    pub order: CallOrder,
+    pub number: PhoneNumber,
+    pub script: Arc<Script>,
+    pub facts: Facts,
+    /// The patient agreed to be recorded.
+    pub record: bool,
 }
 
 /// What a running driver is asked to do.
@@ -85,49 +76,51 @@ pub enum Told {
 /// Why the driver did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
-    #[error("SIP socket on {bind}: {source}; is another aftercall or PBX using that port?")]
-    Bind { bind: SocketAddr, source: std::io::Error },
-    #[error("event queue: {0}")]
-    Poll(#[from] std::io::Error),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Password(#[from] MissingPassword),
+    #[error("the system gives no thread, event queue or randomness")]
+    System(#[from] std::io::Error),
 }
 
 /// Handle on the media thread.
 pub struct Driver {
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
-    pub local: SocketAddr,
 }
 
 impl Driver {
-    /// Binds the SIP socket and starts the threads.
+    /// Opens the trunk's SIP socket and starts the threads.
     ///
     /// # Errors
-    /// When the socket cannot be bound or the system gives no thread or epoll.
+    /// When the socket cannot be opened, the password is missing, or the system gives no thread.
     pub fn start(
-        config: DriverConfig,
+        trunk: Trunk,
         kit: Arc<CallKit>,
         ears: Arc<Ears>,
         voice: Arc<Voice>,
+        recordings: Option<Recordings>,
         reports: UnboundedSender<Report>,
     ) -> Result<Driver, DriverError> {
-        let bind = config.bind;
-        let mut socket = UdpSocket::bind(bind).map_err(|source| DriverError::Bind { bind, source })?;
-        let local = socket.local_addr()?;
+        let credentials = trunk.credentials()?;
+        let SipSocket { socket, local, target } = SipSocket::open(&trunk)?;
+        socket.set_nonblocking(true)?;
+        let mut socket = UdpSocket::from_std(socket);
         let poll = Poll::new()?;
         poll.registry().register(&mut socket, SIP, Interest::READABLE)?;
         let (commands, inbox) = channel();
         let (words, heard) = channel();
         let (spoken_out, spoken) = channel();
-        let host = SocketAddr::new(config.public_host.unwrap_or(local.ip()), local.port());
-        let mut tag = [0u8; 8];
-        getrandom::fill(&mut tag).map_err(|error| std::io::Error::other(error.to_string()))?;
-        let tag = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let user_agent = concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned();
         let media = Media {
-            endpoint: Endpoint::new(config.user_agent.clone(), tag),
-            recorder: start_recorder(config.recordings.clone())?,
+            endpoint: Endpoint::new(user_agent, random_tag()?),
+            recorder: start_recorder(recordings)?,
             speaker: start_speaker(voice, spoken_out)?,
-            config,
-            host,
+            trunk,
+            credentials,
+            local,
+            target,
             kit,
             ears,
             reports,
@@ -145,7 +138,7 @@ impl Driver {
             leaving: false,
         };
         let thread = std::thread::Builder::new().name("media".to_owned()).spawn(move || media.run())?;
-        Ok(Driver { commands, thread: Some(thread), local })
+        Ok(Driver { commands, thread: Some(thread) })
     }
 
     /// Asks the media thread; it answers by reports.
@@ -155,8 +148,8 @@ impl Driver {
         }
     }
 
-    pub fn start_call(&self, attempt: AttemptId, order: CallOrder) {
-        self.send(Command::Start(Box::new(StartCall { attempt, order })));
+    pub fn start_call(&self, call: StartCall) {
+        self.send(Command::Start(Box::new(call)));
     }
 
     /// Cancels what rings, ends what talks, and waits for it.
@@ -180,8 +173,11 @@ struct Live {
 }
 
 struct Media {
-    config: DriverConfig,
-    host: SocketAddr,
+    trunk: Trunk,
+    credentials: Option<Credentials>,
+    /// Our SIP address as the target sees it.
+    local: SocketAddr,
+    target: SocketAddr,
     kit: Arc<CallKit>,
     ears: Arc<Ears>,
     reports: UnboundedSender<Report>,
@@ -285,7 +281,7 @@ impl Media {
             match self.inbox.try_recv() {
                 Ok(Command::Start(start)) => self.begin(*start),
                 Ok(Command::HangUp(attempt)) => self.hang_up(Some(&attempt)),
-                Ok(Command::Farewell(bytes)) => send(&self.socket, &bytes, self.config.target),
+                Ok(Command::Farewell(bytes)) => send(&self.socket, &bytes, self.target),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => {
                     if !self.leaving {
                         self.leaving = true;
@@ -316,7 +312,7 @@ impl Media {
     }
 
     fn begin(&mut self, start: StartCall) {
-        let StartCall { attempt, mut order } = start;
+        let StartCall { attempt, number: callee, script, facts, record } = start;
         if self.leaving {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
         }
@@ -333,10 +329,8 @@ impl Media {
         if let Err(error) = getrandom::fill(&mut seed) {
             return self.not_started(attempt, format!("no randomness: {error}"));
         }
-        order.leg.via_host = self.host.to_string();
-        order.leg.contact_uri = format!("sip:{}", self.host);
-        order.leg.media_host = self.host.ip();
-        order.leg.media_port = port;
+        let leg = self.trunk.leg_config(&callee, self.local, port, self.credentials.clone());
+        let order = CallOrder { leg, script, facts, record };
         let call = Call::new(order, Arc::clone(&self.kit), seed, self.now());
         self.endpoint.add(call.call_id());
         self.by_call_id.insert(call.call_id().to_owned(), number);
@@ -357,7 +351,7 @@ impl Media {
 
     fn open_port(&mut self) -> Result<(UdpSocket, u16), String> {
         self.resting.retain(|(_, since)| since.elapsed() < QUARANTINE);
-        let (first, last) = (*self.config.rtp_ports.start(), *self.config.rtp_ports.end());
+        let (first, last) = (*self.trunk.rtp_ports.start(), *self.trunk.rtp_ports.end());
         let mut ports = (first..=last).filter(|port| port % 2 == 0);
         let taken = |port: &u16| {
             self.resting.iter().any(|(resting, _)| resting == port) || self.calls.values().any(|live| live.port == *port)
@@ -366,10 +360,10 @@ impl Media {
             .by_ref()
             .filter(|port| !taken(port))
             .find_map(|port| {
-                let at = SocketAddr::new(self.config.bind.ip(), port);
+                let at = SocketAddr::new(self.trunk.bind.ip(), port);
                 UdpSocket::bind(at).ok().map(|socket| (socket, port))
             })
-            .ok_or_else(|| format!("no free RTP port in {first}-{last}; widen rtp_ports in the trunk file"))
+            .ok_or_else(|| format!("no free RTP port in {first}-{last}; widen `ports` in the trunk file"))
     }
 
     /// Words and audio that came back from the ears and the voice.
@@ -426,7 +420,7 @@ impl Media {
         while let Some(live) = self.calls.get_mut(&number) {
             let Some(output) = live.call.poll_output() else { return };
             match output {
-                Output::Sip(bytes) => send(&self.socket, &bytes, self.config.target),
+                Output::Sip(bytes) => send(&self.socket, &bytes, self.target),
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
                 Output::Transcribe { utterance, samples, lang, hot_words } => {
                     let cancelled = Arc::new(AtomicBool::new(false));
@@ -476,6 +470,12 @@ impl Media {
     }
 }
 
+fn random_tag() -> std::io::Result<String> {
+    let mut tag = [0u8; 8];
+    getrandom::fill(&mut tag).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(tag.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Sends one datagram. A full socket buffer loses it, as the network might; the timers repeat what matters.
 fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
     if let Err(error) = socket.send_to(bytes, to) {
@@ -520,7 +520,7 @@ enum ToRecord {
     Close(AttemptId),
 }
 
-fn start_recorder(root: Option<PathBuf>) -> std::io::Result<Sender<ToRecord>> {
+fn start_recorder(root: Option<Recordings>) -> std::io::Result<Sender<ToRecord>> {
     let (frames, inbox) = channel::<ToRecord>();
     std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
         let mut open: BTreeMap<AttemptId, RecordingWriter> = BTreeMap::new();
@@ -531,7 +531,7 @@ fn start_recorder(root: Option<PathBuf>) -> std::io::Result<Sender<ToRecord>> {
                     let writer = match open.entry(attempt) {
                         std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                         std::collections::btree_map::Entry::Vacant(entry) => {
-                            match RecordingWriter::create(root, entry.key()) {
+                            match root.writer(entry.key()) {
                                 Ok(writer) => entry.insert(writer),
                                 Err(error) => {
                                     warn!(%error, "a recording cannot be written");
