@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod driver;
+mod file;
 pub mod place;
 pub mod socket;

@@ -1,0 +1,356 @@
+//! A trunk file as it is written, and the proof of each of its keys. What it means is [`super::config`]'s.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use aftercall_core::codec::Codec;
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::sip::event::FIRST_ANSWER_LIMIT;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::config::{Account, Caller, Numbers, Transport, Trunk};
+use super::place::{Source, TrunkError};
+
+/// Reads and proves a trunk file.
+///
+/// # Errors
+/// [`TrunkError`] with line and cure.
+pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
+    let raw: TrunkFile = toml::from_str(source.text).map_err(|error| source.toml_error(&error))?;
+    check(
+        source,
+        &raw.version,
+        |version| *version == 1,
+        "this program reads version = 1",
+    )?;
+    let (host, port) = target(source, &raw.target)?;
+    let seconds = |value: &Option<Spanned<u64>>,
+                   default: Duration,
+                   range: RangeInclusive<u64>,
+                   hint: &str| {
+        let Some(value) = value else {
+            return Ok(default);
+        };
+        check(source, value, |value| range.contains(value), hint)?;
+        Ok(Duration::from_secs(*value.get_ref()))
+    };
+    check(
+        source,
+        &raw.name,
+        |name| is_name(name),
+        "lower-case letters, digits and dashes, as in `ward-pbx`",
+    )?;
+    check(
+        source,
+        &raw.lines,
+        |lines| (1..=2_000).contains(lines),
+        "1 to 2000 calls at once",
+    )?;
+    Ok(Trunk {
+        transport: raw.transport,
+        bind: bind(source, &raw.bind, &host)?,
+        ring_timeout: seconds(
+            &raw.ring_timeout_s,
+            Duration::from_secs(45),
+            5..=120,
+            "a phone may ring 5 to 120 s",
+        )?,
+        first_answer_limit: seconds(
+            &raw.first_answer_limit_s,
+            FIRST_ANSWER_LIMIT,
+            1..=32,
+            "1 to 32 s; a healthy target answers within 1 s",
+        )?,
+        caller: caller(source, raw.caller)?,
+        account: raw
+            .account
+            .map(|account| account_of(source, account))
+            .transpose()?,
+        rtp_ports: rtp_ports(source, &raw.media.ports, *raw.lines.get_ref())?,
+        codecs: codecs(source, raw.media.codecs)?,
+        media_address: raw.media.address,
+        numbers: numbers(source, raw.numbers)?,
+        name: raw.name.into_inner(),
+        lines: raw.lines.into_inner(),
+        host,
+        port,
+    })
+}
+
+/// The file as it is written. Every key is explained in `sip_config/asterisk.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrunkFile {
+    version: Spanned<u32>,
+    name: Spanned<String>,
+    target: Spanned<String>,
+    #[serde(default)]
+    transport: Transport,
+    bind: Spanned<String>,
+    lines: Spanned<usize>,
+    ring_timeout_s: Option<Spanned<u64>>,
+    first_answer_limit_s: Option<Spanned<u64>>,
+    caller: CallerTable,
+    account: Option<AccountTable>,
+    media: MediaTable,
+    #[serde(default)]
+    numbers: NumbersTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallerTable {
+    user: Spanned<String>,
+    domain: Option<Spanned<String>>,
+    display: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountTable {
+    username: Spanned<String>,
+    password_env: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaTable {
+    codecs: Spanned<Vec<Codec>>,
+    ports: Spanned<[u16; 2]>,
+    address: Option<IpAddr>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NumbersTable {
+    country: Option<Spanned<String>>,
+    national: Option<Spanned<String>>,
+    international: Option<Spanned<String>>,
+    prefix: Option<Spanned<String>>,
+    #[serde(default)]
+    allow_without_record: Vec<Spanned<String>>,
+}
+
+/// Refuses a value, naming it and what would do.
+fn check<T: std::fmt::Debug>(
+    source: &Source<'_>,
+    value: &Spanned<T>,
+    is_right: impl Fn(&T) -> bool,
+    hint: &str,
+) -> Result<(), TrunkError> {
+    if is_right(value.get_ref()) {
+        return Ok(());
+    }
+    Err(source.error(
+        value.span(),
+        format!("{:?} cannot be used here", value.get_ref()),
+        hint,
+    ))
+}
+
+fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<(String, u16), TrunkError> {
+    let hint = "write host:port, as in `10.0.0.5:5060`, `pbx.example:5060` or `[2001:db8::5]:5060`";
+    let parts = value
+        .get_ref()
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let parts = parts.and_then(|(host, port): (&str, u16)| {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let is_right = match bare {
+            Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
+            None => is_host_name(host),
+        };
+        (is_right && port != 0).then(|| (bare.unwrap_or(host).to_owned(), port))
+    });
+    parts.ok_or_else(|| {
+        source.error(
+            value.span(),
+            format!("{:?} is no target", value.get_ref()),
+            hint,
+        )
+    })
+}
+
+/// Our socket's address, of the same family as the target's where that is an address.
+fn bind(
+    source: &Source<'_>,
+    value: &Spanned<String>,
+    host: &str,
+) -> Result<SocketAddr, TrunkError> {
+    let hint = "write address:port of this machine, as in `0.0.0.0:5062`; port 0 takes a free one";
+    let bind: SocketAddr = value.get_ref().parse().map_err(|_| {
+        source.error(
+            value.span(),
+            format!("{:?} is no socket address", value.get_ref()),
+            hint,
+        )
+    })?;
+    match host.parse::<IpAddr>() {
+        Ok(target) if target.is_ipv4() != bind.is_ipv4() => Err(source.error(
+            value.span(),
+            "bind and target are of different IP families",
+            "use two of IPv4 or two of IPv6",
+        )),
+        Ok(_) | Err(_) => Ok(bind),
+    }
+}
+
+fn caller(source: &Source<'_>, raw: CallerTable) -> Result<Caller, TrunkError> {
+    check(
+        source,
+        &raw.user,
+        |user| is_user(user),
+        "the caller id: digits, letters, `+`, `-`, `_` and `.`",
+    )?;
+    if let Some(domain) = &raw.domain {
+        check(
+            source,
+            domain,
+            |domain| is_host_name(domain),
+            "a host name or address, as in `hospital.example`",
+        )?;
+    }
+    if let Some(display) = &raw.display {
+        let is_right = |name: &String| name.len() <= 60 && !name.contains(char::is_control);
+        check(source, display, is_right, "at most 60 bytes in one line")?;
+    }
+    Ok(Caller {
+        user: raw.user.into_inner(),
+        domain: raw.domain.map(Spanned::into_inner),
+        display: raw.display.map(Spanned::into_inner),
+    })
+}
+
+fn account_of(source: &Source<'_>, raw: AccountTable) -> Result<Account, TrunkError> {
+    let is_variable = |name: &String| {
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let hint = "name the environment variable that holds the password, as in `WARD_PBX_PASSWORD`; never the password";
+    if !is_variable(raw.password_env.get_ref()) {
+        // It may be the password itself: not repeated.
+        return Err(source.error(
+            raw.password_env.span(),
+            "password_env is no variable's name",
+            hint,
+        ));
+    }
+    let is_right = |name: &String| !name.is_empty() && !name.contains(char::is_control);
+    check(
+        source,
+        &raw.username,
+        is_right,
+        "the account's name at the trunk",
+    )?;
+    Ok(Account {
+        username: raw.username.into_inner(),
+        password_env: raw.password_env.into_inner(),
+    })
+}
+
+fn codecs(source: &Source<'_>, value: Spanned<Vec<Codec>>) -> Result<Vec<Codec>, TrunkError> {
+    check(
+        source,
+        &value,
+        |codecs| !codecs.is_empty(),
+        "name `pcma`, `pcmu` or both, the preferred one first",
+    )?;
+    Ok(value.into_inner())
+}
+
+/// An even first port, and two ports for each line: RTP and RTCP.
+fn rtp_ports(
+    source: &Source<'_>,
+    value: &Spanned<[u16; 2]>,
+    lines: usize,
+) -> Result<RangeInclusive<u16>, TrunkError> {
+    let [first, last] = *value.get_ref();
+    let is_range = first >= 1_024 && first.is_multiple_of(2) && last > first;
+    let error = |what: String| {
+        let hint = "write [first, last], first even and above 1023, two ports for each of `lines`";
+        source.error(value.span(), what, hint)
+    };
+    if !is_range {
+        return Err(error(format!("{first} to {last} is no range of RTP ports")));
+    }
+    let pairs = usize::from(last - first).div_ceil(2);
+    if pairs < lines {
+        return Err(error(format!(
+            "{first} to {last} is room for {pairs} calls, lines is {lines}"
+        )));
+    }
+    Ok(first..=last)
+}
+
+fn numbers(source: &Source<'_>, raw: NumbersTable) -> Result<Numbers, TrunkError> {
+    let is_dialled = |text: &String| {
+        text.len() <= 8
+            && text
+                .chars()
+                .all(|c| c.is_ascii_digit() || "+*#".contains(c))
+    };
+    let hint = "up to 8 of 0-9, `+`, `*` and `#`; empty for nothing";
+    for part in [&raw.national, &raw.international, &raw.prefix]
+        .into_iter()
+        .flatten()
+    {
+        check(source, part, is_dialled, hint)?;
+    }
+    if let Some(country) = &raw.country {
+        let is_code = |code: &String| code.len() >= 2 && code.starts_with('+') && is_dialled(code);
+        check(
+            source,
+            country,
+            is_code,
+            "the country code with its plus, as in `+86`",
+        )?;
+    }
+    let allowed = raw.allow_without_record.into_iter().map(|number| {
+        // The number itself is not repeated in the error.
+        PhoneNumber::parse(number.get_ref()).map_err(|error| {
+            source.error(
+                number.span(),
+                error,
+                "as in `+8613800138000` or an extension of 3 to 15 digits",
+            )
+        })
+    });
+    let text = |part: Option<Spanned<String>>, default: &str| {
+        part.map_or_else(|| default.to_owned(), Spanned::into_inner)
+    };
+    Ok(Numbers {
+        allow_without_record: allowed.collect::<Result<_, _>>()?,
+        country: raw.country.map(Spanned::into_inner),
+        national: text(raw.national, ""),
+        international: text(raw.international, "+"),
+        prefix: text(raw.prefix, ""),
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 32
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+}
+
+fn is_user(user: &str) -> bool {
+    (1..=32).contains(&user.len())
+        && user
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"+-_.".contains(&c))
+}
+
+fn is_host_name(host: &str) -> bool {
+    (1..=253).contains(&host.len())
+        && host
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
+}
