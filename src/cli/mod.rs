@@ -1,7 +1,9 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
 pub mod import;
+pub mod migrate;
 pub mod models;
+pub mod token;
 pub mod transcribe;
 pub mod version;
 
@@ -20,7 +22,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Import(import::Args),
+    Migrate(migrate::Args),
     Models(models::Args),
+    Token(token::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
 }
@@ -32,7 +36,9 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Import(args) => import::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),
     }

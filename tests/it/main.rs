@@ -7,3 +7,4 @@ mod sipp;
 mod speech;
 mod store;
 mod trunk;
+mod web;

@@ -113,6 +113,10 @@ fn serve(data: &Path, user: Option<(u32, u32)>) -> Child {
         seen.push_str(&line);
         line.clear();
     }
+    server
+        .kill()
+        .and_then(|()| server.wait().map(drop))
+        .expect("own process");
     panic!("the PostgreSQL of the tests did not start:\n{seen}");
 }
 

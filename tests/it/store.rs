@@ -1163,7 +1163,7 @@ async fn observations_are_saved_once(store: Store) {
             .await
             .expect("listed")
             .items,
-        [pressure.clone()]
+        std::slice::from_ref(&pressure)
     );
     let stranger = Observation {
         patient: PatientId("nobody".to_owned()),

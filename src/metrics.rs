@@ -1,0 +1,176 @@
+//! Metrics for Prometheus: counts and times, no PHI. Labels are closed sets, never ids, names or numbers.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::store::{Store, StoreError};
+
+/// All metrics of one process. Cheap parts, shared by `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub http_requests: Family<HttpLabels, Counter>,
+    /// Calls with a live attempt in this process.
+    pub calls_live: Gauge,
+    /// INVITEs sent.
+    pub calls_dialled: Counter,
+    /// From the last voiced sample received to the first voiced sample sent, on the RTP clock.
+    pub turn_latency_seconds: Histogram,
+    /// Wall time of one transcription.
+    pub transcribe_seconds: Histogram,
+    /// Utterances whose words came too late or not at all.
+    pub heard_too_late: Counter,
+    /// Datagrams that no parser could read, from SIP and RTP sockets.
+    pub malformed_datagrams: Counter,
+    attempts: Family<NameLabel, Gauge>,
+    steps: Family<NameLabel, Gauge>,
+    work_orders: Family<OrderLabels, Gauge>,
+    outbox_waiting: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HttpLabels {
+    /// The route's pattern, never the path with its ids.
+    pub route: String,
+    pub method: String,
+    pub status: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabel {
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OrderLabels {
+    urgency: String,
+    state: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let seconds = || Histogram::new([0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("aftercall"),
+            http_requests: Family::default(),
+            calls_live: Gauge::default(),
+            calls_dialled: Counter::default(),
+            turn_latency_seconds: seconds(),
+            transcribe_seconds: seconds(),
+            heard_too_late: Counter::default(),
+            malformed_datagrams: Counter::default(),
+            attempts: Family::default(),
+            steps: Family::default(),
+            work_orders: Family::default(),
+            outbox_waiting: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "http_requests",
+            "HTTP requests by route",
+            self.http_requests.clone(),
+        );
+        registry.register(
+            "calls_live",
+            "Calls being made by this process",
+            self.calls_live.clone(),
+        );
+        registry.register("calls_dialled", "INVITEs sent", self.calls_dialled.clone());
+        registry.register(
+            "turn_latency_seconds",
+            "Last voiced sample heard to first voiced sample spoken",
+            self.turn_latency_seconds.clone(),
+        );
+        registry.register(
+            "transcribe_seconds",
+            "Wall time of one transcription",
+            self.transcribe_seconds.clone(),
+        );
+        registry.register(
+            "heard_too_late",
+            "Utterances without words in time",
+            self.heard_too_late.clone(),
+        );
+        registry.register(
+            "malformed_datagrams",
+            "Datagrams nobody could read",
+            self.malformed_datagrams.clone(),
+        );
+        registry.register(
+            "attempts",
+            "Ended attempts by disposition",
+            self.attempts.clone(),
+        );
+        registry.register("steps", "Steps of all plans by state", self.steps.clone());
+        registry.register(
+            "work_orders",
+            "Work orders that are not closed",
+            self.work_orders.clone(),
+        );
+        registry.register(
+            "outbox_waiting",
+            "Events not yet delivered",
+            self.outbox_waiting.clone(),
+        );
+    }
+
+    /// The page that Prometheus reads, with the counts of the database as they are now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page(&self, store: &Store) -> Result<String, StoreError> {
+        self.count(store).await?;
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry)
+            .expect("writing to a String does not fail");
+        Ok(page)
+    }
+
+    async fn count(&self, store: &Store) -> Result<(), StoreError> {
+        for (disposition, attempts) in store.attempts_by_disposition().await? {
+            self.attempts
+                .get_or_create(&NameLabel {
+                    name: disposition.to_string(),
+                })
+                .set(number(attempts));
+        }
+        self.steps.clear();
+        for (state, steps) in store.steps_by_state().await? {
+            self.steps
+                .get_or_create(&NameLabel {
+                    name: state.to_string(),
+                })
+                .set(number(steps));
+        }
+        self.work_orders.clear();
+        for (urgency, state, orders) in store.work_orders_by_urgency().await? {
+            let labels = OrderLabels {
+                urgency: urgency.to_string(),
+                state: state.to_string(),
+            };
+            self.work_orders.get_or_create(&labels).set(number(orders));
+        }
+        self.outbox_waiting
+            .set(number(store.outbox_waiting().await?));
+        Ok(())
+    }
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

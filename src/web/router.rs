@@ -1,0 +1,127 @@
+//! Every route on one screen, and the OpenAPI document that is made from the same list.
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, http::StatusCode, routing::get};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{
+    AppState, Problem, auth, calls, do_not_call, imports, observations, patients, plans,
+    recordings, system, work_orders,
+};
+
+/// Largest JSON body: 1 MiB. A CSV import may have 32 MiB.
+const BODY_LIMIT: usize = 1 << 20;
+const IMPORT_LIMIT: usize = 32 << 20;
+
+fn open() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(system::health))
+        .routes(routes!(system::metrics))
+}
+
+fn protected() -> OpenApiRouter<AppState> {
+    let import = OpenApiRouter::new()
+        .routes(routes!(imports::list, imports::create))
+        .layer(DefaultBodyLimit::max(IMPORT_LIMIT));
+    OpenApiRouter::new()
+        .routes(routes!(patients::list, patients::save))
+        .routes(routes!(patients::show, patients::change))
+        .routes(routes!(patients::set_life))
+        .routes(routes!(patients::set_consent))
+        .routes(routes!(plans::set_episode_state))
+        .routes(routes!(plans::of_patient))
+        .routes(routes!(plans::list))
+        .routes(routes!(observations::list, observations::save))
+        .routes(routes!(calls::of_patient))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::show))
+        .routes(routes!(recordings::listen))
+        .routes(routes!(work_orders::list))
+        .routes(routes!(work_orders::show))
+        .routes(routes!(work_orders::acknowledge))
+        .routes(routes!(work_orders::close))
+        .routes(routes!(do_not_call::list, do_not_call::add))
+        .routes(routes!(do_not_call::remove))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .merge(import)
+}
+
+/// The whole API. Without state it only describes itself: see [`openapi`].
+fn routes() -> (Router<AppState>, Router<AppState>, OpenApi) {
+    let (open, mut document) = OpenApiRouter::with_openapi(describe())
+        .merge(open())
+        .split_for_parts();
+    let (protected, paths) = OpenApiRouter::new()
+        .nest("/api/v1", protected())
+        .split_for_parts();
+    document.merge(paths);
+    (open, protected, document)
+}
+
+/// The OpenAPI document that `/openapi.json` serves.
+pub fn openapi() -> OpenApi {
+    routes().2
+}
+
+/// The server's routes with their state.
+pub fn router(state: AppState) -> Router {
+    let (open, protected, document) = routes();
+    let document = Json(document);
+    open.merge(protected.route_layer(from_fn_with_state(state.clone(), auth::require_token)))
+        .route(
+            "/openapi.json",
+            get(move || async move { document.clone() }),
+        )
+        .fallback(system::no_route)
+        .method_not_allowed_fallback(system::no_method)
+        .layer(map_response(guard))
+        .layer(from_fn_with_state(state.clone(), system::count))
+        .layer(CatchPanicLayer::custom(|_| {
+            tracing::error!("a request handler panicked");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the server failed; its log says why",
+            )
+            .into_response()
+        }))
+        .with_state(state)
+}
+
+/// No cache, proxy or sniffing browser keeps what was answered.
+async fn guard(mut response: Response) -> Response {
+    use axum::http::{HeaderValue, header};
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+fn describe() -> OpenApi {
+    let mut info = Info::new("aftercall", env!("CARGO_PKG_VERSION"));
+    info.description =
+        Some("A voice robot that telephones patients after they leave hospital. Failures are RFC 9457 problem details \
+              with a `code`; every list is paged by `limit`, `cursor` and `next_cursor`.".to_owned());
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("token", bearer)
+                .build(),
+        ))
+        .security(Some([SecurityRequirement::new(
+            "token",
+            Vec::<String>::new(),
+        )]))
+        .build()
+}

@@ -1,0 +1,255 @@
+//! Work orders: by urgency and age; a nurse acknowledges and closes, and only one of two gets it.
+
+use aftercall_core::finding::Urgency;
+use aftercall_core::id::WorkOrderId;
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Cause, Outcome, WorkOrder, WorkOrderState};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::calls::{FindingView, value};
+use super::extract::{Body, Id, List, Params, page_request};
+use super::problem::Problem;
+use super::{AppState, Caller};
+use crate::store::work_order::WorkOrderFilter;
+
+/// What a nurse owns until it is closed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkOrderView {
+    pub id: String,
+    pub patient: Option<String>,
+    pub episode: Option<String>,
+    /// The call that raised it.
+    pub attempt: Option<String>,
+    #[schema(value_type = String, example = "emergent")]
+    pub urgency: Urgency,
+    #[schema(value_type = String, example = "open")]
+    pub state: WorkOrderState,
+    pub causes: Vec<CauseView>,
+    #[schema(value_type = String, format = DateTime)]
+    pub raised_at: Timestamp,
+    /// When it climbs if nobody has acknowledged it.
+    #[schema(value_type = String, format = DateTime)]
+    pub due_at: Timestamp,
+    /// Rungs of the ladder climbed.
+    pub level: u32,
+    pub acknowledged_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub acknowledged_at: Option<Timestamp>,
+    pub closed_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub closed_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>)]
+    pub outcome: Option<Outcome>,
+    pub note: Option<String>,
+}
+
+/// Why a human is needed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CauseView {
+    #[schema(example = "finding")]
+    pub kind: String,
+    /// The call whose recording has the second that caused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<FindingView>,
+    /// The question that was not assessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When to call back, in the words spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+/// Which orders, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct WorkOrderQuery {
+    /// `open`, `acknowledged` or `closed`; all that are not closed when it is left out.
+    #[param(value_type = Option<String>)]
+    pub state: Option<WorkOrderState>,
+    /// Rows of the page, 1–200; 50 when it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Closing {
+    /// `true`, `false`, `already_known`, `unreachable`, `sent_to_emergency` or `readmitted`.
+    #[schema(value_type = String, example = "sent_to_emergency")]
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Lists orders, the most urgent first, then the oldest.
+#[utoipa::path(get, path = "/work-orders", tag = "work orders", params(WorkOrderQuery), responses(
+    (status = OK, body = List<WorkOrderView>),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Params(query): Params<WorkOrderQuery>,
+) -> Result<Json<List<WorkOrderView>>, Problem> {
+    let filter = WorkOrderFilter {
+        state: query.state,
+        patient: None,
+    };
+    let page = state
+        .store
+        .work_orders(
+            &filter,
+            &page_request(query.limit, query.cursor.as_deref())?,
+        )
+        .await?;
+    state
+        .audit(
+            &caller,
+            "work_order.list",
+            "",
+            &format!("{} rows", page.items.len()),
+        )
+        .await?;
+    Ok(Json(List::of(page, |order| WorkOrderView::of(&order))))
+}
+
+/// Shows one order.
+#[utoipa::path(get, path = "/work-orders/{id}", tag = "work orders", params(("id" = String, Path)), responses(
+    (status = OK, body = WorkOrderView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<WorkOrderView>, Problem> {
+    let order = state.store.work_order(&WorkOrderId(id)).await?;
+    state
+        .audit(&caller, "work_order.read", &order.id.0, "")
+        .await?;
+    Ok(Json(WorkOrderView::of(&order)))
+}
+
+/// Takes an open order. Of two who try, one gets 409 `already_acknowledged`.
+#[utoipa::path(post, path = "/work-orders/{id}/acknowledge", tag = "work orders", params(("id" = String, Path)),
+    responses(
+    (status = OK, body = WorkOrderView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn acknowledge(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<WorkOrderView>, Problem> {
+    let order = state
+        .store
+        .acknowledge_work_order(&WorkOrderId(id), &caller.0, state.now())
+        .await?;
+    state
+        .audit(&caller, "work_order.acknowledge", &order.id.0, "")
+        .await?;
+    tracing::info!(work_order.id = %order.id, urgency = %order.urgency, "work order acknowledged");
+    Ok(Json(WorkOrderView::of(&order)))
+}
+
+/// Closes an acknowledged order with what was found.
+#[utoipa::path(post, path = "/work-orders/{id}/close", tag = "work orders", params(("id" = String, Path)),
+    request_body = Closing, responses(
+    (status = OK, body = WorkOrderView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn close(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    Body(body): Body<Closing>,
+) -> Result<Json<WorkOrderView>, Problem> {
+    let order = state
+        .store
+        .close_work_order(
+            &WorkOrderId(id),
+            &caller.0,
+            body.outcome,
+            &body.note,
+            state.now(),
+        )
+        .await?;
+    state
+        .audit(&caller, "work_order.close", &order.id.0, "")
+        .await?;
+    tracing::info!(work_order.id = %order.id, urgency = %order.urgency, "work order closed");
+    Ok(Json(WorkOrderView::of(&order)))
+}
+
+impl WorkOrderView {
+    fn of(order: &WorkOrder) -> Self {
+        Self {
+            id: order.id.0.clone(),
+            patient: order.patient.as_ref().map(|id| id.0.clone()),
+            episode: order.episode.as_ref().map(|id| id.0.clone()),
+            attempt: order.attempt.as_ref().map(|id| id.0.clone()),
+            urgency: order.urgency,
+            state: order.state,
+            causes: order.causes.iter().map(CauseView::of).collect(),
+            raised_at: order.raised_at,
+            due_at: order.due_at,
+            level: order.level,
+            acknowledged_by: order.acknowledged_by.clone(),
+            acknowledged_at: order.acknowledged_at,
+            closed_by: order.closed_by.clone(),
+            closed_at: order.closed_at,
+            outcome: order.outcome,
+            note: order.note.clone(),
+        }
+    }
+}
+
+impl CauseView {
+    fn of(cause: &Cause) -> Self {
+        // The kind is the word that the core's own JSON uses.
+        let kind = value(cause)
+            .get("kind")
+            .and_then(|kind| kind.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let bare = Self {
+            kind,
+            attempt: None,
+            finding: None,
+            node: None,
+            words: None,
+        };
+        match cause {
+            Cause::Finding { finding, attempt } => Self {
+                attempt: attempt.as_ref().map(|id| id.0.clone()),
+                finding: Some(FindingView::of(finding)),
+                ..bare
+            },
+            Cause::NotAssessed { node } => Self {
+                node: Some(node.clone()),
+                ..bare
+            },
+            Cause::CallBackAt { words } => Self {
+                words: Some(words.clone()),
+                ..bare
+            },
+            Cause::Incomplete
+            | Cause::IdentityFailed
+            | Cause::Unreachable
+            | Cause::AskedForPerson
+            | Cause::OptedOut
+            | Cause::ReportedDeath
+            | Cause::ReportedReadmission
+            | Cause::InvalidNumber => bare,
+        }
+    }
+}
