@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dialogs;
 pub mod import;
 pub mod jobs;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
+pub mod check;
 pub mod import;
 pub mod migrate;
 pub mod models;
@@ -21,6 +22,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Check(check::Args),
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
@@ -35,6 +37,7 @@ pub enum Command {
 /// Usage and local errors; `main` prints them and exits with 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Check(args) => check::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),

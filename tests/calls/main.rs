@@ -3,6 +3,7 @@
 mod clips;
 mod ear;
 mod plan;
+mod script;
 mod sip;
 mod support;
 mod whole;

@@ -13,11 +13,13 @@ pub mod file;
 pub mod identity;
 pub mod node;
 pub mod number;
+pub mod paths;
 pub mod reply;
 pub mod signature;
 pub mod speaking;
 pub mod spoken;
 pub mod understanding;
+pub mod words;
 
 pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict};
 pub use conversation::Conversation;

@@ -99,6 +99,45 @@ pub enum Rule {
     TooManyQuestions,
     #[display("negative_tag")]
     NegativeTag,
+    #[display("opening_notice")]
+    OpeningNotice,
+    /// An emergent concept without its confirming question.
+    #[display("no_confirmation")]
+    NoConfirmation,
+}
+
+impl Rule {
+    pub const ALL: [Rule; 29] = [
+        Rule::Syntax,
+        Rule::Duplicate,
+        Rule::UnknownNode,
+        Rule::UnknownPrompt,
+        Rule::UnknownVariable,
+        Rule::UnknownConcept,
+        Rule::UnknownReply,
+        Rule::MissingText,
+        Rule::WrongLanguage,
+        Rule::Breath,
+        Rule::NoSilence,
+        Rule::NoMatchMissing,
+        Rule::NoCommand,
+        Rule::DeadNode,
+        Rule::Endless,
+        Rule::HealthBeforeIdentity,
+        Rule::NotNeutral,
+        Rule::ScreenMissing,
+        Rule::ScreenLate,
+        Rule::OneSymptom,
+        Rule::ClosingMissing,
+        Rule::SafetyLine,
+        Rule::Reassurance,
+        Rule::DiagnosisWord,
+        Rule::TooLong,
+        Rule::TooManyQuestions,
+        Rule::NegativeTag,
+        Rule::OpeningNotice,
+        Rule::NoConfirmation,
+    ];
 }
 
 /// A script in one language, ready to be proved and run.
@@ -182,6 +221,14 @@ impl Jump {
         Jump::Emergency,
         Jump::Lost,
     ];
+
+    /// Only before identity: an identified patient is not the wrong person, and 走了 means that somebody left.
+    pub fn before_identity_only(self) -> bool {
+        matches!(
+            self,
+            Jump::MaybeDeath | Jump::MaybeReadmitted | Jump::WrongParty
+        )
+    }
 
     /// The person on the line spoke of it first, so its prompts may, even before identity.
     pub fn raised_by_caller(self) -> bool {

@@ -22,6 +22,7 @@ pub struct Signature {
     pub version: u32,
     /// Who answers for the wording.
     pub clinician: String,
+    /// [`key_id`] of the public key.
     pub key_id: String,
     pub signed_on: Date,
     /// The first day on which it no longer holds.
@@ -35,7 +36,8 @@ pub struct Signature {
 /// A clinician's public key, from the configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrustedKey {
-    pub id: String,
+    /// Whose key it is: must be the name in the signature.
+    pub clinician: String,
     /// 32 bytes, base64.
     pub public: String,
     /// The demo's key: calls to the loopback telephone network only.
@@ -64,8 +66,12 @@ pub enum SignatureError {
     NotYet { script: String, on: Date },
     #[error("script `{script}`: key `{key}` is not among the trusted keys")]
     UnknownKey { script: String, key: String },
-    #[error("script `{script}`: key `{key}` in the configuration is not 32 bytes of base64")]
-    BadKey { script: String, key: String },
+    #[error("script `{script}`: key `{key}` is not a public key of {clinician}")]
+    WrongClinician {
+        script: String,
+        key: String,
+        clinician: String,
+    },
     #[error("script `{script}`: the signature does not verify under key `{key}`")]
     DoesNotVerify { script: String, key: String },
 }
@@ -96,7 +102,6 @@ pub fn content_hash(content: &[u8]) -> String {
 pub fn sign(
     script: &Script,
     secret: &[u8; 32],
-    key_id: &str,
     clinician: &str,
     signed_on: Date,
     expires: Date,
@@ -104,7 +109,7 @@ pub fn sign(
     let mut signature = Signature {
         version: 1,
         clinician: clinician.to_owned(),
-        key_id: key_id.to_owned(),
+        key_id: key_id(&public_key(secret)),
         signed_on,
         expires,
         content_sha256: script.hash.clone(),
@@ -121,6 +126,13 @@ pub fn public_key(secret: &[u8; 32]) -> String {
     STANDARD.encode(SigningKey::from_bytes(secret).verifying_key().to_bytes())
 }
 
+/// The short name of a public key: the first 16 hexadecimal digits of its SHA-256.
+pub fn key_id(public: &str) -> String {
+    let mut id = hex(&Sha256::digest(public.trim().as_bytes()));
+    id.truncate(16);
+    id
+}
+
 /// Whether a clinician whose key is trusted stands behind this text today.
 ///
 /// # Errors
@@ -134,18 +146,22 @@ pub fn verify(script: &Script, keys: &[TrustedKey], today: Date) -> Result<Signe
         return Err(SignatureError::Changed { script: name() });
     }
     let key = signature.key_id.clone();
-    let Some(trusted) = keys.iter().find(|k| k.id == key) else {
+    let trusted = keys.iter().find(|k| key_id(&k.public) == key);
+    let public = trusted.and_then(|k| verifying_key(&k.public));
+    let (Some(trusted), Some(public)) = (trusted, public) else {
         return Err(SignatureError::UnknownKey {
             script: name(),
             key,
         });
     };
-    let Some(public) = verifying_key(&trusted.public) else {
-        return Err(SignatureError::BadKey {
+    if trusted.clinician != signature.clinician {
+        let clinician = signature.clinician.clone();
+        return Err(SignatureError::WrongClinician {
             script: name(),
             key,
+            clinician,
         });
-    };
+    }
     let bytes = STANDARD.decode(&signature.signature).unwrap_or_default();
     let parsed = ed25519_dalek::Signature::from_slice(&bytes);
     let message = message(&script.id, signature);

@@ -1,0 +1,8 @@
+//! Scripts: the shipped ones, their replies, the rules that refuse broken ones, and the demo's telephones as text.
+
+mod broken;
+mod cast;
+mod files;
+mod replies;
+mod signed;
+mod walk;
