@@ -6,6 +6,7 @@ pub mod dialogs;
 pub mod import;
 pub mod jobs;
 pub mod metrics;
+pub mod phones;
 pub mod recording;
 pub mod redflags;
 pub mod speech;

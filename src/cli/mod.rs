@@ -4,6 +4,7 @@ pub mod check;
 pub mod import;
 pub mod migrate;
 pub mod models;
+pub mod phones;
 pub mod token;
 pub mod transcribe;
 pub mod version;
@@ -26,6 +27,7 @@ pub enum Command {
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
+    Phones(phones::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
@@ -41,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Phones(args) => phones::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),

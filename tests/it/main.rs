@@ -1,6 +1,7 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
 
 mod kamailio;
+mod phones;
 mod postgres;
 mod record;
 mod sipp;
