@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftercall_core::id::AttemptId;
+use aftercall_core::id::{AttemptId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Patient};
 use aftercall_core::plan::{DialOrder, NextStep, Reason, ReasonCode, Step};
@@ -50,6 +50,7 @@ const ROUND: Duration = Duration::from_millis(500);
 /// A step whose number is in another call, or whose script is missing, is looked at again after so long.
 const LINE_TAKEN: SignedDuration = SignedDuration::from_mins(1);
 const NO_SCRIPT: SignedDuration = SignedDuration::from_mins(15);
+const NOT_DECIDED: SignedDuration = SignedDuration::from_mins(15);
 
 /// Runs until shutdown or until nobody takes calls any more.
 ///
@@ -65,10 +66,19 @@ pub async fn run(
     loop {
         if let Err(error) = round(&store, &rules, &lines, &calls, &mut renewed).await {
             error!(%error, "dialling paused: the database did not answer");
+            free_leases(&store, &rules).await;
         }
         if calls.is_closed() || !next_round(ROUND, &mut shutdown).await {
+            free_leases(&store, &rules).await;
             return;
         }
+    }
+}
+
+/// Steps that were claimed and not decided: without this they would stay leased while the engine lives.
+async fn free_leases(store: &Store, rules: &Rules) {
+    if let Err(error) = store.release_steps(&rules.engine).await {
+        warn!(%error, "leases not freed; they run out by themselves");
     }
 }
 
@@ -126,12 +136,35 @@ pub async fn once(
                 }
                 Ok(false) => {}
                 Err(error @ StoreError::Database(_)) => return Err(error),
-                // One broken row must not stop the others; its lease ends, and it is tried again.
-                Err(error) => error!(step.id = %id, %error, "step not decided"),
+                // One broken row must not stop the others.
+                Err(error) => {
+                    error!(step.id = %id, %error, "step not decided");
+                    put_aside(store, rules, &id).await?;
+                }
             }
         }
     }
     Ok(dialled)
+}
+
+/// A step whose rows cannot be read is looked at again later; it must not be claimed again at once, for ever.
+async fn put_aside(store: &Store, rules: &Rules, id: &StepId) -> Result<(), StoreError> {
+    let now = rules.clock.now();
+    let why = Reason::new(
+        ReasonCode::NotDecided,
+        "the rows of the step could not be read",
+    );
+    let next = NextStep::Wait {
+        until: now + NOT_DECIDED,
+        why,
+    };
+    match store
+        .put_off_step(id, &rules.engine, &change(&next, now), None, now)
+        .await
+    {
+        Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Decides one leased step; true when it was dialled.

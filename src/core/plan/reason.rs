@@ -65,6 +65,9 @@ pub enum ReasonCode {
     /// No signed script for the pathway in the patient's language.
     #[display("no_script")]
     NoScript,
+    /// The database could not say what a decision needs.
+    #[display("not_decided")]
+    NotDecided,
     /// The step was reached, or a human has taken it over.
     #[display("settled")]
     Settled,

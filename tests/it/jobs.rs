@@ -1,0 +1,514 @@
+//! The loops of the engine on a real store: the demo's lists through to work orders, and a crash.
+
+use std::collections::BTreeMap;
+
+use aftercall::config::Config;
+use aftercall::import::{read_discharges, read_do_not_call, save_discharges, save_do_not_call};
+use aftercall::jobs::dial::{self, Lines, SignedScript, ToDial};
+use aftercall::jobs::record::{Recorder, Report, Told};
+use aftercall::jobs::{PlanClock, Rules, escalate, notify, recover};
+use aftercall::store::Store;
+use aftercall::store::page::PageRequest;
+use aftercall::store::work_order::WorkOrderFilter;
+use aftercall_core::attempt::{AnsweredBy, CallNote, CallRecord, Disposition, Ending, Progress};
+use aftercall_core::finding::{Confirmation, PlacedFinding, Urgency};
+use aftercall_core::id::AttemptId;
+use aftercall_core::import::Defaults;
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{Life, Patient};
+use aftercall_core::phi::Phi;
+use aftercall_core::plan::{Step, StepState};
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Cause, WorkOrder};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::record::finding;
+
+#[derive(Deserialize)]
+struct Expected {
+    patient: BTreeMap<String, Outcome>,
+}
+
+/// A row of `fixtures/expected.toml`, as far as the plan and the work orders go.
+#[derive(Deserialize)]
+struct Outcome {
+    day: u16,
+    rung: bool,
+    refused: Option<String>,
+    disposition: Option<String>,
+    #[serde(default)]
+    findings: Vec<String>,
+    #[serde(default)]
+    causes: Vec<String>,
+    #[serde(default = "none")]
+    work_order: String,
+}
+
+fn none() -> String {
+    "none".to_owned()
+}
+
+/// The demo's lists in an empty store, at a Monday 10:00 in Shanghai.
+struct Ward {
+    store: Store,
+    rules: Rules,
+    lines: Lines,
+    out: Sender<ToDial>,
+    calls: Receiver<ToDial>,
+    _folder: tempfile::TempDir,
+}
+
+impl Ward {
+    async fn open(lines: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite://{}/jobs.db", folder.path().display());
+        let store = Store::open(&url).await.expect("a new database opens");
+        let clock = PlanClock::set_to("2026-11-23T02:00:00Z".parse().expect("an instant"));
+        let config = Config::default();
+        let rules = Rules::of(&config, clock).expect("the defaults are lawful");
+        let scripts = ["cardiac", "surgery", "general"]
+            .into_iter()
+            .flat_map(|pathway| {
+                Lang::ALL.map(|lang| SignedScript {
+                    pathway: pathway.to_owned(),
+                    lang,
+                    hash: "hash".to_owned(),
+                })
+            });
+        let lines = Lines {
+            trunk: "loopback".to_owned(),
+            lines,
+            scripts: scripts.collect(),
+        };
+        let (out, calls) = channel(64);
+        let ward = Self {
+            store,
+            rules,
+            lines,
+            out,
+            calls,
+            _folder: folder,
+        };
+        ward.import(&config).await;
+        ward
+    }
+
+    async fn import(&self, config: &Config) {
+        let now = self.now();
+        let defaults = Defaults {
+            hospital: config.hospital.id.clone(),
+            zone: config.hospital.zone.clone(),
+            base: Some(now),
+        };
+        let list = read_discharges(include_bytes!("../../fixtures/patients.csv"), &defaults);
+        let blocked = read_do_not_call(include_bytes!("../../fixtures/do_not_call.csv"));
+        save_do_not_call(&self.store, &blocked, "test", now)
+            .await
+            .expect("saved");
+        let cadence = config.cadence();
+        let report = save_discharges(&self.store, &list, &cadence, "test", now)
+            .await
+            .expect("saved");
+        assert_eq!((report.new_patients, report.refused), (report.accepted, 0));
+        let again = save_discharges(&self.store, &list, &cadence, "test", now)
+            .await
+            .expect("saved");
+        assert_eq!(
+            (again.new_patients, again.new_episodes),
+            (0, 0),
+            "a second import is harmless"
+        );
+    }
+
+    fn now(&self) -> Timestamp {
+        self.rules.clock.now()
+    }
+
+    async fn dial(&self) -> u32 {
+        dial::once(&self.store, &self.rules, &self.lines, &self.out)
+            .await
+            .expect("a round")
+    }
+
+    fn recorder(&self) -> Recorder {
+        Recorder::new(self.store.clone(), self.rules.clone())
+    }
+
+    async fn patients(&self) -> Vec<Patient> {
+        let page = PageRequest {
+            limit: 200,
+            after: None,
+        };
+        self.store.patients(&page).await.expect("a list").items
+    }
+
+    async fn step(&self, patient: &Patient, day: u16) -> Step {
+        let steps = self
+            .store
+            .steps(Some(&patient.id), &PageRequest::default())
+            .await;
+        let steps = steps.expect("a list").items;
+        steps
+            .into_iter()
+            .find(|step| step.day == day)
+            .expect("the day is planned")
+    }
+
+    async fn order(&self, patient: &Patient) -> Option<WorkOrder> {
+        let filter = WorkOrderFilter {
+            state: None,
+            patient: Some(patient.id.clone()),
+        };
+        let orders = self
+            .store
+            .work_orders(&filter, &PageRequest::default())
+            .await;
+        let mut orders = orders.expect("a list").items;
+        assert!(orders.len() <= 1, "one open order an episode");
+        orders.pop()
+    }
+}
+
+#[tokio::test]
+async fn the_demos_patients_are_rung_once_or_refused_and_get_their_orders() {
+    let expected: Expected =
+        toml::from_str(include_str!("../../fixtures/expected.toml")).expect("the fixture parses");
+    let mut ward = Ward::open(4).await;
+    let mut recorder = ward.recorder();
+    let mut rung: BTreeMap<String, u32> = BTreeMap::new();
+    loop {
+        let dialled = ward.dial().await;
+        assert!(dialled <= 4, "no more calls than lines");
+        assert_eq!(ward.dial().await, 0, "the lines are taken");
+        for _ in 0..dialled {
+            let call = ward.calls.recv().await.expect("a call for each dial");
+            let number = call.patient.number.expose().clone();
+            let outcome = &expected.patient[&number];
+            assert_eq!(outcome.day, call.step.day, "{number}");
+            *rung.entry(number).or_default() += 1;
+            let record = outcome.record();
+            tell(&mut recorder, &call.attempt, Told::Ringing).await;
+            if record.progress.identified {
+                tell(&mut recorder, &call.attempt, Told::Answered).await;
+            }
+            for placed in &record.findings {
+                let placed = Box::new(placed.clone());
+                tell(&mut recorder, &call.attempt, Told::Found(placed)).await;
+            }
+            tell(&mut recorder, &call.attempt, Told::Ended(Box::new(record))).await;
+        }
+        if dialled == 0 {
+            break;
+        }
+    }
+    for patient in ward.patients().await {
+        let number = patient.number.expose();
+        let outcome = &expected.patient[number];
+        let step = ward.step(&patient, outcome.day).await;
+        assert_eq!(
+            rung.get(number).copied().unwrap_or(0),
+            u32::from(outcome.rung),
+            "{number}"
+        );
+        if let Some(refused) = &outcome.refused {
+            assert!(
+                step.reason.starts_with(&format!("{refused}: ")),
+                "{number}: {}",
+                step.reason
+            );
+        }
+        let order = ward.order(&patient).await;
+        let urgency = order
+            .as_ref()
+            .map_or(none(), |order| order.urgency.to_string());
+        assert_eq!(urgency, outcome.work_order, "{number}");
+        let causes: Vec<String> = order
+            .iter()
+            .flat_map(|order| &order.causes)
+            .map(kind)
+            .collect();
+        assert_eq!(causes, outcome.causes, "{number}");
+    }
+    said_on_the_telephone_is_kept(&ward, &expected).await;
+}
+
+/// Death, refusal: the next steps are blocked by what the call reported.
+async fn said_on_the_telephone_is_kept(ward: &Ward, expected: &Expected) {
+    for patient in ward.patients().await {
+        let outcome = &expected.patient[patient.number.expose()];
+        let step = ward.step(&patient, outcome.day).await;
+        match outcome.disposition.as_deref() {
+            Some("reported_death") => {
+                assert_eq!(patient.life, Life::ReportedDead);
+                assert_eq!(step.state, StepState::Blocked);
+            }
+            Some("opted_out") => {
+                let phone = patient.phone.as_ref().expect("it was rung");
+                let listed = ward
+                    .store
+                    .suppressed_number(phone)
+                    .await
+                    .expect("an answer");
+                assert!(listed.is_some());
+                assert_eq!(step.state, StepState::Blocked);
+            }
+            Some("completed") => assert_eq!(step.state, StepState::Done),
+            Some("busy") => {
+                assert_eq!(step.state, StepState::Planned);
+                assert!(
+                    step.reason.starts_with("too_soon: the line was busy"),
+                    "{}",
+                    step.reason
+                );
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crash_closes_every_attempt_and_rings_nobody_before_policy_says() {
+    let mut ward = Ward::open(4).await;
+    assert_eq!(ward.dial().await, 4);
+    let mut recorder = ward.recorder();
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        calls.push(ward.calls.recv().await.expect("a call for each dial"));
+    }
+    // One dialling, one talking to somebody unknown, one identified, one identified and screened.
+    let identified = Progress {
+        identified: true,
+        ..Progress::default()
+    };
+    let screened = Progress {
+        screened: true,
+        ..identified
+    };
+    for call in &calls[1..] {
+        tell(&mut recorder, &call.attempt, Told::Ringing).await;
+        tell(&mut recorder, &call.attempt, Told::Answered).await;
+        tell(
+            &mut recorder,
+            &call.attempt,
+            Told::Dialog("a dialog".to_owned()),
+        )
+        .await;
+    }
+    tell(
+        &mut recorder,
+        &calls[2].attempt,
+        Told::Progressed(identified),
+    )
+    .await;
+    tell(&mut recorder, &calls[3].attempt, Told::Progressed(screened)).await;
+    // kill -9: the recorder is gone, and with it everything in memory.
+    drop(recorder);
+
+    let closed = recover::at_start(&ward.store, &ward.rules)
+        .await
+        .expect("recovered");
+    assert_eq!(closed.len(), 4);
+    assert_eq!(
+        closed
+            .iter()
+            .filter(|broken| broken.dialog.is_some())
+            .count(),
+        3
+    );
+    for (index, call) in calls.iter().enumerate() {
+        let row = ward
+            .store
+            .attempt(&call.attempt)
+            .await
+            .expect("the attempt");
+        let ending = row.attempt.ending.expect("it was closed");
+        assert_eq!(ending.disposition, Disposition::Interrupted);
+        assert!(ending.rang, "in doubt it rang");
+        let causes = ward.order(&call.patient).await.map(|order| order.causes);
+        let incomplete = (index == 2).then(|| vec![Cause::Incomplete]);
+        assert_eq!(causes, incomplete, "call {index}");
+        let step = ward.step(&call.patient, call.step.day).await;
+        assert_eq!(step.state, StepState::Planned);
+        assert!(step.reason.starts_with("too_soon: "), "{}", step.reason);
+        assert!(step.next_at > ward.now() + SignedDuration::from_mins(9));
+    }
+    assert_eq!(
+        recover::at_start(&ward.store, &ward.rules)
+            .await
+            .expect("again"),
+        []
+    );
+    let before: Vec<AttemptId> = calls.iter().map(|call| call.attempt.clone()).collect();
+    ward.dial().await;
+    while let Ok(call) = ward.calls.try_recv() {
+        let same = calls
+            .iter()
+            .any(|earlier| earlier.patient.id == call.patient.id);
+        assert!(
+            !same && !before.contains(&call.attempt),
+            "nobody is rung again so soon"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_never_left_is_the_trunks_fault_and_uses_no_attempt() {
+    let mut ward = Ward::open(1).await;
+    assert_eq!(ward.dial().await, 1);
+    let call = ward.calls.recv().await.expect("a call");
+    tell(&mut ward.recorder(), &call.attempt, Told::NotStarted).await;
+    let step = ward.step(&call.patient, call.step.day).await;
+    assert!(
+        step.reason.starts_with("too_soon: the trunk failed"),
+        "{}",
+        step.reason
+    );
+    assert_eq!(ward.order(&call.patient).await, None);
+}
+
+#[tokio::test]
+async fn without_a_signed_script_nobody_is_rung() {
+    let mut ward = Ward::open(4).await;
+    ward.lines.scripts.clear();
+    assert_eq!(ward.dial().await, 0);
+    let reasons: Vec<String> = {
+        let page = PageRequest {
+            limit: 200,
+            after: None,
+        };
+        let steps = ward.store.steps(None, &page).await.expect("a list").items;
+        steps.into_iter().map(|step| step.reason).collect()
+    };
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason.starts_with("no_script: "))
+    );
+}
+
+#[tokio::test]
+async fn a_forgotten_order_climbs_and_the_outbox_is_delivered() {
+    let mut ward = Ward::open(1).await;
+    assert_eq!(ward.dial().await, 1);
+    let call = ward.calls.recv().await.expect("a call");
+    let mut placed = finding("chest_pain", Urgency::Emergent);
+    placed.finding.confirmation = Confirmation::NotNeeded;
+    tell(
+        &mut ward.recorder(),
+        &call.attempt,
+        Told::Found(Box::new(placed)),
+    )
+    .await;
+    assert_eq!(
+        escalate::once(&ward.store, &ward.rules)
+            .await
+            .expect("a round"),
+        0
+    );
+    let later = ward.now() + SignedDuration::from_mins(6);
+    ward.rules.clock = PlanClock::set_to(later);
+    assert_eq!(
+        escalate::once(&ward.store, &ward.rules)
+            .await
+            .expect("a round"),
+        1
+    );
+    assert_eq!(
+        escalate::once(&ward.store, &ward.rules)
+            .await
+            .expect("a round"),
+        0
+    );
+    let order = ward.order(&call.patient).await.expect("an order");
+    assert_eq!((order.level, order.urgency), (1, Urgency::Emergent));
+    assert!(
+        notify::once(&ward.store, &ward.rules)
+            .await
+            .expect("a round")
+            >= 2
+    );
+    assert_eq!(
+        notify::once(&ward.store, &ward.rules)
+            .await
+            .expect("a round"),
+        0
+    );
+}
+
+async fn tell(recorder: &mut Recorder, attempt: &AttemptId, what: Told) {
+    recorder
+        .record(&Report {
+            attempt: attempt.clone(),
+            what,
+        })
+        .await;
+}
+
+impl Outcome {
+    /// The record a call with this outcome leaves.
+    fn record(&self) -> CallRecord {
+        let disposition: Disposition = word(self.disposition.as_deref().expect("it was rung"));
+        let completed = disposition == Disposition::Completed;
+        let identified = completed || disposition == Disposition::Partial;
+        let urgency = match self.work_order.as_str() {
+            "emergent" => Urgency::Emergent,
+            _ => Urgency::SameDay,
+        };
+        let placed = |text: &String| -> PlacedFinding {
+            let (concept, polarity) = text.split_once(' ').expect("`concept polarity`");
+            let mut placed = finding(concept, urgency);
+            placed.finding.polarity = word(polarity);
+            placed.finding.confirmation = Confirmation::NotNeeded;
+            placed
+        };
+        let silent = matches!(
+            disposition,
+            Disposition::InvalidNumber | Disposition::Unreachable
+        );
+        CallRecord {
+            ending: Ending {
+                disposition,
+                sip_status: None,
+                q850_cause: None,
+                early_media: None,
+                answered_by: AnsweredBy::Unsure,
+                rang: !silent,
+                talk_ms: 1000,
+            },
+            progress: Progress {
+                identified,
+                screened: completed,
+                closing_spoken: completed,
+            },
+            turns: Vec::new(),
+            findings: self.findings.iter().map(placed).collect(),
+            suppressed: Vec::new(),
+            notes: note(disposition).into_iter().collect(),
+        }
+    }
+}
+
+fn note(disposition: Disposition) -> Option<CallNote> {
+    match disposition {
+        Disposition::NotNow => Some(CallNote::CallBackAt {
+            words: Phi::new("later".to_owned()),
+        }),
+        Disposition::OptedOut => Some(CallNote::OptedOut),
+        Disposition::ReportedDeath => Some(CallNote::ReportedDeath),
+        Disposition::ReportedReadmission => Some(CallNote::ReportedReadmission),
+        Disposition::AskedForPerson => Some(CallNote::AskedForPerson),
+        _ => None,
+    }
+}
+
+fn kind(cause: &Cause) -> String {
+    let value = serde_json::to_value(cause).expect("causes serialise");
+    value["kind"].as_str().expect("a kind").to_owned()
+}
+
+fn word<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).expect("a known word")
+}
