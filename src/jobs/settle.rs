@@ -4,7 +4,7 @@ use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
-use aftercall_core::time::Timestamp;
+use aftercall_core::time::{self, Timestamp};
 use aftercall_core::work_order::{Subject, cause_of_step, causes_of};
 use jiff::SignedDuration;
 
@@ -119,9 +119,11 @@ pub(super) async fn finish(
     let subject = subject(store, &row).await?;
     let mut causes = causes_of(&record, &subject);
     let mut step = None;
+    let mut asked_for = None;
     if let Some(step_id) = &row.attempt.step {
         let mut loaded = Loaded::of(store, store.step(step_id).await?, now).await?;
-        loaded.end(&row, &record, None, now);
+        asked_for = hour_asked_for_in(&record, &loaded.patient, now);
+        loaded.end(&row, &record, asked_for, now);
         let next = loaded.decide(rules, now);
         if let NextStep::Finished(state, reason) = &next
             && let Some(cause) = cause_of_step(*state, reason)
@@ -149,7 +151,7 @@ pub(super) async fn finish(
             &CallNote::ReportedReadmission,
             Disposition::ReportedReadmission,
         ),
-        asked_for: None,
+        asked_for,
         record,
     };
     let finished = store.finish_attempt(&finish).await?;
@@ -171,6 +173,24 @@ async fn withdraw_consent(
     let mut consent = store.patient(patient).await?.consent;
     consent.basis = ConsentBasis::Withdrawn;
     store.set_consent(patient, &consent, "call", now).await
+}
+
+/// The hour said, where one was understood.
+fn hour_asked_for_in(record: &CallRecord, patient: &Patient, now: Timestamp) -> Option<Timestamp> {
+    let zone = time::zone(&patient.zone)?;
+    record.notes.iter().find_map(|note| match note {
+        CallNote::CallBackAt { words } => {
+            plan::hour_asked_for(words.expose(), patient.lang, &zone, now)
+        }
+        CallNote::NotAssessed { .. }
+        | CallNote::IdentityFailed
+        | CallNote::AskedForPerson
+        | CallNote::OptedOut
+        | CallNote::ReportedDeath
+        | CallNote::ReportedReadmission
+        | CallNote::WrongParty
+        | CallNote::EmergencyAdviceGiven { .. } => None,
+    })
 }
 
 fn reports(record: &CallRecord, note: &CallNote, disposition: Disposition) -> bool {

@@ -256,6 +256,10 @@ async fn said_on_the_telephone_is_kept(ward: &Ward, expected: &Expected) {
                 assert_eq!(step.state, StepState::Blocked);
             }
             Some("completed") => assert_eq!(step.state, StepState::Done),
+            Some("not_now") => {
+                let four = "2026-11-23T08:00:00Z".parse().expect("an instant");
+                assert_eq!(step.next_at, four, "{}", step.reason);
+            }
             Some("busy") => {
                 assert_eq!(step.state, StepState::Planned);
                 assert!(
@@ -494,7 +498,7 @@ impl Outcome {
 fn note(disposition: Disposition) -> Option<CallNote> {
     match disposition {
         Disposition::NotNow => Some(CallNote::CallBackAt {
-            words: Phi::new("later".to_owned()),
+            words: Phi::new("下午四点再打".to_owned()),
         }),
         Disposition::OptedOut => Some(CallNote::OptedOut),
         Disposition::ReportedDeath => Some(CallNote::ReportedDeath),
