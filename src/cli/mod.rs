@@ -6,6 +6,7 @@ pub mod migrate;
 pub mod models;
 pub mod phones;
 pub mod token;
+pub mod rehearse;
 pub mod transcribe;
 pub mod version;
 
@@ -29,6 +30,7 @@ pub enum Command {
     Models(models::Args),
     Phones(phones::Args),
     Token(token::Args),
+    Rehearse(rehearse::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
 }
@@ -45,6 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Models(args) => models::run(&args),
         Command::Phones(args) => phones::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),
     }
