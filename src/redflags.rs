@@ -1,14 +1,83 @@
 //! The red-flag lexicon from its folder, or the copy built into the program.
 
+use std::fs;
 use std::path::Path;
 
-use aftercall_core::redflag::Lexicon;
+use aftercall_core::redflag::{FILES, Lexicon};
+use anyhow::Context;
+
+/// `dialogs/redflags` as it was when the program was built.
+const BUILT_IN: [(&str, &str); 10] = [
+    (
+        "concepts.tsv",
+        include_str!("../dialogs/redflags/concepts.tsv"),
+    ),
+    (
+        "classes.zh.tsv",
+        include_str!("../dialogs/redflags/classes.zh.tsv"),
+    ),
+    (
+        "classes.en.tsv",
+        include_str!("../dialogs/redflags/classes.en.tsv"),
+    ),
+    (
+        "wordings.zh.tsv",
+        include_str!("../dialogs/redflags/wordings.zh.tsv"),
+    ),
+    (
+        "wordings.en.tsv",
+        include_str!("../dialogs/redflags/wordings.en.tsv"),
+    ),
+    (
+        "cues.zh.tsv",
+        include_str!("../dialogs/redflags/cues.zh.tsv"),
+    ),
+    (
+        "cues.en.tsv",
+        include_str!("../dialogs/redflags/cues.en.tsv"),
+    ),
+    (
+        "maskers.tsv",
+        include_str!("../dialogs/redflags/maskers.tsv"),
+    ),
+    (
+        "collisions.tsv",
+        include_str!("../dialogs/redflags/collisions.tsv"),
+    ),
+    (
+        "thresholds.tsv",
+        include_str!("../dialogs/redflags/thresholds.tsv"),
+    ),
+];
 
 /// Loads `dialogs/redflags` from a folder; without one, the lexicon that this program was built with.
 ///
 /// # Errors
-/// A folder that cannot be read, or the broken lines of its files, one a line.
+/// A file that cannot be read, or the broken lines of the files, one a line.
 pub fn load(dir: Option<&Path>) -> anyhow::Result<Lexicon> {
-    let _ = dir;
-    Lexicon::compile(&[]).map_err(|_| anyhow::anyhow!("the lexicon does not compile"))
+    let files = match dir {
+        Some(dir) => FILES
+            .iter()
+            .map(|name| read(dir, name))
+            .collect::<anyhow::Result<Vec<_>>>()?,
+        None => BUILT_IN
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect(),
+    };
+    Lexicon::compile(&files).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(
+            "the red-flag lexicon has {} broken lines:\n{}",
+            lines.len(),
+            lines.join("\n")
+        )
+    })
+}
+
+fn read(dir: &Path, name: &str) -> anyhow::Result<(String, String)> {
+    let path = dir.join(name);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok((name.to_owned(), text))
 }

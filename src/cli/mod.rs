@@ -1,12 +1,12 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
+pub mod assess;
 pub mod check;
 pub mod import;
 pub mod migrate;
 pub mod models;
 pub mod phones;
 pub mod token;
-pub mod rehearse;
 pub mod transcribe;
 pub mod version;
 
@@ -24,13 +24,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Assess(assess::Args),
     Check(check::Args),
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
     Phones(phones::Args),
     Token(token::Args),
-    Rehearse(rehearse::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
 }
@@ -41,13 +41,13 @@ pub enum Command {
 /// Usage and local errors; `main` prints them and exits with 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Assess(args) => assess::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Phones(args) => phones::run(&args),
         Command::Token(args) => token::run(&args),
-        Command::Rehearse(args) => rehearse::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),
     }

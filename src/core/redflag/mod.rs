@@ -1,14 +1,31 @@
 //! Red flags: a question and its reply in, findings out, each with the wording and the rules that made it.
 //!
 //! Rules over reviewed data (`dialogs/redflags`), no model: the same words give the same verdict for ever.
-//! The steps are pure and run in this order: `normal` (text with offsets), `find` (wordings over characters
-//! and over syllables), `measure` (spoken numbers against thresholds), `assert` (negation, time, experiencer,
-//! doubt), `frame` (what a bare answer means to this question), and the merge here.
+//! The steps are pure and run in this order: [`normal`] (text with offsets), [`find`] (wordings over characters
+//! and over syllables), [`measure`] (spoken numbers against thresholds), [`assert`] (negation, time, experiencer,
+//! doubt), [`frame`] (what a bare answer means to this question), [`merge`] (one finding a concept and subject).
 //! The labelling policy is `dialogs/redflags/README.md`. Calls, turns and audio times are left to the call.
+
+mod assert;
+mod cue;
+mod find;
+mod frame;
+mod lexicon;
+mod measure;
+mod merge;
+mod normal;
+mod numbers;
+mod trie;
 
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
 use crate::question::Question;
+
+/// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
+pub const FILES: [&str; 10] = lexicon::FILES;
+
+/// Version of the rules in this module; it goes into every finding's evidence beside the lexicon's hash.
+pub const ENGINE: &str = concat!("redflag-", env!("CARGO_PKG_VERSION"), "-1");
 
 /// One of the 55 normative concepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +36,8 @@ pub struct Concept {
     pub urgency: Urgency,
     /// Concepts of one family are degrees of one thing (headache, severe_headache).
     pub family: String,
+    /// A thing that happened (a fall): counts any time since discharge.
+    pub event: bool,
 }
 
 /// Why a lexicon was refused.
@@ -39,21 +58,10 @@ pub enum LexiconError {
 pub struct Lexicon {
     concepts: Vec<Concept>,
     hash: String,
+    tables: lexicon::Tables,
 }
 
 impl Lexicon {
-    /// Compiles the files of `dialogs/redflags`, given as pairs of name and text.
-    ///
-    /// # Errors
-    /// Every broken line of every file at once, with file and line.
-    pub fn compile(files: &[(String, String)]) -> Result<Lexicon, Vec<LexiconError>> {
-        let _ = files;
-        Ok(Lexicon {
-            concepts: Vec::new(),
-            hash: String::new(),
-        })
-    }
-
     /// SHA-256 over names and texts of the files, in hex: part of every finding's evidence.
     pub fn hash(&self) -> &str {
         &self.hash
@@ -75,9 +83,9 @@ pub struct Reply<'a> {
 /// What one reply says of the red flags.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assessment {
-    /// One a concept and subject, the most urgent first.
+    /// One a concept and subject, in the order of `concepts.tsv`.
     pub findings: Vec<Finding>,
-    /// Matched, then masked, hypothetical or outweighed: for the audit sample.
+    /// Matched, then masked, hypothetical or only asked about: for the audit sample.
     pub suppressed: Vec<Suppressed>,
     /// Some non-routine concept is present or uncertain in the patient.
     pub alert: bool,
@@ -85,6 +93,5 @@ pub struct Assessment {
 
 /// Judges one reply to one question. Never fails; text that says nothing gives no findings.
 pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Assessment {
-    let _ = (lexicon, question, reply);
-    Assessment::default()
+    merge::assess(lexicon, question, reply)
 }

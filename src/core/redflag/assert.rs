@@ -1,0 +1,530 @@
+//! What a reply asserts of each wording seen: denied, past, another person's, doubted, or there.
+//!
+//! Ordered rules with ids; each that fires is kept with its span. No cue means present. A negation holds in its
+//! clause and over a list; words of degree and change are no negations; a far negation of an emergent concept makes
+//! it uncertain, never absent.
+
+use super::cue::{Cue, Cues};
+use super::find::{CueHit, Sighting, Slots};
+use super::normal::{Cut, Unit};
+use crate::finding::{Polarity, RuleFired, Urgency};
+use crate::question::Respondent;
+
+/// Units of unknown meaning that a negation may reach over.
+const REACH: usize = 2;
+
+/// The reply with everything found in it.
+pub struct Scene<'a> {
+    pub units: &'a [Unit],
+    pub cues: &'a [CueHit],
+    pub slots: &'a Slots<'a>,
+    pub sightings: &'a [Sighting],
+    pub respondent: Respondent,
+}
+
+/// What is known of a concept beside its wording.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight {
+    pub urgency: Urgency,
+    /// A thing that happened (a fall, a stopped medicine): counts any time since discharge.
+    pub event: bool,
+}
+
+/// What was asserted, with the rules that decided it; no polarity means nothing was.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub polarity: Option<Polarity>,
+    pub rules: Vec<RuleFired>,
+}
+
+impl Verdict {
+    fn new(polarity: Polarity) -> Verdict {
+        Verdict {
+            polarity: Some(polarity),
+            rules: Vec::new(),
+        }
+    }
+
+    fn fire(&mut self, rule: &str, span: (usize, usize), after: Option<Polarity>) {
+        let before = self.polarity.unwrap_or(Polarity::Absent);
+        let fired = RuleFired {
+            rule: rule.to_owned(),
+            span,
+            before,
+            after: after.unwrap_or(Polarity::Absent),
+        };
+        self.rules.push(fired);
+        self.polarity = after;
+    }
+}
+
+enum Denial {
+    Near(CueHit),
+    Far(CueHit),
+    Over(CueHit),
+    Better(CueHit),
+}
+
+impl Scene<'_> {
+    /// Judges one sighting whose polarity, without any cue, would be `first`.
+    pub fn judge(&self, seen: &Sighting, weight: Weight, first: Polarity) -> Verdict {
+        let mut verdict = Verdict::new(first);
+        if let Some(cue) = self.question(seen) {
+            verdict.fire("question", self.raw(cue), None);
+            return verdict;
+        }
+        if let Some(cue) = self.condition(seen) {
+            verdict.fire("hypothetical", self.raw(cue), None);
+            return verdict;
+        }
+        let other = self.other_subject(seen);
+        if let Some(cue) = self.double(seen) {
+            verdict.fire("double_negation", self.raw(cue), Some(Polarity::Present));
+        } else {
+            self.negate(seen, weight, &mut verdict);
+        }
+        if let Some(cue) = other {
+            let after = matches!(
+                verdict.polarity,
+                Some(Polarity::Present | Polarity::Uncertain)
+            );
+            verdict.fire(
+                "experiencer",
+                self.raw(cue),
+                after.then_some(Polarity::OtherPerson),
+            );
+            return verdict;
+        }
+        self.place_in_time(seen, weight, &mut verdict);
+        self.doubt(seen, &mut verdict);
+        verdict
+    }
+
+    fn raw(&self, cue: CueHit) -> (usize, usize) {
+        let start = self.units.get(cue.start).map_or(0, |u| u.raw.0);
+        let end = self
+            .units
+            .get(cue.end.saturating_sub(1))
+            .map_or(start, |u| u.raw.1);
+        (start, end)
+    }
+
+    fn cue_ending(&self, at: usize) -> Option<&CueHit> {
+        self.cues.iter().find(|c| c.end == at)
+    }
+
+    fn cue_starting(&self, at: usize) -> Option<&CueHit> {
+        self.cues.iter().find(|c| c.start == at)
+    }
+
+    /// The cut before unit `at`.
+    fn cut_before(&self, at: usize) -> Cut {
+        if at == 0 {
+            Cut::Strong
+        } else {
+            self.units[at - 1].after
+        }
+    }
+
+    /// First unit of the clause of `at`: behind the last cut or at the last contrast word.
+    pub fn clause_start(&self, at: usize) -> usize {
+        let contrast = |i: usize| {
+            self.cue_starting(i)
+                .is_some_and(|c| c.cues.has(Cue::Contrast))
+        };
+        (0..=at)
+            .rev()
+            .find(|i| self.cut_before(*i) >= Cut::Weak || contrast(*i))
+            .unwrap_or(0)
+    }
+
+    pub fn clause_end(&self, at: usize) -> usize {
+        let contrast = |i: usize| {
+            self.cue_starting(i)
+                .is_some_and(|c| c.cues.has(Cue::Contrast))
+        };
+        let first = at.max(1);
+        (first..self.units.len())
+            .find(|i| self.cut_before(*i) >= Cut::Weak || contrast(*i))
+            .unwrap_or(self.units.len())
+    }
+
+    fn sentence_start(&self, at: usize) -> usize {
+        (0..=at)
+            .rev()
+            .find(|i| self.cut_before(*i) >= Cut::Strong)
+            .unwrap_or(0)
+    }
+
+    fn cues_between(
+        &self,
+        from: usize,
+        to: usize,
+        kinds: &[Cue],
+    ) -> impl DoubleEndedIterator<Item = &CueHit> {
+        let kinds = kinds.to_vec();
+        self.cues
+            .iter()
+            .filter(move |c| from <= c.start && c.end <= to && c.cues.any(&kinds))
+    }
+
+    fn question(&self, seen: &Sighting) -> Option<CueHit> {
+        let mut at = seen.end;
+        while let Some(cue) = self.cue_starting(at) {
+            if cue.cues.has(Cue::AskAfter) {
+                return Some(*cue);
+            }
+            if !cue.cues.any(&[Cue::Particle, Cue::Through])
+                || self.units[cue.end - 1].after >= Cut::Strong
+            {
+                break;
+            }
+            at = cue.end;
+        }
+        let start = self.clause_start(seen.start);
+        let asked = self
+            .cues_between(start, seen.start, &[Cue::AskBefore])
+            .next_back()
+            .copied();
+        let alone = start == seen.start && self.units[seen.end - 1].after == Cut::Ask;
+        asked.or(alone.then_some(CueHit {
+            start: seen.start,
+            end: seen.end,
+            cues: Cues::default(),
+        }))
+    }
+
+    /// A condition, fear or instruction that the sighting stands in, and not its consequence.
+    fn condition(&self, seen: &Sighting) -> Option<CueHit> {
+        let from = self.sentence_start(seen.start);
+        let cue = self
+            .cues_between(from, seen.start, &[Cue::Hypo])
+            .next_back()?;
+        let ended = self
+            .cues_between(cue.end, seen.start, &[Cue::Then])
+            .next()
+            .is_some()
+            || (cue.end..seen.start).any(|at| {
+                self.cut_before(at) == Cut::Weak
+                    && self
+                        .cue_starting(at)
+                        .is_some_and(|c| c.cues.any(&[Cue::Own, Cue::Contrast]))
+            })
+            || self
+                .cues_between(cue.end, seen.start, &[Cue::Recent, Cue::Ongoing])
+                .next()
+                .is_some();
+        (!ended).then_some(*cue)
+    }
+
+    /// The cue that makes someone else the subject.
+    fn other_subject(&self, seen: &Sighting) -> Option<CueHit> {
+        let from = self.sentence_start(seen.start);
+        let kinds = match self.respondent {
+            Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Own],
+            Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Kin],
+        };
+        let subject = self
+            .cues_between(from, seen.start, &kinds)
+            .rev()
+            .find(|c| self.is_subject(c))?;
+        let other = match self.respondent {
+            Respondent::Patient => {
+                subject.cues.any(&[Cue::Other, Cue::Kin]) && !subject.cues.has(Cue::Own)
+            }
+            Respondent::Caregiver => subject.cues.has(Cue::Other),
+        };
+        other.then_some(*subject)
+    }
+
+    /// A relative who speaks, looks on or is spoken to is not the one who suffers.
+    fn is_subject(&self, cue: &CueHit) -> bool {
+        const ACTS: [&str; 21] = [
+            "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "says", "said",
+            "told", "thinks", "thought", "noticed", "made", "drove", "took", "wants",
+        ];
+        const TOWARDS: [&str; 12] = [
+            "跟", "和", "给", "陪", "带", "对", "with", "for", "to", "and", "by", "让",
+        ];
+        let next = self.units.get(cue.end).map_or("", |u| u.text.as_str());
+        let last = cue
+            .start
+            .checked_sub(1)
+            .map_or("", |at| self.units[at].text.as_str());
+        cue.cues.has(Cue::Own) || !(ACTS.contains(&next) || TOWARDS.contains(&last))
+    }
+
+    fn double(&self, seen: &Sighting) -> Option<CueHit> {
+        let start = self.clause_start(seen.start);
+        self.cues_between(start, seen.anchor.0, &[Cue::Double])
+            .next_back()
+            .copied()
+    }
+
+    fn negate(&self, seen: &Sighting, weight: Weight, verdict: &mut Verdict) {
+        let before = seen
+            .spans
+            .iter()
+            .rev()
+            .find_map(|span| self.denied_before(span.0));
+        let Some(denial) = before.or_else(|| self.denied_after(seen)) else {
+            return;
+        };
+        match denial {
+            Denial::Near(cue) => verdict.fire("negation", self.raw(cue), Some(Polarity::Absent)),
+            Denial::Far(cue) if weight.urgency == Urgency::Emergent => {
+                verdict.fire("negation_far", self.raw(cue), Some(Polarity::Uncertain));
+            }
+            Denial::Far(cue) => verdict.fire("negation", self.raw(cue), Some(Polarity::Absent)),
+            Denial::Over(cue) => verdict.fire("ceased", self.raw(cue), Some(Polarity::Historical)),
+            Denial::Better(cue) => verdict.fire("better", self.raw(cue), Some(Polarity::Uncertain)),
+        }
+    }
+
+    /// Walks left over degree words and listed things to a negation.
+    fn denied_before(&self, from: usize) -> Option<Denial> {
+        let mut at = from;
+        let mut unknown = 0;
+        while at > 0 {
+            match self.cut_before(at) {
+                Cut::None | Cut::List => {}
+                Cut::Weak if self.continues_list(at) => {}
+                Cut::Weak | Cut::Strong | Cut::Ask => return None,
+            }
+            if let Some(cue) = self.cue_ending(at) {
+                let kinds = cue.cues;
+                if kinds.any(&[Cue::Pseudo, Cue::Contrast, Cue::Own]) {
+                    return None;
+                }
+                if kinds.has(Cue::NegTight) {
+                    return (unknown == 0).then_some(Denial::Near(*cue));
+                }
+                if kinds.any(&[Cue::Neg, Cue::No]) {
+                    return Some(if unknown > 1 {
+                        Denial::Far(*cue)
+                    } else {
+                        Denial::Near(*cue)
+                    });
+                }
+                if kinds.any(&[Cue::Has, Cue::Ongoing]) && !kinds.has(Cue::Through) {
+                    return None;
+                }
+                at = cue.start;
+                continue;
+            }
+            if let Some(listed) = self.sightings.iter().find(|s| s.end == at && s.start < at) {
+                at = listed.start;
+                continue;
+            }
+            if let Some(body) = self
+                .slots
+                .hits()
+                .iter()
+                .find(|h| h.end == at && self.slots.is_body(h))
+            {
+                at = body.start;
+                continue;
+            }
+            unknown += 1;
+            if unknown > REACH {
+                return None;
+            }
+            at -= 1;
+        }
+        None
+    }
+
+    /// Whether the clause beginning at `at` only names the next member of the list that the one before began.
+    fn continues_list(&self, at: usize) -> bool {
+        let end = self.clause_end(at);
+        // A word of assertion makes the clause a statement of its own.
+        const STATES: [&str; 9] = ["就", "有", "还", "又", "很", "一", "老", "i", "my"];
+        let bare = (at..end).all(|i| self.is_light(i) || self.in_sighting(i) || self.in_body(i));
+        let states = (at..end)
+            .any(|i| !self.in_sighting(i) && STATES.contains(&self.units[i].text.as_str()));
+        let listed = (0..at).rev().find(|i| !self.is_light(*i));
+        bare && !states
+            && listed.is_some_and(|i| self.in_sighting(i) || self.in_body(i))
+            && self.cut_before(at) == Cut::Weak
+    }
+
+    fn is_light(&self, at: usize) -> bool {
+        let light = [Cue::Through, Cue::Join, Cue::Particle];
+        self.cues
+            .iter()
+            .any(|c| c.start <= at && at < c.end && c.cues.any(&light) && !c.cues.any(&[Cue::Own]))
+    }
+
+    fn in_sighting(&self, at: usize) -> bool {
+        self.sightings.iter().any(|s| s.start <= at && at < s.end)
+    }
+
+    fn in_body(&self, at: usize) -> bool {
+        self.slots
+            .hits()
+            .iter()
+            .any(|h| h.start <= at && at < h.end && self.slots.is_body(h))
+    }
+
+    /// Walks right over light words and listed things to a denial that closes the clause.
+    fn denied_after(&self, seen: &Sighting) -> Option<Denial> {
+        let mut at = seen.end;
+        let mut unknown = 0;
+        while at < self.units.len() {
+            let crossed = at > seen.end && self.cut_before(at) >= Cut::Weak
+                || self.cut_before(at) >= Cut::Weak;
+            if crossed {
+                let all = matches!(
+                    self.units[at].text.as_str(),
+                    "都" | "也" | "全" | "均" | "这" | "一" | "none" | "all"
+                );
+                if self.cut_before(at) >= Cut::Strong || !all && !self.in_sighting(at) {
+                    return None;
+                }
+            }
+            if let Some(cue) = self.cue_starting(at) {
+                if cue.cues.any(&[Cue::NegAfter, Cue::Ceased, Cue::Better]) && self.closes(cue.end)
+                {
+                    return Some(match cue.cues {
+                        c if c.has(Cue::NegAfter) => Denial::Near(*cue),
+                        c if c.has(Cue::Ceased) => Denial::Over(*cue),
+                        _ => Denial::Better(*cue),
+                    });
+                }
+                let light = [
+                    Cue::Through,
+                    Cue::Join,
+                    Cue::Particle,
+                    Cue::Recent,
+                    Cue::Hedge,
+                    Cue::Then,
+                ];
+                if !cue.cues.any(&light) || cue.cues.any(&[Cue::Pseudo, Cue::Neg, Cue::NegTight]) {
+                    return None;
+                }
+                at = cue.end;
+            } else if let Some(listed) = self.sightings.iter().find(|s| s.start == at && s.end > at)
+            {
+                at = listed.end;
+            } else {
+                unknown += 1;
+                if unknown > 1 || crossed {
+                    return None;
+                }
+                at += 1;
+            }
+        }
+        None
+    }
+
+    /// Whether nothing but particles stands between here and the end of the clause.
+    fn closes(&self, from: usize) -> bool {
+        let mut at = from;
+        while at < self.units.len() && self.cut_before(at) < Cut::Weak {
+            match self.cue_starting(at) {
+                Some(cue) if cue.cues.has(Cue::Contrast) => return true,
+                Some(cue)
+                    if cue
+                        .cues
+                        .any(&[Cue::Particle, Cue::Ceased, Cue::NegAfter, Cue::Recent]) =>
+                {
+                    at = cue.end
+                }
+                Some(_) | None => return false,
+            }
+        }
+        true
+    }
+
+    fn place_in_time(&self, seen: &Sighting, weight: Weight, verdict: &mut Verdict) {
+        let Some(polarity) = verdict.polarity else {
+            return;
+        };
+        let Some(cue) = self.time_of(seen) else {
+            self.over_later(seen, weight, polarity, verdict);
+            return;
+        };
+        let here = matches!(polarity, Polarity::Present | Polarity::Uncertain);
+        if cue.cues.has(Cue::Past) {
+            verdict.fire("past", self.raw(cue), here.then_some(Polarity::Historical));
+        } else if cue.cues.has(Cue::Older)
+            && here
+            && weight.urgency != Urgency::Emergent
+            && !weight.event
+        {
+            verdict.fire("older", self.raw(cue), Some(Polarity::Historical));
+        }
+    }
+
+    /// The time cue that governs the sighting: in its clause, or one clause before.
+    fn time_of(&self, seen: &Sighting) -> Option<CueHit> {
+        let kinds = [Cue::Past, Cue::Older, Cue::Recent, Cue::Ongoing];
+        let (start, end) = (self.clause_start(seen.start), self.clause_end(seen.end));
+        if let Some(still) = self.cues_between(start, end, &[Cue::Ongoing]).next() {
+            return Some(*still);
+        }
+        let inside = self.cues_between(start, seen.anchor.0, &kinds).next_back();
+        let behind = || self.cues_between(seen.anchor.0, end, &kinds).next();
+        let earlier = || {
+            let before = start
+                .checked_sub(1)
+                .filter(|_| self.cut_before(start) < Cut::Strong)?;
+            self.cues_between(self.clause_start(before), start, &kinds)
+                .next_back()
+        };
+        inside.or_else(behind).or_else(earlier).copied()
+    }
+
+    /// No date, but the clauses behind say that it is over.
+    fn over_later(
+        &self,
+        seen: &Sighting,
+        weight: Weight,
+        polarity: Polarity,
+        verdict: &mut Verdict,
+    ) {
+        if weight.urgency == Urgency::Emergent || weight.event || polarity != Polarity::Present {
+            return;
+        }
+        let end = self.clause_end(seen.end);
+        let next = self.clause_end(end + 1);
+        let over = self.cues_between(end, next, &[Cue::Ceased]).next().copied();
+        let another = self
+            .sightings
+            .iter()
+            .any(|s| end <= s.start && s.end <= next);
+        if let (Some(cue), false) = (over, another) {
+            verdict.fire("over_later", self.raw(cue), Some(Polarity::Historical));
+        }
+    }
+
+    fn doubt(&self, seen: &Sighting, verdict: &mut Verdict) {
+        if verdict.polarity != Some(Polarity::Present) {
+            return;
+        }
+        let (start, end) = (self.clause_start(seen.start), self.clause_end(seen.end));
+        let here = self.cues_between(start, end, &[Cue::Hedge]).next();
+        let behind = || {
+            let next = self.clause_end(end + 1);
+            let bare = (end..next).all(|at| {
+                self.cues.iter().any(|c| {
+                    c.start <= at
+                        && at < c.end
+                        && c.cues.any(&[
+                            Cue::Hedge,
+                            Cue::Through,
+                            Cue::Particle,
+                            Cue::Own,
+                            Cue::Unknown,
+                        ])
+                })
+            });
+            self.cues_between(end, next, &[Cue::Hedge])
+                .next()
+                .filter(|_| bare)
+        };
+        if let Some(cue) = here.or_else(behind) {
+            verdict.fire("hedge", self.raw(*cue), Some(Polarity::Uncertain));
+        }
+    }
+}

@@ -1,0 +1,559 @@
+//! Finds wordings in a reply: over characters and words, over syllables, and over slots with bounded gaps.
+//!
+//! Syllables with equal tones match anywhere; without tones when a character agrees too, or when the question asks
+//! for it; sounds that dialects merge only at three syllables or under the question; single syllables only right
+//! behind an exact slot. A known word (a collision, a cue, another wording) is never read as something else.
+
+use std::collections::BTreeMap;
+
+use super::cue::{Cue, Cues};
+use super::lexicon::{Entry, Tables};
+use super::normal::{Cut, Unit};
+use crate::finding::MatchLevel;
+use crate::pinyin;
+
+/// One term of the lexicon in the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    pub start: usize,
+    pub end: usize,
+    pub term: usize,
+    pub level: MatchLevel,
+}
+
+/// A cue in the reply, after longest-leftmost resolution.
+#[derive(Clone, Copy, Debug)]
+pub struct CueHit {
+    pub start: usize,
+    pub end: usize,
+    pub cues: Cues,
+}
+
+/// A wording of a concept in the reply.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    pub concept: usize,
+    pub detail: Option<String>,
+    pub term: String,
+    pub start: usize,
+    pub end: usize,
+    /// The last slot, which a negation turns round: 疼 in 胸口一点都不疼.
+    pub anchor: (usize, usize),
+    pub spans: Vec<(usize, usize)>,
+    pub level: MatchLevel,
+    /// The part of the body came from the question.
+    pub topic: bool,
+    pub gapped: bool,
+}
+
+/// What the question contributes.
+pub struct Context<'a> {
+    pub asked: &'a [usize],
+    /// Classes named in the question's text.
+    pub topics: Vec<usize>,
+    /// Classes that wordings of the asked concepts use.
+    pub asked_classes: Vec<usize>,
+}
+
+/// Hits by class.
+pub struct Slots<'a> {
+    tables: &'a Tables,
+    hits: Vec<Hit>,
+    by_class: BTreeMap<usize, Vec<Hit>>,
+}
+
+impl<'a> Slots<'a> {
+    pub fn new(tables: &'a Tables, hits: Vec<Hit>) -> Slots<'a> {
+        let mut by_class: BTreeMap<usize, Vec<Hit>> = BTreeMap::new();
+        for hit in &hits {
+            for class in &tables.terms[hit.term].classes {
+                by_class.entry(*class).or_default().push(*hit);
+            }
+        }
+        Slots {
+            tables,
+            hits,
+            by_class,
+        }
+    }
+
+    fn of(&self, class: usize) -> &[Hit] {
+        self.by_class.get(&class).map_or(&[], Vec::as_slice)
+    }
+
+    fn named(&self, name: &str) -> &[Hit] {
+        self.tables
+            .classes
+            .iter()
+            .position(|c| c.name == name)
+            .map_or(&[], |class| self.of(class))
+    }
+
+    /// Classes that have a hit.
+    pub fn classes(&self) -> Vec<usize> {
+        self.by_class.keys().copied().collect()
+    }
+
+    /// Whether a member of the class begins at this unit.
+    pub fn at(&self, class: &str, at: usize) -> bool {
+        self.named(class).iter().any(|hit| hit.start == at)
+    }
+
+    /// Whether a member of the class lies between the two units.
+    pub fn within(&self, class: &str, from: usize, to: usize) -> bool {
+        self.named(class)
+            .iter()
+            .any(|hit| from <= hit.start && hit.end <= to)
+    }
+
+    /// The end of the nearest member of the class before `at`, at most `reach` units off and in its sentence.
+    pub fn nearest_before(
+        &self,
+        units: &[Unit],
+        class: &str,
+        at: usize,
+        reach: usize,
+    ) -> Option<usize> {
+        let near = |hit: &&Hit| {
+            hit.end <= at && at - hit.end <= reach && !crosses(units, hit.end, at, Cut::Strong)
+        };
+        self.named(class)
+            .iter()
+            .filter(near)
+            .map(|hit| hit.end)
+            .max()
+    }
+
+    /// Whether a part of the body is named between the two units.
+    pub fn body_within(&self, from: usize, to: usize) -> bool {
+        self.hits
+            .iter()
+            .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit))
+    }
+
+    pub fn is_body(&self, hit: &Hit) -> bool {
+        hit.level == MatchLevel::Text
+            && self.tables.terms[hit.term]
+                .classes
+                .iter()
+                .any(|c| self.tables.classes[*c].body)
+    }
+
+    pub fn hits(&self) -> &[Hit] {
+        &self.hits
+    }
+}
+
+/// Whether a cut of at least this weight lies between two units.
+pub fn crosses(units: &[Unit], from: usize, to: usize, weight: Cut) -> bool {
+    (from.saturating_sub(1)..to.saturating_sub(1))
+        .any(|at| at + 1 >= from && units[at].after >= weight)
+}
+
+/// Every exact hit.
+pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
+    let symbols: Vec<Option<u32>> = units.iter().map(|u| tables.words.find(&u.text)).collect();
+    let joined = |at: usize| units[at].after == Cut::None;
+    let mut hits = Vec::new();
+    for start in 0..units.len() {
+        tables.text.walk(&symbols, start, joined, |end, term| {
+            hits.push(Hit {
+                start,
+                end,
+                term: term as usize,
+                level: MatchLevel::Text,
+            });
+        });
+    }
+    drop_parts(tables, hits)
+}
+
+/// Drops single characters that are part of a known word of another class: 头 in 舌头, 胃 in 胃口.
+fn drop_parts(tables: &Tables, hits: Vec<Hit>) -> Vec<Hit> {
+    let longer: Vec<Hit> = hits
+        .iter()
+        .filter(|h| {
+            h.end - h.start > 1
+                && (tables.terms[h.term].collision || !tables.terms[h.term].classes.is_empty())
+        })
+        .copied()
+        .collect();
+    let inside = |hit: &Hit| {
+        let term = &tables.terms[hit.term];
+        longer.iter().any(|l| {
+            let other = &tables.terms[l.term];
+            l.start <= hit.start
+                && hit.end <= l.end
+                && (other.collision
+                    || !other.classes.iter().any(|c| term.classes.contains(c))
+                        && term.entries.is_empty())
+        })
+    };
+    let part = |hit: &Hit| {
+        hit.end - hit.start == 1 && tables.terms[hit.term].cues.is_empty() && inside(hit)
+    };
+    hits.iter().filter(|h| !part(h)).copied().collect()
+}
+
+/// Hits that only sound like a wording.
+pub fn sound_hits(
+    tables: &Tables,
+    units: &[Unit],
+    exact: &[Hit],
+    context: &Context<'_>,
+) -> Vec<Hit> {
+    let known = known_words(tables, units.len(), exact);
+    let spoken: Vec<Option<pinyin::Reading>> = units
+        .iter()
+        .map(|u| u.text.chars().next().and_then(pinyin::reading))
+        .collect();
+    let plain: Vec<Option<u32>> = spoken
+        .iter()
+        .map(|r| r.and_then(|r| tables.plains.find(r.plain)))
+        .collect();
+    let toned: Vec<Option<u32>> = spoken
+        .iter()
+        .map(|r| r.and_then(|r| tables.tones.find(&format!("{}{}", r.plain, r.tone))))
+        .collect();
+    let blurred: Vec<Option<u32>> = spoken
+        .iter()
+        .map(|r| r.and_then(|r| tables.blurs.find(&pinyin::blur(r.plain))))
+        .collect();
+    let joined = |at: usize| units[at].after == Cut::None;
+    let mut hits: Vec<Hit> = Vec::new();
+    let layers = [
+        (&tables.toned, &toned, MatchLevel::PinyinTone),
+        (&tables.plain, &plain, MatchLevel::Pinyin),
+        (&tables.single, &plain, MatchLevel::Pinyin),
+        (&tables.blurred, &blurred, MatchLevel::Fuzzy),
+    ];
+    for (trie, symbols, level) in layers {
+        for start in 0..units.len() {
+            trie.walk(symbols, start, joined, |end, term| {
+                let hit = Hit {
+                    start,
+                    end,
+                    term: term as usize,
+                    level,
+                };
+                if sounds_meant(tables, units, &known, &hit, context) {
+                    hits.push(hit);
+                }
+            });
+        }
+    }
+    hits.sort_by_key(|h| (h.start, h.end, h.term, h.level));
+    hits.dedup_by_key(|h| (h.start, h.end, h.term));
+    hits
+}
+
+/// For each unit, the longest known text that covers it.
+fn known_words(tables: &Tables, len: usize, exact: &[Hit]) -> Vec<usize> {
+    let mut known = vec![0; len];
+    for hit in exact {
+        let length = hit.end - hit.start;
+        let term = &tables.terms[hit.term];
+        let counts = length > 1 || !term.classes.is_empty() || !term.entries.is_empty();
+        for covered in &mut known[hit.start..hit.end] {
+            *covered = (*covered).max(if counts { length } else { 0 });
+        }
+    }
+    known
+}
+
+fn sounds_meant(
+    tables: &Tables,
+    units: &[Unit],
+    known: &[usize],
+    hit: &Hit,
+    context: &Context<'_>,
+) -> bool {
+    let term = &tables.terms[hit.term];
+    let length = hit.end - hit.start;
+    let written = term.text.chars();
+    let differs: Vec<bool> = units[hit.start..hit.end]
+        .iter()
+        .zip(written)
+        .map(|(u, c)| !u.text.starts_with(c))
+        .collect();
+    let same = differs.iter().filter(|d| !**d).count();
+    // A function word that agrees (了, 有) proves nothing.
+    let telling = (hit.start..hit.end)
+        .zip(&differs)
+        .filter(|(at, differs)| !**differs && !tables.is_cue(&units[*at].text))
+        .count();
+    if same == length {
+        return false;
+    }
+    if (hit.start..hit.end)
+        .zip(&differs)
+        .any(|(at, differs)| *differs && known[at] > usize::from(length > 1))
+    {
+        return false;
+    }
+    let asked = term
+        .entries
+        .iter()
+        .any(|e| context.asked.contains(&tables.entries[*e].concept))
+        || term
+            .classes
+            .iter()
+            .any(|c| context.asked_classes.contains(c));
+    match hit.level {
+        MatchLevel::PinyinTone => telling > 0 || same == 0 || asked,
+        MatchLevel::Pinyin if length == 1 => !term.classes.is_empty(),
+        MatchLevel::Pinyin => telling > 0 || asked,
+        MatchLevel::Fuzzy => telling > 0 && (length > 2 || asked),
+        MatchLevel::Text | MatchLevel::Frame => false,
+    }
+}
+
+/// Cues, longest from the left; a wording of two units or more swallows the cues inside it.
+pub fn cue_hits(tables: &Tables, exact: &[Hit]) -> Vec<CueHit> {
+    let mut longest: BTreeMap<usize, Hit> = BTreeMap::new();
+    for hit in exact {
+        let term = &tables.terms[hit.term];
+        let wording =
+            hit.end - hit.start > 1 && (!term.entries.is_empty() || !term.classes.is_empty());
+        if term.cues.is_empty() && term.masks.is_empty() && !wording {
+            continue;
+        }
+        let best = longest.entry(hit.start).or_insert(*hit);
+        if hit.end > best.end {
+            *best = *hit;
+        }
+    }
+    let mut found = Vec::new();
+    let mut free = 0;
+    for (start, hit) in longest {
+        if start < free {
+            continue;
+        }
+        free = hit.end;
+        let cues = tables.terms[hit.term].cues;
+        if !cues.is_empty() {
+            found.push(CueHit {
+                start,
+                end: hit.end,
+                cues,
+            });
+        }
+    }
+    found
+}
+
+/// Every wording seen, overlaps resolved; `masked` gets those that a masker covers, with its text.
+pub fn sightings(
+    tables: &Tables,
+    units: &[Unit],
+    slots: &Slots<'_>,
+    cues: &[CueHit],
+    context: &Context<'_>,
+    masked: &mut Vec<(Sighting, String)>,
+) -> Vec<Sighting> {
+    let mut seen = Vec::new();
+    let alone = |hit: &&Hit| hit.level == MatchLevel::Text || hit.end - hit.start > 1;
+    for hit in slots.hits().iter().filter(alone) {
+        for entry in &tables.terms[hit.term].entries {
+            let span = (hit.start, hit.end);
+            seen.push(sighting(
+                &tables.entries[*entry],
+                vec![span],
+                hit.level,
+                false,
+            ));
+        }
+    }
+    for (last, entries) in &tables.by_last {
+        for hit in slots.of(*last) {
+            for entry in entries {
+                let entry = &tables.entries[*entry];
+                seen.extend(gapped(tables, units, slots, cues, entry, *hit, context));
+            }
+        }
+    }
+    seen.retain(|s| match masker(tables, slots, s) {
+        Some(text) => {
+            masked.push((s.clone(), text));
+            false
+        }
+        None => true,
+    });
+    resolve(tables, seen)
+}
+
+fn sighting(entry: &Entry, spans: Vec<(usize, usize)>, level: MatchLevel, topic: bool) -> Sighting {
+    let start = spans.iter().map(|s| s.0).min().unwrap_or(0);
+    let anchor = spans.last().copied().unwrap_or((0, 0));
+    Sighting {
+        concept: entry.concept,
+        detail: entry.detail.clone(),
+        term: entry.wording.clone(),
+        start,
+        end: anchor.1,
+        anchor,
+        spans,
+        level,
+        topic,
+        gapped: !entry.slots.is_empty(),
+    }
+}
+
+/// A gapped wording whose last slot is `last`: the other slots are looked for leftwards, the nearest first.
+fn gapped(
+    tables: &Tables,
+    units: &[Unit],
+    slots: &Slots<'_>,
+    cues: &[CueHit],
+    entry: &Entry,
+    last: Hit,
+    context: &Context<'_>,
+) -> Option<Sighting> {
+    let mut spans = vec![(last.start, last.end)];
+    let mut level = last.level;
+    let single = |hit: &Hit| hit.level != MatchLevel::Text && hit.end - hit.start == 1;
+    let mut behind = last;
+    for at in (1..entry.slots.len()).rev() {
+        let (class, gap) = (entry.slots[at - 1].0, entry.slots[at].1);
+        let body = tables.classes[class].body;
+        let fits = |hit: &&Hit| {
+            hit.end <= behind.start
+                && behind.start - hit.end
+                    <= if single(&behind) || single(hit) {
+                        0
+                    } else {
+                        gap
+                    }
+                && !(single(hit) && (single(&behind) || behind.level != MatchLevel::Text))
+                && !(single(&behind) && hit.level != MatchLevel::Text)
+                && !blocked(units, slots, cues, hit.end, behind.start, body)
+        };
+        match slots
+            .of(class)
+            .iter()
+            .filter(fits)
+            .max_by_key(|hit| (hit.end, hit.end - hit.start))
+        {
+            Some(hit) => {
+                spans.insert(0, (hit.start, hit.end));
+                level = level.max(hit.level);
+                behind = *hit;
+            }
+            None if at == 1
+                && !single(&behind)
+                && is_topic(units, slots, class, body, behind, context, entry) =>
+            {
+                return Some(sighting(entry, spans, level, true));
+            }
+            None => return None,
+        }
+    }
+    if entry.slots.len() == 1 && single(&last) {
+        return None;
+    }
+    Some(sighting(entry, spans, level, false))
+}
+
+/// Whether the question names the part of the body that the reply leaves out.
+fn is_topic(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    class: usize,
+    body: bool,
+    at: Hit,
+    context: &Context<'_>,
+    entry: &Entry,
+) -> bool {
+    let from = (0..at.start)
+        .rev()
+        .find(|i| units[*i].after >= Cut::Weak)
+        .map_or(0, |i| i + 1);
+    let to = (at.end.saturating_sub(1)..units.len())
+        .find(|i| units[*i].after >= Cut::Weak)
+        .map_or(units.len(), |i| i + 1);
+    body && at.level == MatchLevel::Text
+        && (context.topics.contains(&class) || context.asked.contains(&entry.concept))
+        && !slots.body_within(from, at.start)
+        && !slots.body_within(at.end, to)
+}
+
+/// Whether a gap may not be bridged: the end of a sentence, two cuts, or another part of the body.
+fn blocked(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    cues: &[CueHit],
+    from: usize,
+    to: usize,
+    body: bool,
+) -> bool {
+    let between = from.saturating_sub(1)..to.saturating_sub(1);
+    let weak = between
+        .clone()
+        .filter(|at| units[*at].after == Cut::Weak)
+        .count();
+    if weak > 1 || between.clone().any(|at| units[at].after > Cut::Weak) {
+        return true;
+    }
+    let joins = cues
+        .iter()
+        .any(|c| from <= c.start && c.end <= to && c.cues.has(Cue::Join))
+        || between.into_iter().any(|at| units[at].after == Cut::List);
+    body && !joins && slots.body_within(from, to)
+}
+
+/// The text of a masker that covers one of the slots.
+fn masker(tables: &Tables, slots: &Slots<'_>, seen: &Sighting) -> Option<String> {
+    let covers = |hit: &&Hit| {
+        let term = &tables.terms[hit.term];
+        hit.level == MatchLevel::Text
+            && term
+                .masks
+                .iter()
+                .any(|id| id.is_empty() || tables.concept(id) == Some(seen.concept))
+            && seen
+                .spans
+                .iter()
+                .any(|(start, end)| hit.start <= *start && *end <= hit.end)
+    };
+    slots
+        .hits()
+        .iter()
+        .find(covers)
+        .map(|hit| tables.terms[hit.term].text.clone())
+}
+
+/// Drops what a longer wording of the same concept, or a longer plain wording of any, covers.
+fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
+    seen.sort_by(|a, b| {
+        (
+            a.start,
+            std::cmp::Reverse(a.end),
+            a.level,
+            a.gapped,
+            a.concept,
+        )
+            .cmp(&(
+                b.start,
+                std::cmp::Reverse(b.end),
+                b.level,
+                b.gapped,
+                b.concept,
+            ))
+    });
+    seen.dedup_by(|b, a| (a.start, a.end, a.concept) == (b.start, b.end, b.concept));
+    let covered = |i: usize| {
+        let s = &seen[i];
+        seen.iter().enumerate().any(|(j, t)| {
+            let longer = t.end - t.start > s.end - s.start;
+            let over = t.start <= s.start && s.end <= t.end;
+            j != i
+                && over
+                && longer
+                && (t.concept == s.concept
+                    || tables.covers(t.concept, s.concept)
+                    || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))
+        })
+    };
+    let kept: Vec<usize> = (0..seen.len()).filter(|i| !covered(*i)).collect();
+    kept.into_iter().map(|i| seen[i].clone()).collect()
+}

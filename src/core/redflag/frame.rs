@@ -1,0 +1,408 @@
+//! What a bare answer means to the question that was put: 有, 没有, 对, 不发, "neither", 第一个没有第二个有, 别的没有.
+//!
+//! A clause is bare when it holds answers and light words only. It speaks for the asked concepts that the reply does
+//! not name itself.
+
+use super::assert::Scene;
+use super::cue::{Cue, Cues};
+use super::find::Sighting;
+use super::normal::{Cut, Unit};
+use crate::finding::Polarity;
+use crate::question::QuestionKind;
+
+/// The question, as far as bare answers need it.
+pub struct Put<'a> {
+    pub kind: QuestionKind,
+    pub asked: &'a [usize],
+    pub units: &'a [Unit],
+    /// Wordings of the asked concepts in the question's text.
+    pub named: &'a [Sighting],
+}
+
+/// One asked concept answered through the question.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub concept: usize,
+    pub polarity: Polarity,
+    pub rule: &'static str,
+    /// Units of the reply that answer.
+    pub span: (usize, usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// There is (有, 疼).
+    Has,
+    /// As you say (对, right).
+    Agree,
+    /// Yes, which may agree with a negated question or contradict it.
+    No,
+    Disagree,
+    Fine,
+    /// No better (没好, still there): the symptom goes on, whichever way it was asked.
+    Persists,
+    Both,
+    Neither,
+    RestNo,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    answer: Answer,
+    doubtful: bool,
+    bare: bool,
+    /// Places in `asked` that an ordinal picks out, first and behind the last.
+    picks: Option<(usize, usize)>,
+    only: bool,
+    span: (usize, usize),
+}
+
+/// Reads the bare answers of a reply.
+pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answered> {
+    let open: Vec<usize> = put
+        .asked
+        .iter()
+        .copied()
+        .filter(|c| !named.contains(c))
+        .collect();
+    if put.asked.is_empty() {
+        return Vec::new();
+    }
+    let said = clauses(scene)
+        .into_iter()
+        .filter_map(|(from, to)| clause(scene, put, from, to))
+        .collect::<Vec<_>>();
+    let picked: Vec<&Said> = said.iter().filter(|s| s.picks.is_some()).collect();
+    if !picked.is_empty() {
+        return picked
+            .into_iter()
+            .flat_map(|s| pick(put, s, named))
+            .collect();
+    }
+    let rest = said.iter().find(|s| s.answer == Answer::RestNo);
+    let mut whole = said
+        .iter()
+        .filter(|s| !matches!(s.answer, Answer::RestNo | Answer::Unknown));
+    let Some(first) = whole.next() else {
+        if let Some(span) = since(scene, put) {
+            return all(&open, Polarity::Present, "frame_since", span);
+        }
+        return rest.map_or(Vec::new(), |s| {
+            all(&open, Polarity::Absent, "frame_rest", s.span)
+        });
+    };
+    let Some((mut polarity, mut rule)) = meaning(put.kind, first, put.asked.len()) else {
+        return Vec::new();
+    };
+    let turned = whole.any(|s| s.bare && opposed(put, first, s));
+    if turned && polarity == Polarity::Absent {
+        (polarity, rule) = (Polarity::Uncertain, "frame_conflict");
+    }
+    all(&open, polarity, rule, first.span)
+}
+
+/// "How long have you had the fever?" takes the fever for granted; a time is an answer that does so too.
+fn since(scene: &Scene<'_>, put: &Put<'_>) -> Option<(usize, usize)> {
+    const ASKS: [&[&str]; 6] = [
+        &["how", "long"],
+        &["when", "did"],
+        &["多", "久"],
+        &["几", "天"],
+        &["什", "么", "时", "候"],
+        &["多", "长", "时", "间"],
+    ];
+    let asked = ASKS.iter().any(|words| {
+        put.units.windows(words.len()).any(|run| {
+            run.iter()
+                .zip(*words)
+                .all(|(unit, word)| unit.text == *word)
+        })
+    });
+    let open = matches!(put.kind, QuestionKind::Wh | QuestionKind::Open);
+    let kinds = [Cue::Recent, Cue::Older, Cue::Ongoing];
+    let time = scene
+        .cues
+        .iter()
+        .find(|c| c.cues.any(&kinds))
+        .map(|c| (c.start, c.end));
+    time.filter(|_| asked && open)
+}
+
+fn opposed(put: &Put<'_>, first: &Said, second: &Said) -> bool {
+    let side = |s: &Said| meaning(put.kind, s, 1).map(|(polarity, _)| polarity == Polarity::Absent);
+    side(first) != side(second) && side(second).is_some()
+}
+
+fn all(
+    concepts: &[usize],
+    polarity: Polarity,
+    rule: &'static str,
+    span: (usize, usize),
+) -> Vec<Answered> {
+    concepts
+        .iter()
+        .map(|concept| Answered {
+            concept: *concept,
+            polarity,
+            rule,
+            span,
+        })
+        .collect()
+}
+
+/// What the answer says of an asked concept, by the form of the question (labelling policy 3 and 4).
+fn meaning(kind: QuestionKind, said: &Said, asked: usize) -> Option<(Polarity, &'static str)> {
+    let yes = match (said.doubtful, asked) {
+        (true, _) | (false, 2..) => Polarity::Uncertain,
+        (false, _) => Polarity::Present,
+    };
+    let no = (Polarity::Absent, "frame_no");
+    match (said.answer, kind) {
+        (Answer::Unknown | Answer::RestNo, _) => None,
+        (Answer::Persists, _) => Some((yes, "frame_persists")),
+        (Answer::Both, QuestionKind::YesNoInverse) => Some(no),
+        (Answer::Both, _) => Some((
+            if said.doubtful {
+                Polarity::Uncertain
+            } else {
+                Polarity::Present
+            },
+            "frame_both",
+        )),
+        (Answer::Neither, QuestionKind::YesNoInverse) => Some((yes, "frame_inverse")),
+        (Answer::Fine, _) | (Answer::Neither, _) => Some(no),
+        (Answer::Has | Answer::Agree, QuestionKind::YesNo) => Some((yes, "frame_yes")),
+        (Answer::Has | Answer::Disagree, QuestionKind::YesNoNegated) => {
+            Some((yes, "frame_contradicts"))
+        }
+        (Answer::Agree | Answer::No, QuestionKind::YesNoNegated) => {
+            Some((Polarity::Absent, "frame_agrees"))
+        }
+        (Answer::Has | Answer::Agree, QuestionKind::YesNoInverse) => {
+            Some((Polarity::Absent, "frame_inverse"))
+        }
+        (Answer::No | Answer::Disagree, QuestionKind::YesNoInverse) => Some((yes, "frame_inverse")),
+        (Answer::No | Answer::Disagree, _) => Some(no),
+        (Answer::Has, QuestionKind::Wh | QuestionKind::Open) => {
+            Some((Polarity::Uncertain, "frame_open"))
+        }
+        (Answer::Agree, QuestionKind::Wh | QuestionKind::Open) => None,
+    }
+}
+
+fn pick(put: &Put<'_>, said: &Said, named: &[usize]) -> Vec<Answered> {
+    let (from, to) = said.picks.unwrap_or((0, 0));
+    let to = to.min(put.asked.len());
+    let one = Said {
+        picks: None,
+        ..*said
+    };
+    let Some((polarity, _)) = meaning(put.kind, &one, 1) else {
+        return Vec::new();
+    };
+    let chosen = |at: usize| (from..to).contains(&at);
+    let answered = put
+        .asked
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| !named.contains(c))
+        .filter_map(|(at, concept)| {
+            let polarity = match (chosen(at), said.only) {
+                (true, _) => polarity,
+                (false, true) => Polarity::Absent,
+                (false, false) => return None,
+            };
+            Some(Answered {
+                concept: *concept,
+                polarity,
+                rule: "frame_ordinal",
+                span: said.span,
+            })
+        });
+    answered.collect()
+}
+
+/// Clauses of the reply, half open.
+fn clauses(scene: &Scene<'_>) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < scene.units.len() {
+        let to = scene.clause_end(from + 1).max(from + 1);
+        found.push((from, to));
+        from = to;
+    }
+    found
+}
+
+const LIGHT: [Cue; 11] = [
+    Cue::Particle,
+    Cue::Through,
+    Cue::Recent,
+    Cue::Ongoing,
+    Cue::Contrast,
+    Cue::Only,
+    Cue::Hedge,
+    Cue::Join,
+    Cue::Then,
+    Cue::Own,
+    Cue::NegAfter,
+];
+
+const ANSWERS: [(Cue, Answer); 9] = [
+    (Cue::RestNo, Answer::RestNo),
+    (Cue::Unknown, Answer::Unknown),
+    (Cue::Neither, Answer::Neither),
+    (Cue::Both, Answer::Both),
+    (Cue::Disagree, Answer::Disagree),
+    (Cue::No, Answer::No),
+    (Cue::Fine, Answer::Fine),
+    (Cue::Has, Answer::Has),
+    (Cue::Agree, Answer::Agree),
+];
+
+fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Said> {
+    let ordinals = [
+        (Cue::FirstTwo, (0, 2)),
+        (Cue::First, (0, 1)),
+        (Cue::Second, (1, 2)),
+        (
+            Cue::Last,
+            (put.asked.len().saturating_sub(1), put.asked.len()),
+        ),
+    ];
+    let mut said = Said {
+        answer: Answer::Has,
+        doubtful: false,
+        bare: true,
+        picks: None,
+        only: false,
+        span: (from, to),
+    };
+    let mut answer: Option<Answer> = None;
+    let mut at = from;
+    while at < to {
+        let Some(cue) = scene.cues.iter().find(|c| c.start == at) else {
+            if answer.is_some() && leads(scene, at) {
+                said.bare = false;
+                break;
+            }
+            return answer_by_echo(scene, put, from, to);
+        };
+        let persists = cue.cues.has(Cue::Pseudo) && cue.cues.has(Cue::Has);
+        let here = if persists {
+            Some(Answer::Persists)
+        } else {
+            spoken_answer(cue.cues)
+        };
+        let picks = ordinals
+            .iter()
+            .find(|(kind, _)| cue.cues.has(*kind))
+            .map(|(_, range)| *range);
+        if here.is_none() && picks.is_none() && !cue.cues.any(&LIGHT) {
+            return answer_by_echo(scene, put, from, to);
+        }
+        if answer.is_some() && cue.cues.has(Cue::Own) && here.is_none() {
+            said.bare = false;
+            break;
+        }
+        said.doubtful |= cue.cues.has(Cue::Hedge);
+        said.only |= cue.cues.has(Cue::Only);
+        said.picks = said.picks.or(picks);
+        answer = stronger(answer, here);
+        at = cue.end;
+    }
+    said.answer = match (answer, said.picks) {
+        (Some(answer), _) => answer,
+        (None, Some(_)) if said.only => Answer::Has,
+        (None, _) => return answer_by_echo(scene, put, from, to),
+    };
+    Some(said)
+}
+
+fn spoken_answer(cues: Cues) -> Option<Answer> {
+    ANSWERS
+        .iter()
+        .find(|(kind, _)| cues.has(*kind))
+        .map(|(_, answer)| *answer)
+}
+
+/// Of two answers in one clause the one that says more: 嗯没有 is no, 对有一点 is yes.
+fn stronger(old: Option<Answer>, new: Option<Answer>) -> Option<Answer> {
+    match (old, new) {
+        (Some(Answer::Agree | Answer::Fine), Some(new)) => Some(new),
+        (None, new) => new,
+        (old, Some(Answer::Neither | Answer::RestNo | Answer::Unknown)) if old != new => new,
+        (old, _) => old,
+    }
+}
+
+/// Whether an answer may stand before this unit without a cut: "no my leg is fine", "yeah it hurts".
+fn leads(scene: &Scene<'_>, at: usize) -> bool {
+    matches!(
+        scene.units[at].text.as_str(),
+        "it" | "it's" | "that" | "there" | "the" | "not" | "nothing"
+    )
+}
+
+/// 发不发烧？发。 伤口没再出血吧？出了。 小便能解出来吗？解不出来。
+fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Said> {
+    let mut denied = false;
+    let mut core = Vec::new();
+    let mut at = from;
+    while at < to {
+        let unit = &scene.units[at];
+        if scene
+            .sightings
+            .iter()
+            .any(|s| s.start <= at && at < s.end && !s.topic)
+        {
+            return None;
+        }
+        if matches!(unit.text.as_str(), "不" | "没" | "未") {
+            denied = true;
+            at += 1;
+            continue;
+        }
+        match scene.cues.iter().find(|c| c.start == at) {
+            Some(cue) if cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No]) => {
+                denied = true;
+                at = cue.end;
+            }
+            Some(cue) if cue.cues.any(&LIGHT) || cue.cues.has(Cue::Has) => at = cue.end,
+            Some(_) | None => {
+                core.push(unit.text.as_str());
+                at += 1;
+            }
+        }
+    }
+    let core: Vec<&str> = core
+        .into_iter()
+        .filter(|u| !matches!(*u, "得" | "了" | "着" | "过"))
+        .collect();
+    let asked_for = |u: &str| put.units.iter().any(|q| q.text == u);
+    let symptom = |u: &str| {
+        put.named
+            .iter()
+            .any(|s| put.units[s.start..s.end].iter().any(|q| q.text == u))
+    };
+    let han = core.iter().all(|u| u.chars().all(crate::pinyin::is_han));
+    let meant = core.iter().any(|u| symptom(u))
+        || (put.named.is_empty() && put.kind == QuestionKind::YesNoInverse);
+    let echoes =
+        !core.is_empty() && core.len() <= 6 && han && core.iter().all(|u| asked_for(u)) && meant;
+    let ends_asking = scene.units[to - 1].after == Cut::Ask;
+    (echoes && !ends_asking).then_some(Said {
+        answer: if denied { Answer::No } else { Answer::Has },
+        doubtful: (from..to).any(|at| {
+            scene
+                .cues
+                .iter()
+                .any(|c| c.start == at && c.cues.has(Cue::Hedge))
+        }),
+        bare: true,
+        picks: None,
+        only: false,
+        span: (from, to),
+    })
+}

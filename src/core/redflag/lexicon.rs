@@ -1,0 +1,479 @@
+//! Compiles the files of `dialogs/redflags` into tries; errors name file and line.
+//!
+//! A wording is plain text (`心绞痛`), or slots with gaps: `{chest}~{pain}` is a member of class `chest` and, at
+//! most [`GAP_HAN`] characters or [`GAP_WORDS`] words later, one of `pain`; `~3` bounds the gap itself, and parts
+//! with nothing between them follow each other directly. `|` parts alternatives.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::cue::{Cue, Cues};
+use super::measure::{Limit, limit_of};
+use super::normal;
+use super::trie::{Symbols, Trie};
+use super::{Concept, Lexicon, LexiconError};
+use crate::finding::Urgency;
+use crate::id::ConceptId;
+use crate::pinyin;
+
+/// The usual bound of a gap between Chinese slots, in characters.
+pub const GAP_HAN: usize = 8;
+/// The usual bound of a gap between English slots, in words.
+pub const GAP_WORDS: usize = 5;
+
+const CONCEPTS: &str = "concepts.tsv";
+const CLASSES: [&str; 2] = ["classes.zh.tsv", "classes.en.tsv"];
+const WORDINGS: [&str; 2] = ["wordings.zh.tsv", "wordings.en.tsv"];
+const CUES: [&str; 2] = ["cues.zh.tsv", "cues.en.tsv"];
+const MASKERS: &str = "maskers.tsv";
+const COLLISIONS: &str = "collisions.tsv";
+const THRESHOLDS: &str = "thresholds.tsv";
+
+/// Every file that a lexicon is made of.
+pub const FILES: [&str; 10] = [
+    CONCEPTS,
+    CLASSES[0],
+    CLASSES[1],
+    WORDINGS[0],
+    WORDINGS[1],
+    CUES[0],
+    CUES[1],
+    MASKERS,
+    COLLISIONS,
+    THRESHOLDS,
+];
+
+/// One text of the lexicon with everything it stands for.
+#[derive(Debug, Default)]
+pub struct Term {
+    pub text: String,
+    pub units: usize,
+    pub classes: Vec<usize>,
+    pub entries: Vec<usize>,
+    pub cues: Cues,
+    /// Concepts that it masks; empty when it is no masker, one empty string for all of them.
+    pub masks: Vec<String>,
+    pub collision: bool,
+}
+
+/// A named set of interchangeable wordings.
+#[derive(Debug)]
+pub struct Class {
+    pub name: String,
+    /// A part of the body or a thing that a symptom belongs to: the nearest one owns it.
+    pub body: bool,
+}
+
+/// One alternative of a wording.
+#[derive(Debug)]
+pub struct Entry {
+    pub concept: usize,
+    pub detail: Option<String>,
+    pub wording: String,
+    /// Classes and the widest gap before each; empty for plain text.
+    pub slots: Vec<(usize, usize)>,
+}
+
+/// Everything the engine looks things up in.
+#[derive(Debug, Default)]
+pub struct Tables {
+    pub terms: Vec<Term>,
+    pub classes: Vec<Class>,
+    pub entries: Vec<Entry>,
+    /// Entries with slots, by the class of their last slot.
+    pub by_last: BTreeMap<usize, Vec<usize>>,
+    /// For each concept, the milder one that its wordings contain (severe_headache: headache).
+    pub milder: Vec<Option<String>>,
+    pub limits: Vec<Limit>,
+    pub words: Symbols,
+    pub tones: Symbols,
+    pub plains: Symbols,
+    pub blurs: Symbols,
+    pub text: Trie,
+    pub toned: Trie,
+    pub plain: Trie,
+    pub blurred: Trie,
+    /// Single syllables of slots.
+    pub single: Trie,
+    term_of: BTreeMap<String, usize>,
+    class_of: BTreeMap<String, usize>,
+    concept_of: BTreeMap<String, usize>,
+}
+
+struct Row<'a> {
+    file: &'a str,
+    line: usize,
+    cells: Vec<&'a str>,
+}
+
+impl Row<'_> {
+    fn error(&self, problem: impl Into<String>) -> LexiconError {
+        LexiconError::Line {
+            file: self.file.to_owned(),
+            line: self.line,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Lexicon {
+    /// Compiles the files of `dialogs/redflags`, given as pairs of name and text.
+    ///
+    /// # Errors
+    /// Every broken line of every file at once, with file and line.
+    pub fn compile(files: &[(String, String)]) -> Result<Lexicon, Vec<LexiconError>> {
+        let mut errors = Vec::new();
+        let mut tables = Tables::default();
+        let mut concepts = Vec::new();
+        read(files, CONCEPTS, 7, &mut errors, |row| {
+            concept(row, &mut concepts)
+        });
+        read(files, CONCEPTS, 7, &mut errors, |row| {
+            tables
+                .milder
+                .push((!row.cells[5].is_empty()).then(|| row.cells[5].to_owned()));
+            Ok(())
+        });
+        for (at, concept) in concepts.iter().enumerate() {
+            tables.concept_of.insert(concept.id.0.clone(), at);
+        }
+        for file in CLASSES {
+            read(files, file, 3, &mut errors, |row| tables.read_class(row));
+        }
+        for (file, gap) in WORDINGS.into_iter().zip([GAP_HAN, GAP_WORDS]) {
+            read(files, file, 3, &mut errors, |row| {
+                tables.read_wordings(row, gap)
+            });
+        }
+        for file in CUES {
+            read(files, file, 2, &mut errors, |row| tables.read_cues(row));
+        }
+        read(files, MASKERS, 2, &mut errors, |row| {
+            tables.read_masker(row)
+        });
+        read(files, COLLISIONS, 1, &mut errors, |row| {
+            tables.read_collisions(row)
+        });
+        read(files, THRESHOLDS, 5, &mut errors, |row| {
+            tables.limits.push(
+                limit_of(&row.cells, &tables.concept_of).map_err(|problem| row.error(problem))?,
+            );
+            Ok(())
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        tables.index();
+        Ok(Lexicon {
+            concepts,
+            hash: hash(files),
+            tables,
+        })
+    }
+}
+
+impl Tables {
+    pub fn concept(&self, id: &str) -> Option<usize> {
+        self.concept_of.get(id).copied()
+    }
+
+    /// Whether the wordings of `severe` contain those of `mild`, so that only the longer one counts.
+    pub fn covers(&self, severe: usize, mild: usize) -> bool {
+        let contained = self.milder.get(severe).and_then(Option::as_deref);
+        contained.is_some_and(|ids| alternatives(ids).any(|id| self.concept(id) == Some(mild)))
+    }
+
+    /// Whether one unit alone is a cue.
+    pub fn is_cue(&self, unit: &str) -> bool {
+        self.term_of
+            .get(unit)
+            .is_some_and(|at| !self.terms[*at].cues.is_empty())
+    }
+
+    fn term(&mut self, text: &str) -> Result<&mut Term, String> {
+        let units = normal::units(text);
+        if units.is_empty() {
+            return Err(format!("`{text}` has no word in it"));
+        }
+        let key = units
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let at = match self.term_of.get(&key) {
+            Some(at) => *at,
+            None => {
+                let at = self.terms.len();
+                self.terms.push(Term {
+                    text: normal::written(&units),
+                    units: units.len(),
+                    ..Term::default()
+                });
+                let sequence: Vec<u32> = units.iter().map(|u| self.words.intern(&u.text)).collect();
+                self.text.insert(
+                    &sequence,
+                    u32::try_from(at).expect("a lexicon has fewer than 2^32 terms"),
+                );
+                self.term_of.insert(key, at);
+                at
+            }
+        };
+        Ok(&mut self.terms[at])
+    }
+
+    fn read_class(&mut self, row: &Row<'_>) -> Result<(), LexiconError> {
+        let [name, flags, members] = row.cells[..3] else {
+            return Err(row.error("a class has name, flags and members"));
+        };
+        if !matches!(flags, "" | "body") {
+            return Err(row.error(format!("unknown flag `{flags}`; there is only `body`")));
+        }
+        let class = self.class(name, flags == "body");
+        for member in alternatives(members) {
+            let term = self.term(member).map_err(|problem| row.error(problem))?;
+            if !term.classes.contains(&class) {
+                term.classes.push(class);
+            }
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, name: &str, body: bool) -> usize {
+        if let Some(at) = self.class_of.get(name) {
+            self.classes[*at].body |= body;
+            return *at;
+        }
+        self.classes.push(Class {
+            name: name.to_owned(),
+            body,
+        });
+        self.class_of
+            .insert(name.to_owned(), self.classes.len() - 1);
+        self.classes.len() - 1
+    }
+
+    fn read_wordings(&mut self, row: &Row<'_>, gap: usize) -> Result<(), LexiconError> {
+        let (id, detail, wordings) = (row.cells[0], row.cells[1], row.cells[2]);
+        let concept = self
+            .concept(id)
+            .ok_or_else(|| row.error(format!("unknown concept `{id}`")))?;
+        for wording in alternatives(wordings) {
+            let slots = self
+                .slots(wording, gap)
+                .map_err(|problem| row.error(problem))?;
+            let at = self.entries.len();
+            if slots.is_empty() {
+                self.term(wording)
+                    .map_err(|problem| row.error(problem))?
+                    .entries
+                    .push(at);
+            }
+            let detail = (!detail.is_empty()).then(|| detail.to_owned());
+            self.entries.push(Entry {
+                concept,
+                detail,
+                wording: wording.to_owned(),
+                slots,
+            });
+        }
+        Ok(())
+    }
+
+    /// The slots of a wording; none for plain text.
+    fn slots(&mut self, wording: &str, usual: usize) -> Result<Vec<(usize, usize)>, String> {
+        if !wording.contains(['{', '~']) {
+            return Ok(Vec::new());
+        }
+        let mut slots = Vec::new();
+        let mut gap = 0;
+        let mut rest = wording.trim();
+        while !rest.is_empty() {
+            if let Some(behind) = rest.strip_prefix('~') {
+                let digits = behind.len()
+                    - behind
+                        .trim_start_matches(|c: char| c.is_ascii_digit())
+                        .len();
+                gap = behind[..digits].parse().unwrap_or(usual);
+                rest = behind[digits..].trim_start();
+            } else if let Some(behind) = rest.strip_prefix('{') {
+                let (name, behind) = behind.split_once('}').ok_or("a `{` is not closed")?;
+                let class = self
+                    .class_of
+                    .get(name)
+                    .ok_or_else(|| format!("unknown class `{name}`"))?;
+                slots.push((*class, std::mem::take(&mut gap)));
+                rest = behind.trim_start();
+            } else {
+                let to = rest.find(['{', '~']).unwrap_or(rest.len());
+                let text = rest[..to].trim();
+                let class = self.class(&format!("={text}"), false);
+                let term = self.term(text)?;
+                if !term.classes.contains(&class) {
+                    term.classes.push(class);
+                }
+                slots.push((class, std::mem::take(&mut gap)));
+                rest = &rest[to..];
+            }
+        }
+        Ok(slots)
+    }
+
+    fn read_cues(&mut self, row: &Row<'_>) -> Result<(), LexiconError> {
+        let cue = Cue::named(row.cells[0])
+            .ok_or_else(|| row.error(format!("unknown cue `{}`", row.cells[0])))?;
+        for wording in alternatives(row.cells[1]) {
+            self.term(wording)
+                .map_err(|problem| row.error(problem))?
+                .cues
+                .add(cue);
+        }
+        Ok(())
+    }
+
+    fn read_masker(&mut self, row: &Row<'_>) -> Result<(), LexiconError> {
+        let mut masked = Vec::new();
+        for id in alternatives(row.cells[0]) {
+            match (id, self.concept(id)) {
+                ("*", _) => masked.push(String::new()),
+                (_, Some(_)) => masked.push(id.to_owned()),
+                (_, None) => return Err(row.error(format!("unknown concept `{id}`"))),
+            }
+        }
+        for wording in alternatives(row.cells[1]) {
+            let term = self.term(wording).map_err(|problem| row.error(problem))?;
+            term.masks.extend(masked.iter().cloned());
+        }
+        Ok(())
+    }
+
+    fn read_collisions(&mut self, row: &Row<'_>) -> Result<(), LexiconError> {
+        for word in alternatives(row.cells[0]) {
+            self.term(word)
+                .map_err(|problem| row.error(problem))?
+                .collision = true;
+        }
+        Ok(())
+    }
+
+    /// Fills the tries over syllables and the index of gapped wordings.
+    fn index(&mut self) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Some((class, _)) = entry.slots.last() {
+                self.by_last.entry(*class).or_default().push(at);
+            }
+        }
+        for (at, term) in self.terms.iter().enumerate() {
+            let spoken = pinyin::syllables(&term.text);
+            let sounded = !term.classes.is_empty() || !term.entries.is_empty();
+            if !sounded || spoken.len() != term.units {
+                continue;
+            }
+            let at = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
+            let plain: Vec<u32> = spoken
+                .iter()
+                .map(|s| self.plains.intern(s.reading.plain))
+                .collect();
+            if plain.len() == 1 {
+                self.single.insert(&plain, at);
+                continue;
+            }
+            let toned: Vec<u32> = spoken
+                .iter()
+                .map(|s| {
+                    self.tones
+                        .intern(&format!("{}{}", s.reading.plain, s.reading.tone))
+                })
+                .collect();
+            let blurred: Vec<u32> = spoken
+                .iter()
+                .map(|s| self.blurs.intern(&pinyin::blur(s.reading.plain)))
+                .collect();
+            self.plain.insert(&plain, at);
+            self.toned.insert(&toned, at);
+            self.blurred.insert(&blurred, at);
+        }
+    }
+}
+
+/// Calls `take` on every row of one file; `#` begins a comment line, and the first row names the columns.
+fn read<'a>(
+    files: &'a [(String, String)],
+    file: &'a str,
+    columns: usize,
+    errors: &mut Vec<LexiconError>,
+    mut take: impl FnMut(&Row<'a>) -> Result<(), LexiconError>,
+) {
+    let Some((_, text)) = files.iter().find(|(name, _)| name == file) else {
+        errors.push(LexiconError::Missing {
+            file: file.to_owned(),
+        });
+        return;
+    };
+    let rows = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    for (at, line) in rows.skip(1) {
+        let row = Row {
+            file,
+            line: at + 1,
+            cells: line.split('\t').map(str::trim).collect(),
+        };
+        let taken = if row.cells.len() < columns {
+            Err(row.error(format!(
+                "expected {columns} columns parted by tabs, found {}",
+                row.cells.len()
+            )))
+        } else {
+            take(&row)
+        };
+        errors.extend(taken.err());
+    }
+}
+
+fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconError> {
+    let urgency = match row.cells[3] {
+        "emergent" => Urgency::Emergent,
+        "urgent" => Urgency::Urgent,
+        "same_day" => Urgency::SameDay,
+        "routine" => Urgency::Routine,
+        other => return Err(row.error(format!("unknown urgency `{other}`"))),
+    };
+    if concepts.iter().any(|c| c.id.0 == row.cells[0]) {
+        return Err(row.error(format!("concept `{}` stands here twice", row.cells[0])));
+    }
+    concepts.push(Concept {
+        id: ConceptId(row.cells[0].to_owned()),
+        zh: row.cells[1].to_owned(),
+        en: row.cells[2].to_owned(),
+        urgency,
+        family: row.cells[4].to_owned(),
+        event: row.cells[6] == "event",
+    });
+    Ok(())
+}
+
+fn alternatives(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('|')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+}
+
+fn hash(files: &[(String, String)]) -> String {
+    let mut sorted: Vec<&(String, String)> = files
+        .iter()
+        .filter(|(name, _)| FILES.contains(&name.as_str()))
+        .collect();
+    sorted.sort();
+    let mut hasher = Sha256::new();
+    for (name, text) in sorted {
+        hasher.update(format!("{name}\0{}\0", text.len()));
+        hasher.update(text);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

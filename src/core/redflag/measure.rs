@@ -1,0 +1,332 @@
+//! Numbers against thresholds: which measurement a number is, whether it can be true, and what it means.
+//!
+//! A number belongs to the label nearest before it (血压, "temperature"), to its unit (度, "degrees"), or else to
+//! what the question asks. Values out of the range of the measurement are not believed. Labels and units are the
+//! classes `m_*` of the lexicon; bounds are `thresholds.tsv`.
+
+use std::collections::BTreeMap;
+
+use super::find::Slots;
+use super::normal::{Cut, Unit};
+use super::numbers::{Number, numbers};
+use crate::finding::Polarity;
+
+/// What can be measured at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    Temperature,
+    Systolic,
+    Diastolic,
+    Glucose,
+    Spo2,
+    Pulse,
+    GainDay,
+    GainWeek,
+    Pain,
+}
+
+impl Measure {
+    const NAMES: [(&'static str, Measure); 9] = [
+        ("temperature_c", Measure::Temperature),
+        ("systolic_mmhg", Measure::Systolic),
+        ("diastolic_mmhg", Measure::Diastolic),
+        ("glucose_mmol_l", Measure::Glucose),
+        ("spo2_percent", Measure::Spo2),
+        ("pulse_per_min", Measure::Pulse),
+        ("gain_kg_day", Measure::GainDay),
+        ("gain_kg_week", Measure::GainWeek),
+        ("pain_0_10", Measure::Pain),
+    ];
+}
+
+/// One row of `thresholds.tsv`: from `from` (inclusive) to `to` (exclusive) it means this.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub measure: Measure,
+    pub from: f64,
+    pub to: f64,
+    pub concept: usize,
+    pub polarity: Polarity,
+}
+
+/// Reads a row of `thresholds.tsv`: measure, from, to, concept, polarity; an empty bound is open.
+///
+/// # Errors
+/// What is wrong with the row.
+pub fn limit_of(cells: &[&str], concepts: &BTreeMap<String, usize>) -> Result<Limit, String> {
+    let [name, from, to, concept, polarity] = cells[..5] else {
+        return Err("a threshold has measure, from, to, concept and polarity".to_owned());
+    };
+    let measure = Measure::NAMES
+        .iter()
+        .find(|(n, _)| *n == name)
+        .ok_or_else(|| format!("unknown measure `{name}`"))?
+        .1;
+    let bound = |text: &str, open: f64| match text {
+        "" => Ok(open),
+        _ => text
+            .parse()
+            .map_err(|_| format!("`{text}` is not a number")),
+    };
+    let polarity = match polarity {
+        "present" => Polarity::Present,
+        "uncertain" => Polarity::Uncertain,
+        "absent" => Polarity::Absent,
+        other => return Err(format!("a threshold cannot make `{other}`")),
+    };
+    let concept = *concepts
+        .get(concept)
+        .ok_or_else(|| format!("unknown concept `{concept}`"))?;
+    Ok(Limit {
+        measure,
+        from: bound(from, f64::MIN)?,
+        to: bound(to, f64::MAX)?,
+        concept,
+        polarity,
+    })
+}
+
+/// A reading and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub concept: usize,
+    pub polarity: Polarity,
+    pub start: usize,
+    pub end: usize,
+    /// The value as understood, with its measure: `temperature_c 38.5`.
+    pub said: String,
+}
+
+/// What the question asks to be measured, if anything.
+pub struct Asked {
+    pub temperature: bool,
+    pub pressure: bool,
+    pub glucose: bool,
+    pub spo2: bool,
+    pub pulse: bool,
+    pub pain: bool,
+}
+
+/// Every reading in the reply.
+pub fn readings(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    limits: &[Limit],
+    asked: &Asked,
+) -> Vec<Reading> {
+    let all = numbers(units);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < all.len() {
+        let (measures, used) = measured(units, slots, &all, at, asked);
+        for (measure, value, number) in measures {
+            found.extend(judge(limits, measure, value, number));
+        }
+        at += used;
+    }
+    found
+}
+
+fn judge<'a>(
+    limits: &'a [Limit],
+    measure: Measure,
+    value: f64,
+    number: &'a Number,
+) -> impl Iterator<Item = Reading> + 'a {
+    let name = Measure::NAMES
+        .iter()
+        .find(|(_, m)| *m == measure)
+        .map_or("", |(name, _)| name);
+    limits
+        .iter()
+        .filter(move |l| l.measure == measure && l.from <= value && value < l.to)
+        .map(move |limit| Reading {
+            concept: limit.concept,
+            polarity: limit.polarity,
+            start: number.start,
+            end: number.end,
+            said: format!("{name} {value}"),
+        })
+}
+
+type Measured<'a> = (Measure, f64, &'a Number);
+
+/// What the number at `at` measures (two things for a blood pressure), and how many numbers that used up.
+fn measured<'a>(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    all: &'a [Number],
+    at: usize,
+    asked: &Asked,
+) -> (Vec<Measured<'a>>, usize) {
+    let number = &all[at];
+    let label = |class: &str| slots.nearest_before(units, class, number.start, 12);
+    let unit = |class: &str| slots.at(class, number.end);
+    if let Some(gain) = gain(units, slots, number) {
+        return (vec![gain], 1);
+    }
+    if unit("m_other_unit") {
+        return (Vec::new(), 1);
+    }
+    if unit("m_temp_unit") {
+        return (temperature(number).into_iter().collect(), 1);
+    }
+    let labels = [
+        (label("m_sys"), Kind::Systolic),
+        (label("m_dia"), Kind::Diastolic),
+        (label("m_bp"), Kind::Pressure),
+        (label("m_glucose"), Kind::Glucose),
+        (label("m_spo2"), Kind::Spo2),
+        (label("m_pulse"), Kind::Pulse),
+        (label("m_temp"), Kind::Temperature),
+        (label("m_pain"), Kind::Pain),
+    ];
+    let nearest = labels
+        .iter()
+        .filter_map(|(end, kind)| end.map(|end| (end, *kind)))
+        .max_by_key(|(end, _)| *end);
+    let pair = all
+        .get(at + 1)
+        .filter(|next| joined(units, number.end, next.start));
+    let kind = match nearest {
+        Some((_, kind)) => Some(kind),
+        None if pair.is_some() && plausible(70.0..=260.0, number.value).is_some() => {
+            Some(Kind::Pressure)
+        }
+        None if unit("m_spo2_unit") && asked.spo2 => Some(Kind::Spo2),
+        None if unit("m_glucose_unit") => Some(Kind::Glucose),
+        None if unit("m_pulse_unit") => Some(Kind::Pulse),
+        None => asked.kind(),
+    };
+    let Some(kind) = kind else {
+        return (Vec::new(), 1);
+    };
+    let one = |measure: Measure, value: Option<f64>| {
+        value.map(|v| (measure, v, number)).into_iter().collect()
+    };
+    match kind {
+        Kind::Systolic => (
+            one(Measure::Systolic, plausible(40.0..=280.0, number.value)),
+            1,
+        ),
+        Kind::Diastolic => (
+            one(Measure::Diastolic, plausible(20.0..=180.0, number.value)),
+            1,
+        ),
+        Kind::Pressure => pressure(number, pair.or_else(|| neighbour(units, all, at))),
+        Kind::Glucose => (one(Measure::Glucose, glucose(number.value)), 1),
+        Kind::Spo2 => (one(Measure::Spo2, plausible(50.0..=100.0, number.value)), 1),
+        Kind::Pulse => (
+            one(Measure::Pulse, plausible(25.0..=250.0, number.value)),
+            1,
+        ),
+        Kind::Temperature => (temperature(number).into_iter().collect(), 1),
+        Kind::Pain => (one(Measure::Pain, plausible(0.0..=10.0, number.value)), 1),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Systolic,
+    Diastolic,
+    Pressure,
+    Glucose,
+    Spo2,
+    Pulse,
+    Temperature,
+    Pain,
+}
+
+impl Asked {
+    fn kind(&self) -> Option<Kind> {
+        let table = [
+            (self.temperature, Kind::Temperature),
+            (self.pressure, Kind::Pressure),
+            (self.glucose, Kind::Glucose),
+            (self.spo2, Kind::Spo2),
+            (self.pulse, Kind::Pulse),
+            (self.pain, Kind::Pain),
+        ];
+        table
+            .iter()
+            .find(|(asked, _)| *asked)
+            .map(|(_, kind)| *kind)
+    }
+}
+
+fn plausible(range: std::ops::RangeInclusive<f64>, value: f64) -> Option<f64> {
+    range.contains(&value).then_some(value)
+}
+
+/// Degrees Celsius; 三八五 is 38.5, and 93–110 is Fahrenheit.
+fn temperature(number: &Number) -> Option<Measured<'_>> {
+    let value = number.value;
+    let celsius = if (340.0..=430.0).contains(&value) && value.fract() == 0.0 {
+        value / 10.0
+    } else {
+        value
+    };
+    let celsius = if (93.0..=110.0).contains(&celsius) {
+        ((celsius - 32.0) / 1.8 * 10.0).round() / 10.0
+    } else {
+        celsius
+    };
+    plausible(34.0..=43.0, celsius).map(|v| (Measure::Temperature, v, number))
+}
+
+/// Millimoles a litre; 40 and above can only be mg/dL.
+fn glucose(value: f64) -> Option<f64> {
+    plausible(0.5..=800.0, value).map(|v| if v >= 40.0 { v / 18.0 } else { v })
+}
+
+/// Systolic and, where a second number follows, diastolic.
+fn pressure<'a>(number: &'a Number, second: Option<&'a Number>) -> (Vec<Measured<'a>>, usize) {
+    let Some(high) = plausible(40.0..=280.0, number.value) else {
+        return (Vec::new(), 1);
+    };
+    let mut found = vec![(Measure::Systolic, high, number)];
+    let low = second.filter(|low| low.value < high && plausible(20.0..=180.0, low.value).is_some());
+    found.extend(low.map(|low| (Measure::Diastolic, low.value, low)));
+    let used = found.len();
+    (found, used)
+}
+
+/// Whether the two numbers are said as one reading: 180/110, "one eighty over one ten".
+fn joined(units: &[Unit], end: usize, next: usize) -> bool {
+    let between: Vec<&str> = units[end..next].iter().map(|u| u.text.as_str()).collect();
+    matches!(between[..], ["/"] | ["over"] | ["slash"] | ["比"])
+}
+
+/// The number right behind, with nothing but a cut between.
+fn neighbour<'a>(units: &[Unit], all: &'a [Number], at: usize) -> Option<&'a Number> {
+    let next = all.get(at + 1)?;
+    let between = &units[all[at].end..next.start];
+    let close = between
+        .iter()
+        .all(|u| matches!(u.text.as_str(), "到" | "和" | "的" | "and"));
+    (close && next.value >= 30.0).then_some(next)
+}
+
+/// A gain of weight in kilograms, where a gain is said of a number with a unit of weight.
+fn gain<'a>(units: &[Unit], slots: &Slots<'_>, number: &'a Number) -> Option<Measured<'a>> {
+    let scale = [("m_jin", 0.5), ("m_kg", 1.0), ("m_lb", 0.453_592)];
+    let (_, scale) = scale
+        .iter()
+        .find(|(class, _)| slots.at(class, number.end))?;
+    slots.nearest_before(units, "m_gain", number.start, 8)?;
+    let from = sentence_start(units, number.start);
+    let day = slots.within("m_day", from, units.len());
+    let measure = if day && !slots.within("m_week", from, units.len()) {
+        Measure::GainDay
+    } else {
+        Measure::GainWeek
+    };
+    plausible(0.1..=30.0, number.value * scale).map(|kg| (measure, kg, number))
+}
+
+fn sentence_start(units: &[Unit], at: usize) -> usize {
+    (0..at)
+        .rev()
+        .find(|i| matches!(units[*i].after, Cut::Strong | Cut::Ask))
+        .map_or(0, |i| i + 1)
+}

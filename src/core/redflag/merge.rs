@@ -1,0 +1,357 @@
+//! Runs the steps over one reply and merges their mentions: one finding a concept and subject, with its evidence.
+//!
+//! Present outweighs uncertain, uncertain historical, historical absent; another person's is a finding of its own.
+
+use super::assert::{Scene, Verdict, Weight};
+use super::cue::Cue;
+use super::find::{Context, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
+use super::frame::{Put, answers};
+use super::lexicon::Tables;
+use super::measure::{Asked, readings};
+use super::normal::{self, Unit};
+use super::{Assessment, ENGINE, Lexicon, Reply};
+use crate::finding::{
+    Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Suppressed, Urgency,
+};
+use crate::pinyin;
+use crate::question::Question;
+
+/// Below this mean log-probability two syllables in three are wrong: an emergent hit is asked about again.
+const DOUBTFUL_LOGPROB: f32 = -1.0;
+
+struct Mention {
+    concept: usize,
+    detail: Option<String>,
+    term: String,
+    span: (usize, usize),
+    level: MatchLevel,
+    verdict: Verdict,
+}
+
+pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Assessment {
+    let tables = &lexicon.tables;
+    let units = normal::units(reply.text);
+    let asked: Vec<usize> = question
+        .asks
+        .iter()
+        .filter_map(|id| tables.concept(&id.0))
+        .collect();
+    let heard_question = Heard::of(tables, &question.text, &asked);
+    let context = Context {
+        asked: &asked,
+        topics: heard_question.topics,
+        asked_classes: asked_classes(tables, &asked),
+    };
+    let exact = text_hits(tables, &units);
+    let cues = cue_hits(tables, &exact);
+    if cues.iter().any(|c| c.cues.has(Cue::Noise)) {
+        return Assessment::default();
+    }
+    let mut hits = exact.clone();
+    hits.extend(sound_hits(tables, &units, &exact, &context));
+    let slots = Slots::new(tables, hits);
+    let mut masked = Vec::new();
+    let seen = sightings(tables, &units, &slots, &cues, &context, &mut masked);
+    let scene = Scene {
+        units: &units,
+        cues: &cues,
+        slots: &slots,
+        sightings: &seen,
+        respondent: question.respondent,
+    };
+    let writer = Writer {
+        lexicon,
+        raw: reply.text,
+        units: &units,
+    };
+
+    let mut mentions = wordings(lexicon, &scene);
+    mentions.extend(measured(lexicon, &scene, &heard_question.measures));
+    let named: Vec<usize> = mentions
+        .iter()
+        .filter(|m| speaks_for(m))
+        .map(|m| m.concept)
+        .collect();
+    let named: Vec<usize> = asked
+        .iter()
+        .copied()
+        .filter(|c| settled(tables, &named, *c))
+        .collect();
+    let put = Put {
+        kind: question.kind,
+        asked: &asked,
+        units: &heard_question.units,
+        named: &heard_question.named,
+    };
+    for answered in answers(&scene, &put, &named) {
+        let fired = RuleFired {
+            rule: answered.rule.to_owned(),
+            span: writer.raw_span(answered.span),
+            before: Polarity::Uncertain,
+            after: answered.polarity,
+        };
+        mentions.push(Mention {
+            concept: answered.concept,
+            detail: None,
+            term: String::new(),
+            span: answered.span,
+            level: MatchLevel::Frame,
+            verdict: Verdict {
+                polarity: Some(answered.polarity),
+                rules: vec![fired],
+            },
+        });
+    }
+    writer.merged(mentions, masked, reply.logprob)
+}
+
+/// Whether the mention says something of the patient, so that a bare answer need not speak for its concept.
+fn speaks_for(mention: &Mention) -> bool {
+    mention
+        .verdict
+        .polarity
+        .is_some_and(|p| p != Polarity::OtherPerson)
+}
+
+/// Whether a concept is among the named ones, itself or by the severe form that contains it.
+fn settled(tables: &Tables, named: &[usize], concept: usize) -> bool {
+    named
+        .iter()
+        .any(|n| *n == concept || tables.covers(*n, concept))
+}
+
+struct Heard {
+    units: Vec<Unit>,
+    topics: Vec<usize>,
+    named: Vec<Sighting>,
+    measures: Asked,
+}
+
+impl Heard {
+    fn of(tables: &Tables, text: &str, asked: &[usize]) -> Heard {
+        let units = normal::units(text);
+        let exact = text_hits(tables, &units);
+        let cues = cue_hits(tables, &exact);
+        let slots = Slots::new(tables, exact);
+        let context = Context {
+            asked,
+            topics: Vec::new(),
+            asked_classes: Vec::new(),
+        };
+        let mut named = sightings(tables, &units, &slots, &cues, &context, &mut Vec::new());
+        named.retain(|s| asked.contains(&s.concept));
+        let topics = slots
+            .classes()
+            .into_iter()
+            .filter(|c| tables.classes[*c].body)
+            .collect();
+        let is = |id: &str| tables.concept(id).is_some_and(|c| asked.contains(&c));
+        let says = |class: &str| slots.within(class, 0, units.len());
+        let measures = Asked {
+            temperature: is("fever") || says("m_temp"),
+            pressure: is("bp_severe_high") || is("bp_low") || says("m_bp"),
+            glucose: is("hypoglycemia") || is("hyperglycemia") || says("m_glucose"),
+            spo2: is("low_spo2") || says("m_spo2"),
+            pulse: is("palpitations") || says("m_pulse"),
+            pain: is("severe_pain") || says("m_pain"),
+        };
+        Heard {
+            units,
+            topics,
+            named,
+            measures,
+        }
+    }
+}
+
+fn asked_classes(tables: &Tables, asked: &[usize]) -> Vec<usize> {
+    let mut classes: Vec<usize> = tables
+        .entries
+        .iter()
+        .filter(|e| asked.contains(&e.concept))
+        .flat_map(|e| e.slots.iter().map(|(class, _)| *class))
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+fn weight(lexicon: &Lexicon, concept: usize) -> Weight {
+    let concept = &lexicon.concepts[concept];
+    Weight {
+        urgency: concept.urgency,
+        event: concept.event,
+    }
+}
+
+fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
+    let judged = scene.sightings.iter().map(|seen| Mention {
+        concept: seen.concept,
+        detail: seen.detail.clone(),
+        term: seen.term.clone(),
+        span: (seen.start, seen.end),
+        level: seen.level,
+        verdict: scene.judge(seen, weight(lexicon, seen.concept), Polarity::Present),
+    });
+    judged.collect()
+}
+
+fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention> {
+    let found = readings(scene.units, scene.slots, &lexicon.tables.limits, asked);
+    let judged = found.into_iter().map(|reading| {
+        let span = (reading.start, reading.end);
+        let seen = Sighting {
+            concept: reading.concept,
+            detail: None,
+            term: reading.said.clone(),
+            start: span.0,
+            end: span.1,
+            anchor: span,
+            spans: vec![span],
+            level: MatchLevel::Frame,
+            topic: false,
+            gapped: false,
+        };
+        let verdict = scene.judge(&seen, weight(lexicon, reading.concept), reading.polarity);
+        Mention {
+            concept: reading.concept,
+            detail: None,
+            term: reading.said,
+            span,
+            level: MatchLevel::Frame,
+            verdict,
+        }
+    });
+    judged.collect()
+}
+
+struct Writer<'a> {
+    lexicon: &'a Lexicon,
+    raw: &'a str,
+    units: &'a [Unit],
+}
+
+impl Writer<'_> {
+    fn raw_span(&self, span: (usize, usize)) -> (usize, usize) {
+        let start = self.units.get(span.0).map_or(0, |u| u.raw.0);
+        let end = self
+            .units
+            .get(span.1.saturating_sub(1))
+            .map_or(start, |u| u.raw.1);
+        (start, end.max(start))
+    }
+
+    fn evidence(&self, mention: &Mention) -> Evidence {
+        let (from, to) = mention.span;
+        let said: String = self
+            .units
+            .get(from..to)
+            .unwrap_or_default()
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let spelt = pinyin::spell(&said);
+        Evidence {
+            raw: self.raw.to_owned(),
+            normalised: normal::written(self.units),
+            span: self.raw_span(mention.span),
+            term: mention.term.clone(),
+            level: mention.level,
+            pinyin: (!spelt.is_empty()).then_some(spelt),
+            rules: mention.verdict.rules.clone(),
+            lexicon: self.lexicon.hash().to_owned(),
+            engine: ENGINE.to_owned(),
+        }
+    }
+
+    fn merged(
+        &self,
+        mentions: Vec<Mention>,
+        masked: Vec<(Sighting, String)>,
+        logprob: Option<f32>,
+    ) -> Assessment {
+        let mut findings = Vec::new();
+        for at in 0..self.lexicon.concepts.len() {
+            let of: Vec<&Mention> = mentions.iter().filter(|m| m.concept == at).collect();
+            let own = of
+                .iter()
+                .filter(|m| speaks_for(m))
+                .min_by_key(|m| (m.verdict.polarity, m.level, m.span));
+            let others = of
+                .iter()
+                .find(|m| m.verdict.polarity == Some(Polarity::OtherPerson));
+            findings.extend(
+                own.into_iter()
+                    .chain(others)
+                    .map(|m| self.finding(m, logprob)),
+            );
+        }
+        let mut suppressed: Vec<Suppressed> = mentions
+            .iter()
+            .filter(|m| m.verdict.polarity.is_none())
+            .map(|m| Suppressed {
+                concept: self.lexicon.concepts[m.concept].id.clone(),
+                why: m
+                    .verdict
+                    .rules
+                    .last()
+                    .map_or(String::new(), |r| r.rule.clone()),
+                evidence: self.evidence(m),
+            })
+            .collect();
+        suppressed.extend(
+            masked
+                .into_iter()
+                .map(|(seen, text)| self.masked(&seen, &text)),
+        );
+        let alert = findings.iter().any(Finding::alerts);
+        Assessment {
+            findings,
+            suppressed,
+            alert,
+        }
+    }
+
+    fn finding(&self, mention: &Mention, logprob: Option<f32>) -> Finding {
+        let concept = &self.lexicon.concepts[mention.concept];
+        let polarity = mention.verdict.polarity.unwrap_or(Polarity::Absent);
+        let heard_only = matches!(
+            mention.level,
+            MatchLevel::PinyinTone | MatchLevel::Pinyin | MatchLevel::Fuzzy
+        );
+        let faint = logprob.is_some_and(|p| p < DOUBTFUL_LOGPROB);
+        let there = matches!(polarity, Polarity::Present | Polarity::Uncertain);
+        let due = there && concept.urgency == Urgency::Emergent && (heard_only || faint);
+        Finding {
+            concept: concept.id.clone(),
+            detail: mention.detail.clone(),
+            polarity,
+            urgency: concept.urgency,
+            confirmation: if due {
+                Confirmation::Due
+            } else {
+                Confirmation::NotNeeded
+            },
+            evidence: self.evidence(mention),
+        }
+    }
+
+    fn masked(&self, seen: &Sighting, text: &str) -> Suppressed {
+        let mention = Mention {
+            concept: seen.concept,
+            detail: seen.detail.clone(),
+            term: seen.term.clone(),
+            span: (seen.start, seen.end),
+            level: seen.level,
+            verdict: Verdict {
+                polarity: None,
+                rules: Vec::new(),
+            },
+        };
+        Suppressed {
+            concept: self.lexicon.concepts[seen.concept].id.clone(),
+            why: format!("masked by {text}"),
+            evidence: self.evidence(&mention),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A reply made even: NFKC, simplified characters, lower case, no loops, cut into units, with every offset kept.
+//!
+//! A unit is one Chinese character or one word or number in Latin script, so that one matcher serves both
+//! languages and replies that mix them. Spaces between Chinese characters mean nothing (recognisers put them in);
+//! punctuation is kept as the cut behind a unit.
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::pinyin::is_han;
+
+/// What stands behind a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    None,
+    /// The list comma 、 between members of one list.
+    List,
+    Weak,
+    Strong,
+    /// A question mark.
+    Ask,
+}
+
+/// One character or word, with its place in the raw text (characters, half open).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub text: String,
+    pub raw: (usize, usize),
+    pub after: Cut,
+}
+
+impl Unit {
+    pub fn is_han(&self) -> bool {
+        self.text.chars().next().is_some_and(is_han)
+    }
+}
+
+/// Words that only fill a pause; English ones are dropped, Chinese ones are left to the cue lists.
+const FILLERS: [&str; 13] = [
+    "um", "uh", "uhm", "umm", "er", "erm", "ah", "ohh", "hm", "hmm", "mm", "eh", "ooh",
+];
+
+/// Hyphenated grunts that mean yes or no; every other hyphen parts two words.
+const GRUNTS: [&str; 5] = ["uh-uh", "nuh-uh", "mm-hmm", "uh-huh", "mm-mm"];
+
+/// Longest n-gram looked at when loops of the recogniser are collapsed, in units.
+const LONGEST_LOOP: usize = 12;
+
+/// Cuts a text into units.
+pub fn units(raw: &str) -> Vec<Unit> {
+    collapse_loops(cut(&even(raw)))
+}
+
+/// The units written out again: the normalised text of the evidence.
+pub fn written(units: &[Unit]) -> String {
+    let mut text = String::new();
+    for (at, unit) in units.iter().enumerate() {
+        if at > 0 && !(unit.is_han() && units[at - 1].is_han()) && units[at - 1].after == Cut::None
+        {
+            text.push(' ');
+        }
+        text.push_str(&unit.text);
+        text.push_str(match unit.after {
+            Cut::None => "",
+            Cut::List => "、",
+            Cut::Weak => ", ",
+            Cut::Strong => ". ",
+            Cut::Ask => "? ",
+        });
+    }
+    text
+}
+
+/// Evened characters, each with the raw character it came from.
+fn even(raw: &str) -> Vec<(char, usize)> {
+    let folded: Vec<(char, usize)> = raw
+        .chars()
+        .enumerate()
+        .flat_map(|(at, c)| std::iter::once(c).nfkc().map(move |folded| (folded, at)))
+        .flat_map(|(c, at)| c.to_lowercase().map(move |lower| (lower, at)))
+        .collect();
+    let text: String = folded.iter().map(|(c, _)| *c).collect();
+    let simple: Vec<char> = fast2s::convert(&text).chars().collect();
+    if simple.len() != folded.len() {
+        return folded;
+    }
+    simple
+        .into_iter()
+        .zip(folded)
+        .map(|(c, (_, at))| (variant(c), at))
+        .collect()
+}
+
+fn variant(c: char) -> char {
+    match c {
+        '\u{2019}' | '\u{2018}' | '`' | '\u{00b4}' => '\'',
+        '痠' => '酸',
+        '醣' => '糖',
+        '噁' => '恶',
+        other => other,
+    }
+}
+
+fn cut(even: &[(char, usize)]) -> Vec<Unit> {
+    let mut units: Vec<Unit> = Vec::new();
+    let mut at = 0;
+    while let Some(&(c, raw)) = even.get(at) {
+        if is_han(c) || matches!(c, '%' | '°') {
+            units.push(Unit {
+                text: c.to_string(),
+                raw: (raw, raw + 1),
+                after: Cut::None,
+            });
+            at += 1;
+        } else if c.is_ascii_digit() {
+            at = push_number(even, at, &mut units);
+        } else if c.is_alphabetic() {
+            at = push_word(even, at, &mut units);
+        } else {
+            if let (Some(last), Some(cut)) = (units.last_mut(), cut_of(c)) {
+                last.after = last.after.max(cut);
+            }
+            at += 1;
+        }
+    }
+    units
+}
+
+fn cut_of(c: char) -> Option<Cut> {
+    match c {
+        '、' => Some(Cut::List),
+        ',' | ':' | '~' | '\u{2026}' | '\u{2014}' | '\u{2013}' | '|' | '(' | ')' => Some(Cut::Weak),
+        '.' | '。' | '!' | ';' | '\n' | '\r' => Some(Cut::Strong),
+        '?' => Some(Cut::Ask),
+        _ => None,
+    }
+}
+
+/// A number keeps its decimal point; a slash (180/110) parts two numbers.
+fn push_number(even: &[(char, usize)], from: usize, units: &mut Vec<Unit>) -> usize {
+    let digit = |i: usize| even.get(i).is_some_and(|(c, _)| c.is_ascii_digit());
+    let mut to = from;
+    let mut points = 0;
+    while digit(to)
+        || (even.get(to).is_some_and(|(c, _)| *c == '.') && points == 0 && digit(to + 1))
+    {
+        points += usize::from(!digit(to));
+        to += 1;
+    }
+    units.push(unit_of(&even[from..to]));
+    if even.get(to).is_some_and(|(c, _)| *c == '/') && digit(to + 1) {
+        units.push(Unit {
+            text: "/".to_owned(),
+            raw: (even[to].1, even[to].1 + 1),
+            after: Cut::None,
+        });
+        return to + 1;
+    }
+    to
+}
+
+fn push_word(even: &[(char, usize)], from: usize, units: &mut Vec<Unit>) -> usize {
+    let letter = |i: usize| {
+        even.get(i)
+            .is_some_and(|(c, _)| c.is_alphabetic() && !is_han(*c))
+    };
+    let inner = |i: usize| even.get(i).is_some_and(|(c, _)| *c == '\'' || *c == '-');
+    let mut to = from;
+    while letter(to) || (inner(to) && letter(to + 1)) {
+        to += 1;
+    }
+    let whole = unit_of(&even[from..to]);
+    if GRUNTS.contains(&whole.text.as_str()) {
+        units.push(whole);
+        return to;
+    }
+    for part in even[from..to].split(|(c, _)| *c == '-') {
+        if part.is_empty() {
+            continue;
+        }
+        let mut word = unit_of(part);
+        word.text = plain_word(&word.text);
+        let joins = word.text == "n't" && units.last().is_some_and(|u| !u.is_han());
+        if joins {
+            let last = units.last_mut().expect("a last unit was just seen");
+            last.text = plain_word(&format!("{}n't", last.text));
+            last.raw.1 = word.raw.1;
+        } else if !word.text.is_empty() && !FILLERS.contains(&word.text.as_str()) {
+            units.push(word);
+        }
+    }
+    to
+}
+
+/// One spelling for contractions: `'s 'm 're 've 'll 'd` go, `cannot` and `dont` become `can't` and `don't`.
+fn plain_word(word: &str) -> String {
+    for tail in ["'s", "'m", "'re", "'ve", "'ll", "'d"] {
+        if let Some(stem) = word.strip_suffix(tail) {
+            return stem.to_owned();
+        }
+    }
+    match word {
+        "cannot" => "can't".to_owned(),
+        "im" | "ive" => "i".to_owned(),
+        "dont" | "cant" | "didnt" | "doesnt" | "isnt" | "wasnt" | "havent" | "hasnt" | "hadnt"
+        | "wont" | "couldnt" | "wouldnt" | "arent" | "aint" | "werent" | "shouldnt" => {
+            format!("{}'t", &word[..word.len() - 1])
+        }
+        other => other.to_owned(),
+    }
+}
+
+fn unit_of(chars: &[(char, usize)]) -> Unit {
+    let first = chars.first().map_or(0, |(_, raw)| *raw);
+    let last = chars.last().map_or(0, |(_, raw)| *raw + 1);
+    Unit {
+        text: chars.iter().map(|(c, _)| *c).collect(),
+        raw: (first, last),
+        after: Cut::None,
+    }
+}
+
+/// Keeps one copy of a stretch said three times or more in a row: recognisers loop. Numbers are left alone.
+fn collapse_loops(units: Vec<Unit>) -> Vec<Unit> {
+    let mut out: Vec<Unit> = Vec::with_capacity(units.len());
+    let mut at = 0;
+    while at < units.len() {
+        let repeat = (1..=LONGEST_LOOP).find_map(|n| {
+            let copies = copies_of(&units, at, n);
+            (copies >= 3).then_some((n, copies))
+        });
+        let Some((n, copies)) = repeat else {
+            out.push(units[at].clone());
+            at += 1;
+            continue;
+        };
+        let end = at + n * copies;
+        out.extend_from_slice(&units[end - n..end]);
+        at = end;
+    }
+    out
+}
+
+fn copies_of(units: &[Unit], at: usize, n: usize) -> usize {
+    let Some(first) = units.get(at..at + n) else {
+        return 0;
+    };
+    if first.iter().any(|u| is_numeral(&u.text)) {
+        return 1;
+    }
+    let same = |copy: &[Unit]| copy.iter().zip(first).all(|(a, b)| a.text == b.text);
+    units[at..]
+        .chunks_exact(n)
+        .take_while(|copy| same(copy))
+        .count()
+}
+
+fn is_numeral(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || "零一二三四五六七八九十百千点".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(raw: &str) -> Vec<String> {
+        units(raw).into_iter().map(|u| u.text).collect()
+    }
+
+    #[test]
+    fn spaces_width_and_script_do_not_matter() {
+        assert_eq!(texts("胸 口 會 痛"), ["胸", "口", "会", "痛"]);
+        assert_eq!(texts("３８．５℃"), ["38.5", "°", "c"]);
+        assert_eq!(texts("I've DON’T ca n't"), ["i", "don't", "can't"]);
+    }
+
+    #[test]
+    fn offsets_point_into_the_raw_text() {
+        let all = units("um, 沒有 fever");
+        assert_eq!(
+            all.iter().map(|u| u.raw).collect::<Vec<_>>(),
+            [(4, 5), (5, 6), (7, 12)]
+        );
+    }
+
+    #[test]
+    fn loops_are_said_once() {
+        assert_eq!(
+            texts("i passed out passed out passed out"),
+            ["i", "passed", "out"]
+        );
+        assert_eq!(texts("没有没有"), ["没", "有", "没", "有"]);
+    }
+
+    #[test]
+    fn punctuation_becomes_the_cut_behind_a_unit() {
+        let cuts: Vec<Cut> = units("咳、喘，疼。吗？").iter().map(|u| u.after).collect();
+        assert_eq!(cuts, [Cut::List, Cut::Weak, Cut::Strong, Cut::Ask]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Longest and overlapping matches of many unit sequences at once.
+//!
+//! Replies are short and symbols are whole characters, words or syllables, so a trie walked from every start is
+//! as fast as an automaton and gives every overlapping match, which slots of gapped wordings need.
+
+use std::collections::BTreeMap;
+
+/// Symbols to numbers.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    known: BTreeMap<String, u32>,
+}
+
+impl Symbols {
+    pub fn intern(&mut self, text: &str) -> u32 {
+        let next = u32::try_from(self.known.len()).expect("a lexicon has fewer than 2^32 symbols");
+        *self.known.entry(text.to_owned()).or_insert(next)
+    }
+
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.known.get(text).copied()
+    }
+}
+
+/// Sequences of symbols with numbered payloads.
+#[derive(Debug)]
+pub struct Trie {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    next: BTreeMap<u32, u32>,
+    ends: Vec<u32>,
+}
+
+impl Default for Trie {
+    fn default() -> Trie {
+        Trie {
+            nodes: vec![Node::default()],
+        }
+    }
+}
+
+impl Trie {
+    pub fn insert(&mut self, sequence: &[u32], payload: u32) {
+        let mut node = 0;
+        for symbol in sequence {
+            let fresh =
+                u32::try_from(self.nodes.len()).expect("a lexicon has fewer than 2^32 nodes");
+            let next = *self.nodes[node].next.entry(*symbol).or_insert(fresh);
+            if next == fresh {
+                self.nodes.push(Node::default());
+            }
+            node = next as usize;
+        }
+        if !self.nodes[node].ends.contains(&payload) {
+            self.nodes[node].ends.push(payload);
+        }
+    }
+
+    /// Every sequence that begins at `start`: `found(end, payload)`, shortest first. `joined(i)` says whether
+    /// symbol `i` may be followed by the next one inside a match.
+    pub fn walk(
+        &self,
+        symbols: &[Option<u32>],
+        start: usize,
+        joined: impl Fn(usize) -> bool,
+        mut found: impl FnMut(usize, u32),
+    ) {
+        let mut node = 0;
+        for (at, symbol) in symbols.iter().enumerate().skip(start) {
+            let Some(next) = symbol.and_then(|s| self.nodes[node].next.get(&s)) else {
+                return;
+            };
+            node = *next as usize;
+            for payload in &self.nodes[node].ends {
+                found(at + 1, *payload);
+            }
+            if !joined(at) {
+                return;
+            }
+        }
+    }
+}
