@@ -181,7 +181,7 @@ fn read_en(text: &str) -> Option<MonthDay> {
     let numbers = numbers_en(&words);
     match numbers[..] {
         [month, day] if month >= 1 => MonthDay::new(month, day),
-        [zero, month, ref rest @ ..] if zero == 0 => MonthDay::new(month, join(rest)?),
+        [0, month, ref rest @ ..] => MonthDay::new(month, join(rest)?),
         [_, _, _, ..] if numbers.iter().all(|n| *n < 10) => of_digits(&numbers),
         [month, day, year] if year > 31 => MonthDay::new(month, day),
         _ => None,

@@ -216,7 +216,7 @@ fn whole_zh(chars: &[char], at: usize) -> Option<(f64, usize, Option<f64>)> {
         .find(|i| digit_zh(chars[*i]).is_none() && !matches!(chars[*i], '十' | '百' | '千'))
         .unwrap_or(chars.len());
     let run = &chars[at..end];
-    if run.is_empty() || run == ['两'] && matches!(chars.get(end), None) {
+    if run.is_empty() || run == ['两'] && chars.get(end).is_none() {
         return None;
     }
     if !run.iter().any(|c| matches!(c, '十' | '百' | '千')) {
@@ -386,7 +386,7 @@ fn join_en(value: f64, next: f64) -> Option<f64> {
     if value >= 100.0 && value % 100.0 == 0.0 && next < 100.0 {
         return Some(value + next);
     }
-    if next >= 10.0 && next < 100.0 && value < 10.0 {
+    if (10.0..100.0).contains(&next) && value < 10.0 {
         return Some(value * 100.0 + next);
     }
     if next < 10.0 && value < 10_000.0 {

@@ -751,7 +751,7 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if NO_EN.iter().any(|n| strip_words(rest, n).is_some()) {
         return Some(YesNo::No);
     }
-    let exact = YES_EN.iter().any(|y| rest == *y);
+    let exact = YES_EN.contains(&rest);
     let leading = [
         "yes",
         "yeah",
