@@ -28,7 +28,7 @@ use std::time::Duration;
 use aftercall_core::time::Timestamp;
 use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyPool, Executor as _, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 static DRIVERS: Once = Once::new();
@@ -110,6 +110,11 @@ impl Store {
         if let (Backend::Sqlite, false) = (backend, in_memory) {
             create_file(&sqlite_path(url))?;
         }
+        // The pool would try again for half a minute and then forget why it failed.
+        let first = AnyConnection::connect(url)
+            .await
+            .map_err(StoreError::Open)?;
+        first.close().await.map_err(StoreError::Open)?;
         let options = AnyPoolOptions::new()
             // Every connection to `:memory:` is a database of its own.
             .max_connections(if in_memory { 1 } else { 8 })
@@ -167,7 +172,7 @@ impl Backend {
         }
     }
 
-    async fn prepare(self, connection: &mut sqlx::AnyConnection) -> Result<(), sqlx::Error> {
+    async fn prepare(self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         match self {
             // FULL, not NORMAL: after a power cut a lost `calling` would ring a patient twice.
             Backend::Sqlite => {

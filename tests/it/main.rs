@@ -1,5 +1,6 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
 
+mod crash;
 mod jobs;
 mod kamailio;
 mod phones;

@@ -128,6 +128,13 @@ async fn an_address_of_no_database_is_refused() {
         Store::open("sqlite:///dev/null/x.db").await,
         Err(StoreError::File { .. })
     ));
+    let nobody = Store::open("postgres://nobody@127.0.0.1:1/none")
+        .await
+        .expect_err("no server listens there");
+    let why = std::error::Error::source(&nobody)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    assert!(why.contains("refused"), "it says why at once: {why}");
     let memory = Store::open("sqlite::memory:")
         .await
         .expect("memory needs no file");
