@@ -108,6 +108,18 @@ impl Trunk {
         file::read(&Source { file, text })
     }
 
+    /// A target named on the command line, with the loopback trunk's habits.
+    ///
+    /// # Errors
+    /// [`TrunkError`] when `target` is no host and port.
+    pub fn direct(target: &str) -> Result<Trunk, TrunkError> {
+        let target = if target.contains(':') { target.to_owned() } else { format!("{target}:5060") };
+        let text = format!(
+            "version = 1\nname = \"direct\"\ntarget = {target:?}\nbind = \"0.0.0.0:0\"\nlines = 1\n[caller]\nuser = \"aftercall\"\n"
+        );
+        Trunk::parse(Path::new("target"), &text)
+    }
+
     /// The target is this machine: only then may a demo signature dial, and anyone be called without a record.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

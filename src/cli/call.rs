@@ -1,0 +1,294 @@
+//! `aftercall call`: one call without a patient record, printed as it happens.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aftercall_core::attempt::{CallRecord, Disposition};
+use aftercall_core::call::CallEvent;
+use aftercall_core::id::AttemptId;
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::Hearing;
+use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::script::Facts;
+use aftercall_core::time::Timestamp;
+use anyhow::{Context, bail};
+use jiff::civil::Date;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::library::{Library, trusted_keys};
+use crate::recording::Recordings;
+use crate::speech::ears::{Ears, EarsConfig};
+use crate::speech::voice::{Voice, VoiceConfig};
+use crate::store::{Store, new_id};
+use crate::trunk::config::Trunk;
+use crate::trunk::driver::{Driver, Report, StartCall, Told};
+
+/// Place one call without a patient record, and print its turns and its record.
+///
+/// Allowed on the loopback trunk, and to numbers that the trunk file lists under `allow_without_record`. Exit status:
+/// 0 when the call was completed, 1 on usage or local errors, 3 when it was not completed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  aftercall call sip:1000@127.0.0.1:5080 --script cardiac --day 3 --lang zh --record out.wav
+
+There is no record to compare an identity with: the name asked for is --name, the birthday --birth. A SIP URI names
+the target itself; with --trunk its host must be the trunk's, or the trunk routes the user part. The call is in the
+audit log of the configured database.")]
+pub struct Args {
+    /// `sip:USER@HOST:PORT`, or a telephone number that the trunk dials.
+    target: String,
+    /// Script to run.
+    #[arg(long, default_value = "cardiac")]
+    script: String,
+    /// Day after discharge: 3, 7, 14 or 30.
+    #[arg(long, default_value_t = 3)]
+    day: u16,
+    /// Language: zh or en.
+    #[arg(long, default_value = "zh", value_parser = lang)]
+    lang: Lang,
+    /// Trunk file; without it the URI's host is dialled over UDP.
+    #[arg(long, value_name = "FILE")]
+    trunk: Option<PathBuf>,
+    /// Write the call as a stereo WAV: left the robot, right the callee.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Name to ask for; a test patient's when not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// Birthday to accept as second factor.
+    #[arg(long, default_value = "1950-04-12", value_name = "YYYY-MM-DD")]
+    birth: Date,
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object a line: events as they happen, the record last.
+    #[arg(long)]
+    json: bool,
+}
+
+fn lang(text: &str) -> Result<Lang, String> {
+    Lang::parse(text).ok_or_else(|| format!("`{text}` is not a language of aftercall: write zh or en"))
+}
+
+/// Places the call.
+///
+/// # Errors
+/// Usage and local errors: a number that may not be called, a broken trunk file, no model.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(place(args))
+}
+
+async fn place(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = Config::find(args.config.as_deref())?;
+    let (trunk, number) = line(args)?;
+    if !trunk.may_call_without_record(&number) {
+        bail!(
+            "trunk `{}` may not call this number without a patient record; a test number is listed in the trunk file \
+             under `allow_without_record`",
+            trunk.name
+        );
+    }
+    let today = Timestamp::now().to_zoned(config.zone()).date();
+    let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
+    let library = Library::load(&config.scripts.dir, &keys, today)?;
+    let script = library.script(&args.script, args.lang)?;
+    if !script.days.contains(&args.day) {
+        bail!("script `{}` has no day {}; it has {:?}", args.script, args.day, script.days);
+    }
+    let ears = Arc::new(Ears::start(EarsConfig {
+        model: config.ears.model.clone(),
+        workers: config.ears.workers,
+        queue: config.ears.queue,
+        deadline: Duration::from_millis(config.ears.deadline_ms),
+    })?);
+    let voice = Arc::new(Voice::new(VoiceConfig {
+        program: config.voice.program.clone(),
+        speed_zh: config.voice.speed_zh,
+        speed_en: config.voice.speed_en,
+        ..VoiceConfig::default()
+    }));
+    let attempt = AttemptId(new_id());
+    audit(&config, &attempt, &trunk).await?;
+    let folder = args.record.as_ref().map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
+    let recordings = folder.clone().map(Recordings::new);
+    let (reports, inbox) = mpsc::unbounded_channel();
+    let driver = Driver::start(trunk, library.kit, ears, voice, recordings.clone(), reports)?;
+    driver.start_call(StartCall {
+        attempt: attempt.clone(),
+        number,
+        script,
+        facts: facts(args, &config, today),
+        record: args.record.is_some(),
+    });
+    let record = follow(args, inbox, &driver, &attempt).await;
+    tokio::task::spawn_blocking(move || driver.shut_down()).await?;
+    let record = record?;
+    if let (Some(path), Some(recordings)) = (&args.record, recordings)
+        && recordings.exists(&attempt)
+    {
+        recordings.reader(&attempt)?.write_wav(path)?;
+    }
+    if let Some(folder) = folder
+        && folder.exists()
+    {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    }
+    print_record(args, &record)?;
+    let completed = record.ending.disposition == Disposition::Completed;
+    Ok(if completed { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// The trunk of the call and the number on it.
+fn line(args: &Args) -> anyhow::Result<(Trunk, PhoneNumber)> {
+    let uri = args.target.strip_prefix("sip:");
+    let (user, host) = match uri {
+        Some(rest) => rest.split_once('@').with_context(|| format!("`{}`: write sip:USER@HOST:PORT", args.target))?,
+        None => (args.target.as_str(), ""),
+    };
+    let host = host.split([';', '?']).next().unwrap_or_default();
+    let number = PhoneNumber::parse(user).with_context(|| format!("`{}`", args.target))?;
+    let trunk = match (&args.trunk, host.is_empty()) {
+        (Some(file), _) => Trunk::load(file)?,
+        (None, false) => Trunk::direct(host)?,
+        (None, true) => bail!("a telephone number needs --trunk FILE"),
+    };
+    Ok((trunk, number))
+}
+
+fn facts(args: &Args, config: &Config, today: Date) -> Facts {
+    let (hospital, name) = match args.lang {
+        Lang::Zh => (config.hospital.name_zh.clone(), "王建国"),
+        Lang::En => (config.hospital.name_en.clone(), "John Smith"),
+    };
+    Facts {
+        lang: args.lang,
+        day: args.day,
+        hospital,
+        patient: Phi::new(args.name.clone().unwrap_or_else(|| name.to_owned())),
+        birth: Phi::new(args.birth),
+        contacts: Vec::new(),
+        knows_diagnosis: false,
+        hearing: Hearing::Normal,
+        callback_number: config.hospital.callback_number.clone(),
+        next_call: None,
+        today,
+    }
+}
+
+/// A call without a patient record leaves a row: who, when, over which trunk.
+async fn audit(config: &Config, attempt: &AttemptId, trunk: &Trunk) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    let store = Store::open(&config.database_url()).await?;
+    let who = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
+    store.audit(&who, "call_without_record", &attempt.0, &trunk.name, Timestamp::now()).await?;
+    store.close().await;
+    Ok(())
+}
+
+async fn follow(
+    args: &Args,
+    mut inbox: mpsc::UnboundedReceiver<Report>,
+    driver: &Driver,
+    attempt: &AttemptId,
+) -> anyhow::Result<CallRecord> {
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            report = inbox.recv() => match report.map(|report| report.what) {
+                Some(Told::Event(CallEvent::Ended(record))) => return Ok(*record),
+                Some(Told::Event(event)) => print_event(args, &event)?,
+                Some(Told::NotStarted(why)) => bail!("the call did not start: {why}"),
+                None => bail!("the media thread ended before the call did"),
+            },
+            _ = &mut stop, if !stopping => {
+                stopping = true;
+                driver.send(crate::trunk::driver::Command::HangUp(attempt.clone()));
+            }
+        }
+    }
+}
+
+/// One line an event: this is a tester's own call, so the words are shown.
+fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
+    let (kind, text) = match event {
+        CallEvent::Ringing { status } => ("ringing", status.to_string()),
+        CallEvent::EarlyMedia => ("early_media", String::new()),
+        CallEvent::Announced(class) => ("announced", class.to_string()),
+        CallEvent::Answered => ("answered", String::new()),
+        CallEvent::Asked { prompt, .. } => ("robot", prompt.expose().clone()),
+        CallEvent::HeardWords(heard) => ("callee", heard.expose().text.clone()),
+        CallEvent::Found(placed) => ("found", format!("{} {}", placed.finding.concept, placed.finding.polarity)),
+        CallEvent::TurnClosed(turn) => {
+            let Some(reply) = &turn.reply else { return Ok(()) };
+            ("understood", format!("{} = {}", turn.node, reply.meaning))
+        }
+        CallEvent::Dialog(_) | CallEvent::Noted(_) | CallEvent::Progressed(_) | CallEvent::Ended(_) => return Ok(()),
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", json!({ "event": kind, "text": text }))?;
+    } else {
+        writeln!(out, "{kind:>11}  {text}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let latencies: BTreeMap<u32, u32> = record
+        .turns
+        .iter()
+        .filter_map(|turn| Some((turn.index, turn.reply.as_ref()?.latency_ms?)))
+        .collect();
+    if args.json {
+        let record = json!({
+            "event": "record",
+            "disposition": record.ending.disposition,
+            "sip_status": record.ending.sip_status,
+            "q850_cause": record.ending.q850_cause,
+            "answered_by": record.ending.answered_by,
+            "early_media": record.ending.early_media,
+            "talk_ms": record.ending.talk_ms,
+            "progress": record.progress,
+            "turns": record.turns,
+            "findings": record.findings,
+            "suppressed": record.suppressed,
+            "latency_ms": latencies,
+        });
+        writeln!(out, "{record}")?;
+        return Ok(());
+    }
+    let ending = &record.ending;
+    writeln!(out, "\ndisposition  {}", ending.disposition)?;
+    writeln!(out, "SIP status   {}", ending.sip_status.map_or("-".to_owned(), |status| status.to_string()))?;
+    writeln!(out, "answered by  {}", ending.answered_by)?;
+    writeln!(out, "talked       {:.1} s", ending.talk_ms as f64 / 1000.0)?;
+    for placed in &record.findings {
+        let finding = &placed.finding;
+        writeln!(
+            out,
+            "finding      {} {} ({}), heard \u{201c}{}\u{201d} at {:.1} s",
+            finding.concept,
+            finding.polarity,
+            finding.urgency,
+            finding.evidence.raw,
+            placed.from_ms as f64 / 1000.0
+        )?;
+    }
+    if !latencies.is_empty() {
+        let mut sorted: Vec<u32> = latencies.values().copied().collect();
+        sorted.sort_unstable();
+        writeln!(out, "latency      median {} ms over {} turns", sorted[sorted.len() / 2], sorted.len())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What every call of a process shares: signed scripts, the lexicon, recorded prompts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use aftercall_core::call::{CallKit, Limits};
+use aftercall_core::lang::Lang;
+use aftercall_core::redflag::Lexicon;
+use aftercall_core::script::Script;
+use aftercall_core::script::signature::{SignatureError, TrustedKey, key_id, verify};
+use anyhow::{Context, bail};
+use jiff::civil::Date;
+
+use crate::cli::check::KeyFile;
+use crate::config;
+use crate::dialogs;
+use crate::redflags;
+use crate::speech::prompts::Prompts;
+
+/// The demo's key pair: public, and so worth nothing outside the loopback telephone network.
+const DEMO_KEY: &str = include_str!("../fixtures/demo_signing_key.toml");
+
+/// Loaded once, read by every call.
+pub struct Library {
+    /// Scripts that may dial on this trunk today.
+    pub scripts: Vec<Arc<Script>>,
+    /// Scripts that may not, and why.
+    pub refused: Vec<(Arc<Script>, SignatureError)>,
+    pub kit: Arc<CallKit>,
+}
+
+impl Library {
+    /// Reads scripts, lexicon and prompts of a dialogs folder.
+    ///
+    /// # Errors
+    /// Broken scripts or lexicon, each with file and line; a recorded prompt that cannot be decoded.
+    pub fn load(dialogs: &Path, keys: &[TrustedKey], today: Date) -> anyhow::Result<Library> {
+        let lexicon_dir = dialogs.join("redflags");
+        let lexicon = redflags::load(lexicon_dir.is_dir().then_some(lexicon_dir.as_path()))?;
+        let prompts = Prompts::load(dialogs)?;
+        if let Some(refused) = prompts.refused.first() {
+            bail!("{} recorded prompts cannot be used; the first: {refused}", prompts.refused.len());
+        }
+        let (mut scripts, mut refused) = (Vec::new(), Vec::new());
+        for script in dialogs::load(dialogs)?.into_iter().map(Arc::new) {
+            match verify(&script, keys, today) {
+                Ok(_) => scripts.push(script),
+                Err(error) => refused.push((script, error)),
+            }
+        }
+        let kit = Arc::new(CallKit { lexicon: Arc::new(lexicon), prompts: by_id(&prompts), limits: Limits::default() });
+        Ok(Library { scripts, refused, kit })
+    }
+
+    /// The script that may dial.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its signature was refused: says which.
+    pub fn script(&self, id: &str, lang: Lang) -> anyhow::Result<Arc<Script>> {
+        let wanted = |script: &Arc<Script>| script.id == id && script.lang == lang;
+        if let Some(script) = self.scripts.iter().find(|script| wanted(script)) {
+            return Ok(Arc::clone(script));
+        }
+        if let Some((_, error)) = self.refused.iter().find(|(script, _)| wanted(script)) {
+            bail!("{error}");
+        }
+        let known: Vec<String> = self.scripts.iter().map(|script| format!("{} ({})", script.id, script.lang)).collect();
+        bail!("there is no script `{id}` in {lang}; there are: {}", known.join(", "))
+    }
+}
+
+fn by_id(prompts: &Prompts) -> BTreeMap<String, Arc<[i16]>> {
+    let found = prompts.keys().filter_map(|key| Some((key.to_owned(), Arc::clone(prompts.find(key)?))));
+    found.collect()
+}
+
+/// The keys whose signatures let a script dial: the configured ones, and on the loopback trunk the demo's.
+///
+/// # Errors
+/// When the demo's key file, which is built in, cannot be read.
+pub fn trusted_keys(scripts: &config::Scripts, on_loopback: bool) -> anyhow::Result<Vec<TrustedKey>> {
+    let configured = scripts.trusted_keys.iter().map(|key| TrustedKey {
+        id: key_id(&key.public_key),
+        public: key.public_key.clone(),
+        loopback_only: false,
+    });
+    let mut keys: Vec<TrustedKey> = configured.collect();
+    if on_loopback {
+        let demo: KeyFile = toml::from_str(DEMO_KEY).context("the demo's key file")?;
+        keys.push(TrustedKey { id: key_id(&demo.public), public: demo.public, loopback_only: true });
+    }
+    Ok(keys)
+}

@@ -1,0 +1,360 @@
+//! Builds everything, spawns every task, owns shutdown: the one file that knows all modules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aftercall_core::attempt::CallRecord;
+use aftercall_core::call::CallEvent;
+use aftercall_core::id::AttemptId;
+use aftercall_core::lang::Lang;
+use aftercall_core::plan::StepState;
+use aftercall_core::script::Facts;
+use aftercall_core::sip::dialog::DialogSnapshot;
+use aftercall_core::time::{self, Timestamp};
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::jobs::dial::{Lines, SignedScript, ToDial};
+use crate::jobs::record::{Report as Recorded, Told as Record};
+use crate::jobs::{self, PlanClock, Rules};
+use crate::library::{Library, trusted_keys};
+use crate::recording::Recordings;
+use crate::speech::ears::{Ears, EarsConfig};
+use crate::speech::voice::{Voice, VoiceConfig};
+use crate::store::Store;
+use crate::store::script::ScriptVersion;
+use crate::trunk::config::Trunk;
+use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
+use crate::web;
+
+/// What the demo's table watches: health data, so for its terminal only.
+#[derive(Debug)]
+pub enum Seen {
+    Dialled(Box<ToDial>),
+    Event(AttemptId, CallEvent),
+    NotStarted(AttemptId, String),
+}
+
+/// A running engine.
+pub struct Engine {
+    pub store: Store,
+    pub rules: Rules,
+    /// Where the API answers.
+    pub api: std::net::SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    driver: Arc<Driver>,
+    recorder: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Opens the store, closes what a crash left, and only then dials.
+    ///
+    /// # Errors
+    /// Anything that keeps the engine from being safe to run: configuration, trunk, scripts, model, database, ports.
+    pub async fn start(
+        config: &Config,
+        clock: PlanClock,
+        seen: Option<mpsc::UnboundedSender<Seen>>,
+    ) -> anyhow::Result<Engine> {
+        let rules = Rules::of(config, clock)?;
+        let trunk = Trunk::load(&config.trunk.file)?;
+        let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
+        let today = Timestamp::now().to_zoned(config.zone()).date();
+        let library = Library::load(&config.scripts.dir, &keys, today)?;
+        for (script, why) in &library.refused {
+            error!(script = %script.id, lang = %script.lang, "script may not dial: {why}");
+        }
+        let store = open_store(config).await?;
+        publish(&store, &library, &rules).await?;
+        let interrupted = jobs::recover::at_start(&store, &rules).await?;
+
+        let ears = Arc::new(start_ears(config)?);
+        let voice = Arc::new(Voice::new(voice_config(config)));
+        let recordings = Recordings::new(config.recordings_dir());
+        let lines = Lines {
+            trunk: trunk.name.clone(),
+            lines: config.trunk.lines.min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
+            scripts: signed_scripts(&library),
+        };
+        if lines.scripts.is_empty() {
+            warn!("no script may dial on trunk {}: every step waits", trunk.name);
+        }
+        let (reports, told) = mpsc::unbounded_channel();
+        let kit = Arc::clone(&library.kit);
+        let driver =
+            Arc::new(Driver::start(trunk, kit, Arc::clone(&ears), Arc::clone(&voice), Some(recordings.clone()), reports)?);
+        for dialog in interrupted.iter().filter_map(|attempt| attempt.dialog.as_deref()) {
+            say_goodbye(&driver, dialog);
+        }
+
+        let (stop, stopping) = watch::channel(false);
+        let (to_record, records) = mpsc::unbounded_channel();
+        let recorder = tokio::spawn(jobs::record::run(store.clone(), rules.clone(), records));
+        let (to_dial, dialled) = mpsc::channel(1);
+        let caller = Caller {
+            config: config.clone(),
+            store: store.clone(),
+            rules: rules.clone(),
+            library: Arc::new(library),
+            voice,
+            driver: Arc::clone(&driver),
+            to_record: to_record.clone(),
+            seen: seen.clone(),
+        };
+        let listener = TcpListener::bind(&config.web.bind)
+            .await
+            .with_context(|| format!("the API cannot listen on {} (web.bind)", config.web.bind))?;
+        let api = listener.local_addr()?;
+        let state = web::AppState::new(store.clone(), recordings, config, clock);
+        let tasks = vec![
+            tokio::spawn(jobs::dial::run(store.clone(), rules.clone(), lines, to_dial, stopping.clone())),
+            tokio::spawn(caller.run(dialled)),
+            tokio::spawn(relay(told, to_record, seen)),
+            tokio::spawn(jobs::recover::run(store.clone(), rules.clone(), stopping.clone())),
+            tokio::spawn(jobs::escalate::run(store.clone(), rules.clone(), stopping.clone())),
+            tokio::spawn(jobs::notify::run(store.clone(), rules.clone(), stopping.clone())),
+            tokio::spawn(serve(listener, state, stopping)),
+        ];
+        info!(%api, "aftercall runs");
+        Ok(Engine { store, rules, api, stop, tasks, driver, recorder })
+    }
+
+    /// Dials nobody any more, cancels what rings, ends what talks, commits what was told.
+    pub async fn stop(self) {
+        if self.stop.send(true).is_err() {
+            warn!("every task had ended before the engine was stopped");
+        }
+        self.driver.send(Command::Shutdown);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                error!(%error, "a task panicked");
+            }
+        }
+        if let Ok(driver) = Arc::try_unwrap(self.driver)
+            && tokio::task::spawn_blocking(move || driver.shut_down()).await.is_err()
+        {
+            error!("the media thread could not be waited for");
+        }
+        if let Err(error) = self.recorder.await {
+            error!(%error, "the recorder panicked");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Opens the database, making the data folder first.
+///
+/// # Errors
+/// When the folder cannot be made or the database refuses.
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("{}: the data folder cannot be made", config.data_dir.display()))?;
+    Ok(Store::open(&config.database_url()).await?)
+}
+
+/// Starts the recogniser of a configuration.
+///
+/// # Errors
+/// When the model is missing or cannot be used.
+pub fn start_ears(config: &Config) -> anyhow::Result<Ears> {
+    Ok(Ears::start(EarsConfig {
+        model: config.ears.model.clone(),
+        workers: config.ears.workers,
+        queue: config.ears.queue,
+        deadline: Duration::from_millis(config.ears.deadline_ms),
+    })?)
+}
+
+/// The voice of a configuration.
+pub fn voice_config(config: &Config) -> VoiceConfig {
+    VoiceConfig {
+        program: config.voice.program.clone(),
+        speed_zh: config.voice.speed_zh,
+        speed_en: config.voice.speed_en,
+        ..VoiceConfig::default()
+    }
+}
+
+/// `dialogs/` seeds the published versions, which are immutable rows.
+async fn publish(store: &Store, library: &Library, rules: &Rules) -> anyhow::Result<()> {
+    let now = rules.clock.now();
+    for script in &library.scripts {
+        let signature = script.signature.as_ref().map(serde_json::to_string).transpose()?;
+        let version = ScriptVersion {
+            id: script.id.clone(),
+            version: script.revision.to_string(),
+            langs: "en,zh".to_owned(),
+            hash: script.hash.clone(),
+            content: script.content.clone(),
+            signature,
+            published_by: script.signature.as_ref().map_or_else(String::new, |signature| signature.clinician.clone()),
+            published_at: now,
+        };
+        store.publish_script(&version).await.with_context(|| {
+            format!("script `{}` revision {} was published with other words; raise its revision", script.id, script.revision)
+        })?;
+    }
+    Ok(())
+}
+
+fn signed_scripts(library: &Library) -> Vec<SignedScript> {
+    let signed = library.scripts.iter().map(|script| SignedScript {
+        pathway: script.id.clone(),
+        lang: script.lang,
+        hash: script.hash.clone(),
+    });
+    signed.collect()
+}
+
+fn say_goodbye(driver: &Driver, dialog: &str) {
+    match serde_json::from_str::<DialogSnapshot>(dialog) {
+        Ok(snapshot) => driver.send(Command::Farewell(snapshot.farewell())),
+        Err(error) => warn!(%error, "a stored dialog cannot be read; its far end hears no BYE"),
+    }
+}
+
+/// Turns permissions to dial into calls.
+struct Caller {
+    config: Config,
+    store: Store,
+    rules: Rules,
+    library: Arc<Library>,
+    voice: Arc<Voice>,
+    driver: Arc<Driver>,
+    to_record: mpsc::UnboundedSender<Recorded>,
+    seen: Option<mpsc::UnboundedSender<Seen>>,
+}
+
+impl Caller {
+    async fn run(self, mut calls: mpsc::Receiver<ToDial>) {
+        while let Some(call) = calls.recv().await {
+            let attempt = call.attempt.clone();
+            if let Err(error) = self.start(call).await {
+                error!(attempt.id = %attempt, "not dialled: {error:#}");
+                let report = Recorded { attempt, what: Record::NotStarted };
+                if self.to_record.send(report).is_err() {
+                    error!("the recorder has ended");
+                }
+            }
+        }
+    }
+
+    async fn start(&self, call: ToDial) -> anyhow::Result<()> {
+        let script = self.library.script(&call.step.script, call.patient.lang)?;
+        let facts = self.facts(&call).await?;
+        self.render(&facts).await?;
+        let start = StartCall {
+            attempt: call.attempt.clone(),
+            number: call.order.number.clone(),
+            script,
+            facts,
+            record: call.patient.consent.recording,
+        };
+        if let Some(seen) = &self.seen
+            && seen.send(Seen::Dialled(Box::new(call))).is_err()
+        {
+            info!("nobody watches any more");
+        }
+        self.driver.start_call(start);
+        Ok(())
+    }
+
+    async fn facts(&self, call: &ToDial) -> anyhow::Result<Facts> {
+        let zone = time::zone(&call.patient.zone).context("the patient's zone is not known")?;
+        let steps = self.store.steps_of_episode(&call.episode.id).await?;
+        let later = steps.iter().filter(|step| step.day > call.step.day && step.state == StepState::Planned);
+        let hospital = match call.patient.lang {
+            Lang::Zh => &self.config.hospital.name_zh,
+            Lang::En => &self.config.hospital.name_en,
+        };
+        Ok(Facts {
+            lang: call.patient.lang,
+            day: call.step.day,
+            hospital: hospital.clone(),
+            patient: call.patient.name.clone(),
+            birth: call.patient.birth_date.clone(),
+            contacts: call.patient.contacts.clone(),
+            knows_diagnosis: call.patient.knows_diagnosis,
+            hearing: call.patient.hearing,
+            callback_number: self.config.hospital.callback_number.clone(),
+            next_call: later.map(|step| step.due_on).min(),
+            today: self.rules.clock.now().to_zoned(zone).date(),
+        })
+    }
+
+    /// Names and dates are synthesised before the INVITE: a call never waits for a voice it could have had.
+    async fn render(&self, facts: &Facts) -> anyhow::Result<()> {
+        let texts = facts.spoken_texts();
+        let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
+        let rendered = tokio::task::spawn_blocking(move || {
+            texts.iter().try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
+        });
+        Ok(rendered.await??)
+    }
+}
+
+/// Passes what calls tell to the recorder, in order, and to whoever watches.
+async fn relay(
+    mut told: mpsc::UnboundedReceiver<Report>,
+    to_record: mpsc::UnboundedSender<Recorded>,
+    seen: Option<mpsc::UnboundedSender<Seen>>,
+) {
+    while let Some(Report { attempt, what }) = told.recv().await {
+        if let Some(what) = recorded(&what) {
+            let report = Recorded { attempt: attempt.clone(), what };
+            if to_record.send(report).is_err() {
+                error!(attempt.id = %attempt, "the recorder has ended");
+            }
+        }
+        let Some(seen) = &seen else { continue };
+        let shown = match what {
+            Told::Event(event) => Seen::Event(attempt, event),
+            Told::NotStarted(why) => Seen::NotStarted(attempt, why),
+        };
+        if seen.send(shown).is_err() {
+            info!("nobody watches any more");
+        }
+    }
+}
+
+/// What of a call's events goes to disk.
+fn recorded(what: &Told) -> Option<Record> {
+    let event = match what {
+        Told::NotStarted(_) => return Some(Record::NotStarted),
+        Told::Event(event) => event,
+    };
+    Some(match event {
+        CallEvent::Ringing { .. } | CallEvent::EarlyMedia => Record::Ringing,
+        CallEvent::Answered => Record::Answered,
+        CallEvent::Dialog(snapshot) => match serde_json::to_string(snapshot) {
+            Ok(text) => Record::Dialog(text),
+            Err(error) => {
+                error!(%error, "a dialog cannot be kept");
+                return None;
+            }
+        },
+        CallEvent::TurnClosed(turn) => Record::Turn(turn.clone()),
+        CallEvent::Found(placed) => Record::Found(placed.clone()),
+        CallEvent::Progressed(progress) => Record::Progressed(*progress),
+        CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
+        CallEvent::Announced(_) | CallEvent::Asked { .. } | CallEvent::HeardWords(_) | CallEvent::Noted(_) => return None,
+    })
+}
+
+async fn serve(listener: TcpListener, state: web::AppState, mut stopping: watch::Receiver<bool>) {
+    let stopped = async move {
+        while !*stopping.borrow() {
+            if stopping.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if let Err(error) = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped).await {
+        error!(%error, "the API ended");
+    }
+}
