@@ -9,6 +9,7 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::plan::StepState;
 use aftercall_core::script::Facts;
+use aftercall_core::script::speaking::variables;
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::{self, Timestamp};
 use anyhow::Context;
@@ -289,7 +290,7 @@ impl Caller {
 
     /// Names and dates are synthesised before the INVITE: a call never waits for a voice it could have had.
     async fn render(&self, facts: &Facts) -> anyhow::Result<()> {
-        let texts = facts.spoken_texts();
+        let texts = variables(facts);
         let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
         let rendered = tokio::task::spawn_blocking(move || {
             texts.iter().try_for_each(|text| voice.speak(text.expose(), lang).map(drop))

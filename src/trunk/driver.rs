@@ -37,6 +37,8 @@ const SIP: Token = Token(0);
 const NAP: Duration = Duration::from_millis(10);
 /// A port rests so long after a call, because late packets of the old one would land in the new one.
 const QUARANTINE: Duration = Duration::from_secs(5);
+/// At shutdown, how long the last BYE may be repeated.
+const FAREWELL: Duration = Duration::from_secs(1);
 const DATAGRAM: usize = 2_048;
 
 /// One attempt to be driven. The driver adds the leg: socket, port and password are its own.
@@ -136,6 +138,7 @@ impl Driver {
             resting: Vec::new(),
             origin: StdInstant::now(),
             leaving: false,
+            ended_at: None,
         };
         let thread = std::thread::Builder::new().name("media".to_owned()).spawn(move || media.run())?;
         Ok(Driver { commands, thread: Some(thread) })
@@ -196,6 +199,8 @@ struct Media {
     resting: Vec<(u16, StdInstant)>,
     origin: StdInstant,
     leaving: bool,
+    /// At shutdown: when the last call ended.
+    ended_at: Option<StdInstant>,
 }
 
 impl Media {
@@ -292,7 +297,13 @@ impl Media {
                 Err(TryRecvError::Empty) => break,
             }
         }
-        !(self.leaving && self.calls.is_empty())
+        !(self.leaving && self.calls.values().all(|live| live.call.has_ended()) && self.has_said_goodbye())
+    }
+
+    /// The peers' answers to our last requests are in, or have had their time.
+    fn has_said_goodbye(&mut self) -> bool {
+        let since = *self.ended_at.get_or_insert_with(StdInstant::now);
+        self.calls.is_empty() || since.elapsed() > FAREWELL
     }
 
     fn hang_up(&mut self, only: Option<&AttemptId>) {

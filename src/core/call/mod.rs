@@ -343,6 +343,11 @@ impl Call {
         self.stage == Stage::Ended && self.leg.is_finished()
     }
 
+    /// Ended; retransmissions may still be owed to the peer.
+    pub fn has_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
     fn hang_up(&mut self, now: Instant) {
         if !matches!(self.stage, Stage::Leaving | Stage::Ended) {
             self.player.clear();

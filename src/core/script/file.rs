@@ -243,6 +243,7 @@ impl<'a> Shelf<'a> {
                 sources: file.sources.clone(),
                 days: file.days.clone(),
                 hash: signature::content_hash(&content),
+                content: String::from_utf8_lossy(&content).into_owned(),
                 signature: signature.clone(),
                 at: source.place(&file.id.span()),
                 nodes: graph.nodes.clone(),

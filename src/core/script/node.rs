@@ -154,6 +154,8 @@ pub struct Script {
     pub days: Vec<u16>,
     /// SHA-256 over the canonical content of its folder and the shared one, in hexadecimal.
     pub hash: String,
+    /// That content: what is signed, and kept when the revision is published.
+    pub content: String,
     pub signature: Option<Signature>,
     /// Where the script file begins.
     pub at: Place,

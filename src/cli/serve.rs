@@ -1,0 +1,54 @@
+//! `aftercall serve`: runs the engine until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tracing::info;
+
+use crate::config::Config;
+use crate::jobs::PlanClock;
+use crate::run::Engine;
+
+/// Run the engine: plan, line, API.
+///
+/// Ctrl-C or SIGTERM: nobody is dialled any more, what rings is cancelled, what talks is ended, and what was heard is
+/// committed. After a crash the next start closes every live attempt before it dials.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  aftercall serve --config aftercall.toml
+
+Log level by the environment: RUST_LOG=aftercall=debug. Logs hold no names, numbers or words of patients.")]
+pub struct Args {
+    /// Configuration file; by default aftercall.toml where there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// As [`Engine::start`].
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = Config::find(args.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let engine = Engine::start(&config, PlanClock::system(), None).await?;
+        println!("API on http://{}/api/v1, OpenAPI document at http://{}/openapi.json", engine.api, engine.api);
+        stop_signal().await?;
+        info!("stopping");
+        engine.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Resolves at SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the system lets no handler be set.
+pub async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
