@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use aftercall_core::call::{CallKit, Limits};
 use aftercall_core::lang::Lang;
-use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::Script;
-use aftercall_core::script::signature::{SignatureError, TrustedKey, key_id, verify};
+use aftercall_core::script::signature::{SignatureError, TrustedKey, verify};
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 
@@ -81,14 +80,14 @@ fn by_id(prompts: &Prompts) -> BTreeMap<String, Arc<[i16]>> {
 /// When the demo's key file, which is built in, cannot be read.
 pub fn trusted_keys(scripts: &config::Scripts, on_loopback: bool) -> anyhow::Result<Vec<TrustedKey>> {
     let configured = scripts.trusted_keys.iter().map(|key| TrustedKey {
-        id: key_id(&key.public_key),
+        clinician: key.clinician.clone(),
         public: key.public_key.clone(),
         loopback_only: false,
     });
     let mut keys: Vec<TrustedKey> = configured.collect();
     if on_loopback {
         let demo: KeyFile = toml::from_str(DEMO_KEY).context("the demo's key file")?;
-        keys.push(TrustedKey { id: key_id(&demo.public), public: demo.public, loopback_only: true });
+        keys.push(TrustedKey { clinician: demo.clinician, public: demo.public, loopback_only: true });
     }
     Ok(keys)
 }

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aftercall_core::attempt::{CallRecord, Disposition};
 use aftercall_core::call::CallEvent;
@@ -24,9 +23,9 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::library::{Library, trusted_keys};
 use crate::recording::Recordings;
-use crate::speech::ears::{Ears, EarsConfig};
-use crate::speech::voice::{Voice, VoiceConfig};
-use crate::store::{Store, new_id};
+use crate::run::{open_store, start_ears, voice_config};
+use crate::speech::voice::Voice;
+use crate::store::new_id;
 use crate::trunk::config::Trunk;
 use crate::trunk::driver::{Driver, Report, StartCall, Told};
 
@@ -103,18 +102,8 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     if !script.days.contains(&args.day) {
         bail!("script `{}` has no day {}; it has {:?}", args.script, args.day, script.days);
     }
-    let ears = Arc::new(Ears::start(EarsConfig {
-        model: config.ears.model.clone(),
-        workers: config.ears.workers,
-        queue: config.ears.queue,
-        deadline: Duration::from_millis(config.ears.deadline_ms),
-    })?);
-    let voice = Arc::new(Voice::new(VoiceConfig {
-        program: config.voice.program.clone(),
-        speed_zh: config.voice.speed_zh,
-        speed_en: config.voice.speed_en,
-        ..VoiceConfig::default()
-    }));
+    let ears = Arc::new(start_ears(&config)?);
+    let voice = Arc::new(Voice::new(voice_config(&config)));
     let attempt = AttemptId(new_id());
     audit(&config, &attempt, &trunk).await?;
     let folder = args.record.as_ref().map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
@@ -185,8 +174,7 @@ fn facts(args: &Args, config: &Config, today: Date) -> Facts {
 
 /// A call without a patient record leaves a row: who, when, over which trunk.
 async fn audit(config: &Config, attempt: &AttemptId, trunk: &Trunk) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)?;
-    let store = Store::open(&config.database_url()).await?;
+    let store = open_store(config).await?;
     let who = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
     store.audit(&who, "call_without_record", &attempt.0, &trunk.name, Timestamp::now()).await?;
     store.close().await;

@@ -1,11 +1,14 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
 pub mod assess;
+pub mod call;
 pub mod check;
+pub mod demo;
 pub mod import;
 pub mod migrate;
 pub mod models;
 pub mod phones;
+pub mod serve;
 pub mod token;
 pub mod transcribe;
 pub mod version;
@@ -25,11 +28,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Assess(assess::Args),
+    Call(call::Args),
     Check(check::Args),
+    Demo(demo::Args),
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
     Phones(phones::Args),
+    Serve(serve::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
     Version(version::Args),
@@ -42,11 +48,14 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Assess(args) => assess::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Phones(args) => phones::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),

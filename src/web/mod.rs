@@ -22,13 +22,14 @@ use std::sync::Arc;
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::Cadence;
 use aftercall_core::time::Timestamp;
-use jiff::SignedDuration;
 
 pub use auth::Caller;
 pub use extract::List;
 pub use problem::Problem;
 pub use router::{openapi, router};
 
+use crate::config::Config;
+use crate::jobs::PlanClock;
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::store::Store;
@@ -42,16 +43,30 @@ pub struct AppState {
     /// What an import or a discharge does not say: hospital and zone.
     pub defaults: Arc<Defaults>,
     pub cadence: Arc<Cadence>,
-    /// How far the clock of plans runs ahead of the system's: zero everywhere but in the demo.
-    pub ahead: SignedDuration,
+    /// The system's, but in the demo.
+    pub clock: PlanClock,
 }
 
 impl AppState {
+    /// The state of an engine with this configuration.
+    pub fn new(store: Store, recordings: Recordings, config: &Config, clock: PlanClock) -> Self {
+        Self {
+            store,
+            recordings,
+            metrics: Arc::new(Metrics::new()),
+            defaults: Arc::new(Defaults {
+                hospital: config.hospital.id.clone(),
+                zone: config.hospital.zone.clone(),
+                base: None,
+            }),
+            cadence: Arc::new(config.cadence()),
+            clock,
+        }
+    }
+
     /// The wall clock, read at the edge and nowhere below.
     fn now(&self) -> Timestamp {
-        Timestamp::now()
-            .saturating_add(self.ahead)
-            .unwrap_or(Timestamp::MAX)
+        self.clock.now()
     }
 
     /// Writes who did what before the answer leaves: what cannot be written down is not shown.

@@ -46,7 +46,7 @@ impl Server {
                 base: None,
             }),
             cadence: Arc::new(Cadence::default()),
-            ahead: SignedDuration::ZERO,
+            clock: PlanClock::system(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await

@@ -215,7 +215,7 @@ impl Summary {
     /// The table for people.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["patient", "day", "outcome", "findings", "work order", "as expected"]);
         for line in &self.lines {
             table.add_row([

@@ -117,9 +117,9 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if !args.once && done.is_ok() {
-        let token = engine.store.create_token("demo", engine.rules.clock.now()).await?;
+        let (_, secret) = engine.store.create_token("demo", engine.rules.clock.now()).await?;
         println!("API: http://{}/api/v1/work-orders   document: http://{}/openapi.json", engine.api, engine.api);
-        println!("try: curl -H 'Authorization: Bearer {}' http://{}/api/v1/work-orders", token.secret, engine.api);
+        println!("try: curl -H 'Authorization: Bearer {}' http://{}/api/v1/work-orders", secret, engine.api);
         println!("Ctrl-C ends it.");
         stop_signal().await?;
     }
@@ -170,9 +170,9 @@ async fn import(args: &Args, config: &Config, now: Timestamp) -> anyhow::Result<
     let suppressed = save_do_not_call(&store, &refused, "demo", now).await?;
     println!(
         "imported {} patients with {} steps, {} numbers not to be called",
-        report.accepted, report.steps, suppressed.do_not_call
+        report.accepted, report.steps, suppressed
     );
-    for problem in report.problems.iter().chain(&suppressed.problems) {
+    for problem in report.problems.iter().cloned().chain(refused.problems.iter().map(ToString::to_string)) {
         println!("not imported: {problem}");
     }
     store.close().await;

@@ -100,7 +100,7 @@ impl LiveTable {
 
     fn draw(&mut self) -> std::io::Result<()> {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["patient", "day", "s", "state", "last words", "findings"]);
         let mut ended = 0;
         for row in self.rows.values() {

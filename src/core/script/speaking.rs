@@ -5,6 +5,7 @@ use super::node::{Kind, Node, Piece, PromptId, Script, Variable};
 use super::spoken;
 use crate::id::NodeId;
 use crate::lang::Lang;
+use crate::phi::Phi;
 
 /// The shared prompts that the engine itself speaks; `check` refuses a script without them.
 pub mod names {
