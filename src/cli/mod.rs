@@ -8,6 +8,7 @@ pub mod import;
 pub mod migrate;
 pub mod models;
 pub mod phones;
+pub mod rehearse;
 pub mod serve;
 pub mod token;
 pub mod transcribe;
@@ -35,6 +36,7 @@ pub enum Command {
     Migrate(migrate::Args),
     Models(models::Args),
     Phones(phones::Args),
+    Rehearse(rehearse::Args),
     Serve(serve::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
@@ -55,6 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Phones(args) => phones::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
