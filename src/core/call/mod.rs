@@ -12,6 +12,8 @@ mod player;
 mod talk;
 mod verdict;
 
+pub use verdict::call_notes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -156,7 +156,7 @@ fn unanswered(leg: &LegEnding, rang: bool) -> Disposition {
 }
 
 /// What the conversation noted for the plan and for a human.
-pub(super) fn call_notes(notes: &[Note]) -> Vec<CallNote> {
+pub fn call_notes(notes: &[Note]) -> Vec<CallNote> {
     let mut kept = Vec::new();
     for note in notes {
         let note = match note {

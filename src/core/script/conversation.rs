@@ -341,7 +341,7 @@ impl Conversation {
             return self.jump(asking.node, Jump::Lost, acts);
         }
         asking.silences += 1;
-        if asking.silences < TRIES {
+        if asking.silences + asking.misses < TRIES {
             return self.ask_again(asking, names::STILL_THERE, acts);
         }
         let target = self.node(asking.node).silence;
@@ -355,7 +355,7 @@ impl Conversation {
             return self.unconfirmed(asking, concept, pending, acts);
         }
         asking.misses += 1;
-        if asking.misses < TRIES {
+        if asking.silences + asking.misses < TRIES {
             return self.ask_again(asking, excuse, acts);
         }
         let target = self.node(asking.node).no_match;

@@ -553,7 +553,7 @@ fn spoken(node: &Node) -> impl Iterator<Item = &String> {
 }
 
 /// How long a text takes to speak: 4 syllables or 2.6 words a second, a quarter of a second a mark.
-fn seconds(text: &str, lang: Lang) -> f64 {
+pub fn seconds(text: &str, lang: Lang) -> f64 {
     let marks = text
         .chars()
         .filter(|c| !c.is_alphanumeric() && !c.is_whitespace() && *c != '\'')

@@ -226,14 +226,7 @@ const POLITE: &[&str] = &[
     "没什么事",
 ];
 /// "Nothing else" is no answer: what was meant comes after it.
-const ONLY: &[&str] = &[
-    "没别的",
-    "没有别的",
-    "别的没",
-    "没什么别的",
-    "其他没",
-    "其它没",
-];
+const ONLY: &[&str] = &["没别", "没有别", "别的没", "没什么别", "其他没", "其它没"];
 /// Unwell, not "no".
 const UNWELL: &[&str] = &[
     "不舒服",
@@ -400,7 +393,13 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
         let denied = ["没有", "没", "不是", "不会"]
             .iter()
             .any(|n| before.ends_with(n));
-        return asked.then_some(if denied { YesNo::No } else { YesNo::Yes });
+        // The sign is the bad answer: "yes" to a symptom, "no" to the healthy state.
+        let bad = !denied;
+        return asked.then_some(if bad == inverse {
+            YesNo::No
+        } else {
+            YesNo::Yes
+        });
     }
     if UNSURE.iter().any(|u| clause.contains(u)) {
         return None;
