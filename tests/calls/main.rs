@@ -3,6 +3,7 @@
 mod clips;
 mod ear;
 mod plan;
+mod redflag;
 mod script;
 mod sip;
 mod support;

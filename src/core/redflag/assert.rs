@@ -266,7 +266,7 @@ impl Scene<'_> {
             .spans
             .iter()
             .rev()
-            .find_map(|span| self.denied_before(span.0));
+            .find_map(|span| self.denied_before(span.0, seen));
         let Some(denial) = before.or_else(|| self.denied_after(seen)) else {
             return;
         };
@@ -282,13 +282,15 @@ impl Scene<'_> {
     }
 
     /// Walks left over degree words and listed things to a negation.
-    fn denied_before(&self, from: usize) -> Option<Denial> {
+    fn denied_before(&self, from: usize, seen: &Sighting) -> Option<Denial> {
         let mut at = from;
         let mut unknown = 0;
         while at > 0 {
             match self.cut_before(at) {
-                Cut::None | Cut::List => {}
-                Cut::Weak if self.continues_list(at) => {}
+                Cut::None => {}
+                // A new member of the list: what the one behind it was called no longer matters.
+                Cut::List => unknown = 0,
+                Cut::Weak if self.continues_list(at, seen) => {}
                 Cut::Weak | Cut::Strong | Cut::Ask => return None,
             }
             if let Some(cue) = self.cue_ending(at) {
@@ -299,7 +301,7 @@ impl Scene<'_> {
                 if kinds.has(Cue::NegTight) {
                     return (unknown == 0).then_some(Denial::Near(*cue));
                 }
-                if kinds.any(&[Cue::Neg, Cue::No]) {
+                if kinds.has(Cue::Neg) {
                     return Some(if unknown > 1 {
                         Denial::Far(*cue)
                     } else {
@@ -335,15 +337,17 @@ impl Scene<'_> {
     }
 
     /// Whether the clause beginning at `at` only names the next member of the list that the one before began.
-    fn continues_list(&self, at: usize) -> bool {
+    fn continues_list(&self, at: usize, seen: &Sighting) -> bool {
         let end = self.clause_end(at);
         // A word of assertion makes the clause a statement of its own.
         const STATES: [&str; 9] = ["就", "有", "还", "又", "很", "一", "老", "i", "my"];
         let bare = (at..end).all(|i| self.is_light(i) || self.in_sighting(i) || self.in_body(i));
-        let states = (at..end)
-            .any(|i| !self.in_sighting(i) && STATES.contains(&self.units[i].text.as_str()));
+        let states =
+            (at..end).any(|i| !self.in_span(i) && STATES.contains(&self.units[i].text.as_str()));
         let listed = (0..at).rev().find(|i| !self.is_light(*i));
+        let reaches_on = seen.start < end && seen.end > end;
         bare && !states
+            && !reaches_on
             && listed.is_some_and(|i| self.in_sighting(i) || self.in_body(i))
             && self.cut_before(at) == Cut::Weak
     }
@@ -357,6 +361,11 @@ impl Scene<'_> {
 
     fn in_sighting(&self, at: usize) -> bool {
         self.sightings.iter().any(|s| s.start <= at && at < s.end)
+    }
+
+    fn in_span(&self, at: usize) -> bool {
+        let spans = self.sightings.iter().flat_map(|s| &s.spans);
+        spans.into_iter().any(|(from, to)| *from <= at && at < *to)
     }
 
     fn in_body(&self, at: usize) -> bool {

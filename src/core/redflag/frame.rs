@@ -84,13 +84,32 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     let mut whole = said
         .iter()
         .filter(|s| !matches!(s.answer, Answer::RestNo | Answer::Unknown));
-    let Some(first) = whole.next() else {
-        if let Some(span) = since(scene, put) {
-            return all(&open, Polarity::Present, "frame_since", span);
-        }
+    let first = whole.next();
+    let denies = first
+        .is_some_and(|s| matches!(s.answer, Answer::No | Answer::Neither | Answer::Fine) && s.bare);
+    if let Some(span) = since(scene, put).filter(|_| !denies) {
+        return all(&open, Polarity::Present, "frame_since", span);
+    }
+    let Some(first) = first else {
         return rest.map_or(Vec::new(), |s| {
             all(&open, Polarity::Absent, "frame_rest", s.span)
         });
+    };
+    // A grunt of assent before the answer is no answer: 嗯，没有.
+    let first = match first.answer {
+        Answer::Agree => whole
+            .clone()
+            .find(|s| s.bare && s.answer != Answer::Fine)
+            .unwrap_or(first),
+        Answer::Has
+        | Answer::No
+        | Answer::Disagree
+        | Answer::Fine
+        | Answer::Persists
+        | Answer::Both
+        | Answer::Neither
+        | Answer::RestNo
+        | Answer::Unknown => first,
     };
     let Some((mut polarity, mut rule)) = meaning(put.kind, first, put.asked.len()) else {
         return Vec::new();
