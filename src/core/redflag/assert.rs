@@ -338,12 +338,14 @@ impl Scene<'_> {
 
     /// Whether the clause beginning at `at` only names the next member of the list that the one before began.
     fn continues_list(&self, at: usize, seen: &Sighting) -> bool {
-        let end = self.clause_end(at);
+        let end = self.clause_end(at + 1);
         // A word of assertion makes the clause a statement of its own.
         const STATES: [&str; 9] = ["就", "有", "还", "又", "很", "一", "老", "i", "my"];
         let bare = (at..end).all(|i| self.is_light(i) || self.in_sighting(i) || self.in_body(i));
-        let states =
-            (at..end).any(|i| !self.in_span(i) && STATES.contains(&self.units[i].text.as_str()));
+        let states = (at..end).any(|i| {
+            let said = self.units[i].text.as_str();
+            said == "就" || !self.in_span(i) && STATES.contains(&said)
+        });
         let listed = (0..at).rev().find(|i| !self.is_light(*i));
         let reaches_on = seen.start < end && seen.end > end;
         bare && !states
