@@ -45,9 +45,9 @@ fn kit() -> Arc<CallKit> {
         let voice: Arc<[i16]> = spoken(500).into();
         let ids = scripts()
             .iter()
-            .flat_map(|script| script.prompts.values().map(|prompt| prompt.id.clone()));
+            .flat_map(|script| script.prompts.values().map(|prompt| prompt.id.recording(script.lang)));
         let prompts: BTreeMap<String, Arc<[i16]>> =
-            ids.map(|id| (id.to_string(), Arc::clone(&voice))).collect();
+            ids.map(|id| (id, Arc::clone(&voice))).collect();
         Arc::new(CallKit {
             lexicon,
             prompts,

@@ -46,7 +46,7 @@ const BACKLOG: Duration = Duration::from_millis(60);
 #[derive(Debug)]
 pub struct CallKit {
     pub lexicon: Arc<Lexicon>,
-    /// Recorded prompts by id (`common/zh/opening`), 8 kHz.
+    /// Recorded prompts by place (`PromptId::recording`, as `common/zh/opening_hello`), 8 kHz.
     pub prompts: BTreeMap<String, Arc<[i16]>>,
     pub limits: Limits,
 }

@@ -73,7 +73,7 @@ impl Call {
         for segment in segments {
             match segment {
                 Segment::Recorded { prompt, text } => {
-                    match self.kit.prompts.get(&prompt.to_string()) {
+                    match self.kit.prompts.get(&prompt.recording(self.lang)) {
                         Some(samples) => self.player.queue(Arc::clone(samples)),
                         None => self.speak(text),
                     }

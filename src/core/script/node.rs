@@ -17,6 +17,16 @@ use crate::question::QuestionKind;
 #[serde(transparent)]
 pub struct PromptId(pub String);
 
+impl PromptId {
+    /// Where its recording in a language lies below `dialogs/`: `common/zh/opening_hello`.
+    pub fn recording(&self, lang: Lang) -> String {
+        match self.0.split_once('/') {
+            Some((folder, name)) => format!("{folder}/{lang}/{name}"),
+            None => format!("{lang}/{}", self.0),
+        }
+    }
+}
+
 /// A line of a file, for the author.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
