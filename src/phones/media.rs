@@ -261,11 +261,15 @@ impl Media {
                 let score = (f64::from(score) * 1_000.0).round() / 1_000.0;
                 log("prompt", json!({ "prompt": prompt, "score": score }));
             }
-            Act::Note(Note::Says { clip, voiced_ms }) => {
+            Act::Note(Note::Says {
+                clip,
+                voiced_ms,
+                is_greeting,
+            }) => {
                 log("says", json!({ "clip": clip }));
                 line.awaited = Some(Awaited {
                     sent_ms: slot_ms + voiced_ms as f64,
-                    after: "speech",
+                    after: if is_greeting { "greeting" } else { "speech" },
                 });
             }
             Act::Note(Note::Presses { keys }) => {

@@ -257,7 +257,7 @@ impl Person {
                     | Does::RingOn
                     | Does::Announce { .. } => After::Listen,
                 };
-                say(clip, None, after, acts)
+                say(clip, None, after, true, acts)
             }
             Then::Beep => State::Beeping {
                 until_ms: self.now_ms + BEEP_MS,
@@ -325,8 +325,8 @@ impl Person {
             acts.extend(action.keys.chars().map(Act::Press));
         }
         match (action.says, action.hangs_up) {
-            (Some(clip), true) => say(clip, action.cut_ms, After::HangUp, acts),
-            (Some(clip), false) => say(clip, None, After::Listen, acts),
+            (Some(clip), true) => say(clip, action.cut_ms, After::HangUp, false, acts),
+            (Some(clip), false) => say(clip, None, After::Listen, false, acts),
             (None, true) => {
                 acts.push(Act::HangUp);
                 State::Gone
@@ -365,7 +365,13 @@ impl Person {
     }
 }
 
-fn say(clip: Clip, cut_ms: Option<u64>, after: After, acts: &mut Vec<Act>) -> State {
+fn say(
+    clip: Clip,
+    cut_ms: Option<u64>,
+    after: After,
+    is_greeting: bool,
+    acts: &mut Vec<Act>,
+) -> State {
     let cut = cut_ms.map(|ms| ms as usize * 8);
     let end = cut.unwrap_or(clip.samples.len()).min(clip.samples.len());
     let voiced = clip.samples[..end].chunks(80).rposition(is_voice);
@@ -373,6 +379,7 @@ fn say(clip: Clip, cut_ms: Option<u64>, after: After, acts: &mut Vec<Act>) -> St
         clip: clip.name.clone(),
         // The first frame leaves in the next slot.
         voiced_ms: FRAME_MS + voiced.map_or(0, |block| block as u64 * 10 + 10),
+        is_greeting,
     }));
     State::Speaking(Playing {
         clip,

@@ -278,3 +278,22 @@ fn a_deaf_ear_says_nothing_and_end_now_ends_a_pause() {
     assert!(ended_ms.is_some_and(|at_ms| at_ms < 1_700), "{ended_ms:?}");
     assert!(!ear.is_listening());
 }
+
+#[test]
+fn a_quiet_talker_is_heard() {
+    for path in clips::in_folder("fixtures/audio").iter().step_by(7) {
+        if path.contains("announce_") || path.contains("voicemail_") {
+            continue;
+        }
+        // Down by 15 dB: about -40 dBFS.
+        let clip: Vec<i16> = clips::load(path)
+            .iter()
+            .map(|&x| (f32::from(x) * 0.178) as i16)
+            .collect();
+        let events = cut(&clip).events;
+        assert!(
+            events.starts_with('s') && events.ends_with('e'),
+            "{path}: {events}"
+        );
+    }
+}

@@ -144,9 +144,12 @@ impl Ear {
 
     /// Takes the frame that begins at `at_ms`: every 20 ms, also while the robot speaks.
     pub fn push(&mut self, frame: &[i16; FRAME], at_ms: u64) {
-        if self.tape.push(frame, at_ms * PER_MS) {
-            self.vad.reset();
-            self.heard_to = at_ms * PER_MS;
+        match self.tape.push(frame, at_ms * PER_MS) {
+            Gap::Filled(missing) => self.heard_to += missing,
+            Gap::TooLong => {
+                self.vad.reset();
+                self.heard_to = at_ms * PER_MS;
+            }
         }
         if let Some(verdict) = self.tones.push(frame) {
             self.events.push_back(EarEvent::Tone(verdict));
@@ -347,21 +350,30 @@ struct Tape {
 /// A gap longer than this is not filled: the tape begins anew.
 const MOST_FILLED: u64 = 2_000 * PER_MS;
 
+/// What lay between the last frame and this one.
+enum Gap {
+    /// So many samples of silence; usually none.
+    Filled(u64),
+    /// The tape began anew.
+    TooLong,
+}
+
 impl Tape {
-    /// Appends a frame; `true` when the tape had to begin anew because the position jumped.
-    fn push(&mut self, frame: &[i16], at: u64) -> bool {
+    /// Appends a frame where it belongs.
+    fn push(&mut self, frame: &[i16], at: u64) -> Gap {
         let end = self.start + self.samples.len() as u64;
         let missing = at.wrapping_sub(end);
-        let jumped = missing > MOST_FILLED;
-        if jumped {
+        let gap = if missing > MOST_FILLED {
             self.samples.clear();
             self.start = at;
+            Gap::TooLong
         } else {
             let filled = self.samples.len() + missing as usize;
             self.samples.resize(filled, 0);
-        }
+            Gap::Filled(missing)
+        };
         self.samples.extend(frame);
-        jumped
+        gap
     }
 
     fn forget_before(&mut self, position: u64) {

@@ -169,3 +169,23 @@ fn noise_raises_the_floor() {
         ear.noise_floor_db()
     );
 }
+
+#[test]
+fn a_gap_in_the_frames_does_not_move_the_clock() {
+    for gap_ms in [1_000, 60_000] {
+        let mut ear = Ear::new(EarConfig::default());
+        for n in 0..50 {
+            ear.push(&[0; FRAME], n * 20);
+        }
+        let from_ms = 1_000 + gap_ms;
+        ear.listen(SPEC, from_ms);
+        for n in 0..300 {
+            ear.push(&[0; FRAME], from_ms + n * 20);
+        }
+        let at_ms = match ear.poll() {
+            Some(EarEvent::NoInput { at_ms }) => at_ms,
+            other => panic!("{other:?}"),
+        };
+        assert!(at_ms.abs_diff(from_ms + 5_000) <= 40, "{gap_ms}: {at_ms}");
+    }
+}
