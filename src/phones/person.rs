@@ -58,10 +58,11 @@ pub enum Note {
         prompt: Option<String>,
         score: f32,
     },
-    /// Speech begins; `voiced_ms` from now is its last voiced sample.
+    /// Speech begins; `voiced_ms` from now is its last voiced sample. A greeting is no reply.
     Says {
         clip: String,
         voiced_ms: u64,
+        is_greeting: bool,
     },
     Presses {
         keys: String,
