@@ -23,6 +23,10 @@ use super::tape::Tape;
 /// More than this behind, slots are passed over instead of sent late (telephony.md, RTP pacing).
 const MOST_BEHIND: u64 = 3;
 
+/// Frames that the robot's packets may be late and are still heard: on a busy machine its prompts must be
+/// recognised all the same. Latencies are measured before this.
+const PATIENCE: u8 = 9;
+
 /// What the signalling asks of the media.
 pub enum ToMedia {
     Start(Box<Start>),
@@ -145,7 +149,8 @@ impl Media {
             ssrc: start.seed as u32,
             first_seq: (start.seed >> 32) as u16,
             first_timestamp: (start.seed >> 16) as u32,
-        });
+        })
+        .with_delay(PATIENCE);
         Line {
             person: Person::new(start.phone.clone(), start.seed),
             tape: self.record.as_ref().map(|_| Tape::default()),

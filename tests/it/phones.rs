@@ -288,7 +288,7 @@ fn a_patient_answers_what_the_robot_says_over_real_udp() {
         .iter()
         .filter_map(|line| line["score"].as_f64())
         .collect();
-    assert!(scores.iter().all(|&score| score > 0.9), "{scores:?}");
+    assert!(scores.iter().all(|&score| score > 0.85), "{scores:?}");
 }
 
 #[test]

@@ -78,6 +78,8 @@ struct Quiet {
 /// The delay aimed at: raised at once, lowered slowly.
 #[derive(Clone, Copy, Debug)]
 struct Target {
+    least: i64,
+    most: i64,
     ticks: i64,
     calm_pulls: u32,
 }
@@ -85,6 +87,8 @@ struct Target {
 impl Default for Target {
     fn default() -> Target {
         Target {
+            least: MIN_DELAY,
+            most: MAX_DELAY,
             ticks: MIN_DELAY,
             calm_pulls: 0,
         }
@@ -100,6 +104,20 @@ struct Jitter {
 }
 
 impl JitterBuffer {
+    /// A buffer for a listener who would rather wait than miss something: a fixed delay of whole frames.
+    pub fn with_delay(frames: u8) -> JitterBuffer {
+        let ticks = i64::from(frames) * SLOT;
+        JitterBuffer {
+            target: Target {
+                least: ticks,
+                most: ticks,
+                ticks,
+                calm_pulls: 0,
+            },
+            ..JitterBuffer::default()
+        }
+    }
+
     /// Takes the audio of one packet. `is_next`: no sequence number is missing before it.
     pub fn audio(&mut self, timestamp: u32, samples: Vec<i16>, is_next: bool, marker: bool) {
         let target = self.target.ticks;
@@ -418,7 +436,7 @@ fn runs(sources: &[Source; FRAME]) -> Vec<Run> {
 
 impl Target {
     fn follow(&mut self, jitter: f32) {
-        let wanted = (SLOT + (4.0 * jitter) as i64).clamp(MIN_DELAY, MAX_DELAY);
+        let wanted = (SLOT + (4.0 * jitter) as i64).clamp(self.least, self.most);
         if wanted > self.ticks {
             self.ticks = wanted;
             self.calm_pulls = 0;

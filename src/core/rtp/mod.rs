@@ -143,6 +143,12 @@ impl Stream {
         }
     }
 
+    /// Plays the peer after a fixed delay of whole frames instead of 40–60 ms: fewer packets are late.
+    pub fn with_delay(mut self, frames: u8) -> Stream {
+        self.buffer = JitterBuffer::with_delay(frames);
+        self
+    }
+
     /// Goes on with what was negotiated anew: 183 and then 200, or a re-INVITE. Our SSRC and timestamps go on.
     pub fn retarget(&mut self, codec: Codec, payload_type: u8, telephone_event: Option<u8>) {
         self.config.codec = codec;

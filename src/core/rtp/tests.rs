@@ -460,3 +460,25 @@ fn no_datagram_can_hurt() {
         assert!(stream.stats().depth_ms <= 3_000);
     }
 }
+
+#[test]
+fn a_patient_listener_waits_for_late_packets() {
+    let mut stream = Stream::new(config()).with_delay(9);
+    let mut sender = Sender::new();
+    let mut noise = Noise::new(3);
+    for _ in 0..200 {
+        sender.talk(20, f64::from(noise.sample() + 1.0) * 60.0);
+    }
+    let mut line = sender.line.clone();
+    line.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut line = line.into_iter().peekable();
+    let mut concealed = 0;
+    for slot in 1..200_u64 {
+        let now = Instant::from_millis(slot * 20);
+        while let Some((_, packet)) = line.next_if(|(at_ms, _)| *at_ms < slot as f64 * 20.0) {
+            stream.receive(&packet, now);
+        }
+        concealed += usize::from(stream.pull(now).kind == FrameKind::Concealed);
+    }
+    assert_eq!((stream.stats().late, concealed), (0, 0));
+}
