@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aftercall::jobs::PlanClock;
 use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 use aftercall::store::Store;
