@@ -169,6 +169,34 @@ pub fn distance(left: &[&str], right: &[&str]) -> usize {
     row[right.len()]
 }
 
+/// How unlike two syllables sound: 0 for the same (zh/z, l/n … count as the same), 1 for nothing in common.
+pub fn unlikeness(left: &str, right: &str) -> f32 {
+    let (left, right) = (blur(left), blur(right));
+    let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+    let (a, b) = (letters(&left), letters(&right));
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.iter().map(String::as_str).collect(), b.iter().map(String::as_str).collect());
+    let longest = a.len().max(b.len()).max(1);
+    distance(&a, &b) as f32 / longest as f32
+}
+
+/// How much a pattern must be bent to lie somewhere in what was heard: the sum of unlikeness over its
+/// syllables, 1 for one put in or left out.
+pub fn strain(heard: &[&str], pattern: &[&str]) -> f32 {
+    let mut row: Vec<f32> = (0..=pattern.len()).map(|j| j as f32).collect();
+    let mut best = row[pattern.len()];
+    for spoken in heard {
+        let mut diagonal = row[0];
+        row[0] = 0.0;
+        for (j, wanted) in pattern.iter().enumerate() {
+            let changed = diagonal + unlikeness(spoken, wanted);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1.0).min(row[j] + 1.0);
+        }
+        best = best.min(row[pattern.len()]);
+    }
+    best
+}
+
 /// Where a pattern lies in a longer stretch with the fewest edits: `(start, end, edits)`, half open in
 /// syllables; the leftmost of equals. `None` for an empty pattern or more than `most` edits.
 pub fn nearest(spoken: &[&str], pattern: &[&str], most: usize) -> Option<(usize, usize, usize)> {

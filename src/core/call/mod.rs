@@ -229,6 +229,8 @@ pub struct Call {
     /// Findings whose confirming question has not been answered.
     due: Vec<PlacedFinding>,
     announcement: Option<Announcement>,
+    /// Words of early media so far.
+    announced: String,
     amd: Amd,
     /// Somebody spoke or pressed a key.
     human: bool,
@@ -275,6 +277,7 @@ impl Call {
             notes: Vec::new(),
             due: Vec::new(),
             announcement: None,
+            announced: String::new(),
             amd: Amd::new(0),
             human: false,
             rang: false,

@@ -6,7 +6,7 @@ use super::media::ANNOUNCEMENT;
 use super::{Call, CallEvent, Output, Stage};
 use crate::attempt::{Turn, TurnReply};
 use crate::codec::FRAME;
-use crate::ear::amd::{Answerer, classify_announcement};
+use crate::ear::amd::{Announcement, Answerer, classify_announcement};
 use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
 use crate::heard::{Heard, Transcript};
@@ -356,10 +356,16 @@ impl Call {
         let class = if self.answered_at.is_some() {
             self.amd.words(&transcript.text, self.lang)
         } else {
-            classify_announcement(&transcript.text, self.lang)
+            // The network's sentence may come in pieces: what one leaves open, both may tell.
+            self.announced.push_str(&transcript.text);
+            let part = classify_announcement(&transcript.text, self.lang);
+            part.filter(|class| *class != Announcement::Unknown)
+                .or_else(|| classify_announcement(&self.announced, self.lang))
         };
         let Some(class) = class else { return false };
-        self.announcement = Some(class);
+        if self.announcement.is_none_or(|before| before == Announcement::Unknown) {
+            self.announcement = Some(class);
+        }
         self.event(CallEvent::Announced(class));
         self.leave_a_machine();
         true

@@ -32,6 +32,69 @@ pub fn read(text: &str, lang: Lang) -> Option<MonthDay> {
     }
 }
 
+/// Whether a Mandarin reply that names no date outright sounds like this one and like no other:
+/// "11月站好" for 十一月三号. Only for a date that is known, so that a misheard one can still be recognised.
+pub fn sounds_like(text: &str, date: MonthDay) -> bool {
+    let heard = heard_syllables(text);
+    let heard: Vec<&str> = heard.iter().map(String::as_str).collect();
+    let wanted = strain_of(&heard, date);
+    let others = (1..=12).flat_map(|month| (1..=31).filter_map(move |day| MonthDay::new(month, day)));
+    wanted <= CLOSE
+        && others.filter(|other| *other != date && !is_twin(*other, date)).all(|other| strain_of(&heard, other) >= wanted + APART)
+}
+
+/// The most that a date may be bent, and the least that every other must be bent more.
+const CLOSE: f32 = 0.5;
+const APART: f32 = 0.3;
+
+/// 是一月 and 十一月 sound alike: nothing but the record can tell them apart.
+fn is_twin(a: MonthDay, b: MonthDay) -> bool {
+    a.day == b.day && (a.month - b.month).abs() == 10
+}
+
+fn heard_syllables(text: &str) -> Vec<String> {
+    let mut heard = Vec::new();
+    let mut digits = String::new();
+    for c in text.chars().chain([' ']) {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        if let Ok(number) = std::mem::take(&mut digits).parse::<u32>() {
+            heard.extend(spoken_number(number).into_iter().map(str::to_owned));
+        }
+        heard.extend(pinyin::toneless(&c.to_string()).into_iter().map(str::to_owned));
+    }
+    heard
+}
+
+fn strain_of(heard: &[&str], date: MonthDay) -> f32 {
+    let number = |n: i8| spoken_number(u32::try_from(n).unwrap_or(0));
+    let mut pattern = number(date.month);
+    pattern.push("yue");
+    pattern.extend(number(date.day));
+    let day = ["hao", "ri"].map(|end| {
+        let mut pattern = pattern.clone();
+        pattern.push(end);
+        pinyin::strain(heard, &pattern)
+    });
+    day[0].min(day[1])
+}
+
+/// 1–99 in syllables; larger ones digit by digit.
+fn spoken_number(number: u32) -> Vec<&'static str> {
+    const DIGITS: [&str; 10] = ["ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu"];
+    let digit = |n: u32| DIGITS[(n % 10) as usize];
+    match number {
+        0..=9 => vec![digit(number)],
+        10 => vec!["shi"],
+        11..=19 => vec!["shi", digit(number)],
+        20..=99 if number % 10 == 0 => vec![digit(number / 10), "shi"],
+        20..=99 => vec![digit(number / 10), "shi", digit(number)],
+        _ => number.to_string().chars().filter_map(|c| c.to_digit(10)).map(digit).collect(),
+    }
+}
+
 /// Two digits of month and two of day; 412 is read as 0412.
 pub fn read_keys(keys: &str) -> Option<MonthDay> {
     let digits: Vec<u32> = keys.chars().filter_map(|c| c.to_digit(10)).collect();
@@ -250,4 +313,28 @@ fn number_en(word: &str) -> Option<u32> {
     let ordinal = ordinal.and_then(|p| u32::try_from(p + 1).ok());
     let cardinal = || number::word_en(word).map(|v| v as u32);
     ordinal.or(special).or(figure).or_else(cardinal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(month: i8, day: i8) -> MonthDay {
+        MonthDay { month, day }
+    }
+
+    #[test]
+    fn a_misheard_date_is_recognised_when_it_sounds_like_no_other() {
+        assert!(sounds_like("11月站好", day(11, 3)));
+        assert!(sounds_like("于是1月站好", day(11, 3)));
+        assert!(!sounds_like("11月站好", day(11, 4)));
+        assert!(!sounds_like("11月站好", day(10, 3)));
+    }
+
+    #[test]
+    fn another_date_is_never_taken_for_the_one_on_record() {
+        for said in ["五月四号", "十月三号", "十一月十三号", "十一月四号", "一月四号", "三月十一号", "今天天气不错", "喂你好"] {
+            assert!(!sounds_like(said, day(11, 3)), "{said}");
+        }
+    }
 }

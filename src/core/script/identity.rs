@@ -206,8 +206,21 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
     if named || mine.iter().any(|m| sound.contains(m)) || plain_yes.contains(&core) {
         return Some(Claim::Patient);
     }
+    if sounds_like_self(&said) {
+        return Some(Claim::Patient);
+    }
     let introduces = ["我叫", "我姓"].iter().any(|w| said.contains(w));
     introduces.then_some(Claim::Other)
+}
+
+/// A whole reply that sounds like a usual "it is me" but for a syllable: 是文你说吧. The birthday still has to agree.
+fn sounds_like_self(said: &str) -> bool {
+    const USUAL: [&str; 8] = ["是我你说吧", "是我我就是", "我就是你说", "我就是请说", "对是我本人", "我是他本人", "是我你讲吧", "是我有什么事"];
+    let heard = pinyin::toneless(said);
+    USUAL.iter().any(|usual| {
+        let usual = pinyin::toneless(usual);
+        heard.len().abs_diff(usual.len()) <= 1 && pinyin::strain(&heard, &usual) <= 0.8
+    })
 }
 
 /// The name by its syllables; of three characters the given name alone will do.

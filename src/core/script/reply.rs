@@ -41,6 +41,9 @@ pub fn confirms(text: &str, lang: Lang) -> Option<YesNo> {
                 "对", "是", "有", "没错", "正确", "好", "可以", "嗯对", "嗯是",
             ];
             let unsure = UNSURE.iter().any(|u| text.contains(u));
+            if text.contains("没错") && !unsure {
+                return Some(YesNo::Yes);
+            }
             let yes = right.iter().any(|r| first.starts_with(r))
                 || sounds_like_one_of(&first, &["是", "对", "是的", "对的"]);
             (yes && !unsure).then_some(YesNo::Yes)
@@ -386,6 +389,12 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if asks_knowledge && (clause.contains("不知道") || clause.contains("不清楚")) {
         return Some(YesNo::No);
     }
+    if asks_knowledge && sounds_begin(clause, "不知道") {
+        return Some(YesNo::No);
+    }
+    if asks_knowledge && sounds_begin(clause, "知道") {
+        return Some(YesNo::Yes);
+    }
     let sign = NEGATIVE_SIGNS.iter().find(|s| clause.contains(**s));
     if let Some(sign) = sign {
         let asked = sign.chars().filter(|c| question.contains(*c)).count() >= 2;
@@ -427,7 +436,19 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     {
         return Some(YesNo::No);
     }
-    echo_zh(clause, question)
+    if question.contains("有人") {
+        let alone = ["没人", "没别人", "就我", "一个人", "我自己"].iter().any(|w| clause.contains(w));
+        if alone || clause.starts_with("有") {
+            return Some(if alone { YesNo::No } else { YesNo::Yes });
+        }
+    }
+    echo_zh(clause, question).or_else(|| leads_with_yes(clause))
+}
+
+/// "是的" and then words that were not understood: a yes, unless they deny something.
+fn leads_with_yes(clause: &str) -> Option<YesNo> {
+    let rest = ["是的", "对的", "对对"].iter().find_map(|yes| clause.strip_prefix(yes))?;
+    (!rest.contains(['没', '不', '无', '停'])).then_some(YesNo::Yes)
 }
 
 /// The answer that says the asked words again: 肿了, 有点闷, 胸口不疼.

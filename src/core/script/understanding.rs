@@ -95,8 +95,18 @@ pub fn read(
         }
         Kind::Identity => identity::claim(text, names, lang).map(of_claim),
         Kind::Who => identity::person(text, names, lang).map(of_person),
-        Kind::BirthDate => date::read(text, lang).and_then(|said| agrees(said, birth)),
+        Kind::BirthDate => match date::read(text, lang) {
+            Some(said) => agrees(said, birth),
+            // Misheard, perhaps: the record says which date to listen for.
+            None => said_to_sound_like(text, birth, lang),
+        },
     }
+}
+
+fn said_to_sound_like(text: &str, birth: Date, lang: Lang) -> Option<Answer> {
+    let known = MonthDay { month: birth.month(), day: birth.day() };
+    let alike = lang == Lang::Zh && date::sounds_like(text, known);
+    alike.then(|| Answer::plain("match"))
 }
 
 /// The answer in the keys.
