@@ -367,6 +367,7 @@ fn leads(scene: &Scene<'_>, at: usize) -> bool {
 /// 发不发烧？发。 伤口没再出血吧？出了。 小便能解出来吗？解不出来。
 fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Said> {
     let mut denied = false;
+    let mut fine = false;
     let mut core = Vec::new();
     let mut at = from;
     while at < to {
@@ -386,6 +387,11 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         match scene.cues.iter().find(|c| c.start == at) {
             Some(cue) if cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No]) => {
                 denied = true;
+                at = cue.end;
+            }
+            // 伤口挺好: the asked words again, and that they are well.
+            Some(cue) if cue.cues.has(Cue::Fine) => {
+                fine = true;
                 at = cue.end;
             }
             Some(cue) if cue.cues.any(&LIGHT) || cue.cues.has(Cue::Has) => at = cue.end,
@@ -412,7 +418,11 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         !core.is_empty() && core.len() <= 6 && han && core.iter().all(|u| asked_for(u)) && meant;
     let ends_asking = scene.units[to - 1].after == Cut::Ask;
     (echoes && !ends_asking).then_some(Said {
-        answer: if denied { Answer::No } else { Answer::Has },
+        answer: match (denied, fine) {
+            (true, _) => Answer::No,
+            (false, true) => Answer::Fine,
+            (false, false) => Answer::Has,
+        },
         doubtful: (from..to).any(|at| {
             scene
                 .cues
