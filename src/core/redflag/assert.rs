@@ -457,7 +457,9 @@ impl Scene<'_> {
         };
         let here = matches!(polarity, Polarity::Present | Polarity::Uncertain);
         if cue.cues.has(Cue::Past) {
-            verdict.fire("past", self.raw(cue), here.then_some(Polarity::Historical));
+            // Denied then says nothing of now; over by now is still past.
+            let was = here || polarity == Polarity::Historical;
+            verdict.fire("past", self.raw(cue), was.then_some(Polarity::Historical));
         } else if cue.cues.has(Cue::Older)
             && here
             && weight.urgency != Urgency::Emergent
