@@ -39,7 +39,10 @@ impl Library {
         let lexicon = redflags::load(lexicon_dir.is_dir().then_some(lexicon_dir.as_path()))?;
         let prompts = Prompts::load(dialogs)?;
         if let Some(refused) = prompts.refused.first() {
-            bail!("{} recorded prompts cannot be used; the first: {refused}", prompts.refused.len());
+            bail!(
+                "{} recorded prompts cannot be used; the first: {refused}",
+                prompts.refused.len()
+            );
         }
         let (mut scripts, mut refused) = (Vec::new(), Vec::new());
         for script in dialogs::load(dialogs)?.into_iter().map(Arc::new) {
@@ -48,8 +51,16 @@ impl Library {
                 Err(error) => refused.push((script, error)),
             }
         }
-        let kit = Arc::new(CallKit { lexicon: Arc::new(lexicon), prompts: by_id(&prompts), limits: Limits::default() });
-        Ok(Library { scripts, refused, kit })
+        let kit = Arc::new(CallKit {
+            lexicon: Arc::new(lexicon),
+            prompts: by_id(&prompts),
+            limits: Limits::default(),
+        });
+        Ok(Library {
+            scripts,
+            refused,
+            kit,
+        })
     }
 
     /// The script that may dial.
@@ -64,13 +75,22 @@ impl Library {
         if let Some((_, error)) = self.refused.iter().find(|(script, _)| wanted(script)) {
             bail!("{error}");
         }
-        let known: Vec<String> = self.scripts.iter().map(|script| format!("{} ({})", script.id, script.lang)).collect();
-        bail!("there is no script `{id}` in {lang}; there are: {}", known.join(", "))
+        let known: Vec<String> = self
+            .scripts
+            .iter()
+            .map(|script| format!("{} ({})", script.id, script.lang))
+            .collect();
+        bail!(
+            "there is no script `{id}` in {lang}; there are: {}",
+            known.join(", ")
+        )
     }
 }
 
 fn by_id(prompts: &Prompts) -> BTreeMap<String, Arc<[i16]>> {
-    let found = prompts.keys().filter_map(|key| Some((key.to_owned(), Arc::clone(prompts.find(key)?))));
+    let found = prompts
+        .keys()
+        .filter_map(|key| Some((key.to_owned(), Arc::clone(prompts.find(key)?))));
     found.collect()
 }
 
@@ -78,7 +98,10 @@ fn by_id(prompts: &Prompts) -> BTreeMap<String, Arc<[i16]>> {
 ///
 /// # Errors
 /// When the demo's key file, which is built in, cannot be read.
-pub fn trusted_keys(scripts: &config::Scripts, on_loopback: bool) -> anyhow::Result<Vec<TrustedKey>> {
+pub fn trusted_keys(
+    scripts: &config::Scripts,
+    on_loopback: bool,
+) -> anyhow::Result<Vec<TrustedKey>> {
     let configured = scripts.trusted_keys.iter().map(|key| TrustedKey {
         clinician: key.clinician.clone(),
         public: key.public_key.clone(),
@@ -87,7 +110,11 @@ pub fn trusted_keys(scripts: &config::Scripts, on_loopback: bool) -> anyhow::Res
     let mut keys: Vec<TrustedKey> = configured.collect();
     if on_loopback {
         let demo: KeyFile = toml::from_str(DEMO_KEY).context("the demo's key file")?;
-        keys.push(TrustedKey { clinician: demo.clinician, public: demo.public, loopback_only: true });
+        keys.push(TrustedKey {
+            clinician: demo.clinician,
+            public: demo.public,
+            loopback_only: true,
+        });
     }
     Ok(keys)
 }

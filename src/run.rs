@@ -79,17 +79,32 @@ impl Engine {
         let recordings = Recordings::new(config.recordings_dir());
         let lines = Lines {
             trunk: trunk.name.clone(),
-            lines: config.trunk.lines.min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
+            lines: config
+                .trunk
+                .lines
+                .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
             scripts: signed_scripts(&library),
         };
         if lines.scripts.is_empty() {
-            warn!("no script may dial on trunk {}: every step waits", trunk.name);
+            warn!(
+                "no script may dial on trunk {}: every step waits",
+                trunk.name
+            );
         }
         let (reports, told) = mpsc::unbounded_channel();
         let kit = Arc::clone(&library.kit);
-        let driver =
-            Arc::new(Driver::start(trunk, kit, Arc::clone(&ears), Arc::clone(&voice), Some(recordings.clone()), reports)?);
-        for dialog in interrupted.iter().filter_map(|attempt| attempt.dialog.as_deref()) {
+        let driver = Arc::new(Driver::start(
+            trunk,
+            kit,
+            Arc::clone(&ears),
+            Arc::clone(&voice),
+            Some(recordings.clone()),
+            reports,
+        )?);
+        for dialog in interrupted
+            .iter()
+            .filter_map(|attempt| attempt.dialog.as_deref())
+        {
             say_goodbye(&driver, dialog);
         }
 
@@ -113,16 +128,42 @@ impl Engine {
         let api = listener.local_addr()?;
         let state = web::AppState::new(store.clone(), recordings, config, clock);
         let tasks = vec![
-            tokio::spawn(jobs::dial::run(store.clone(), rules.clone(), lines, to_dial, stopping.clone())),
+            tokio::spawn(jobs::dial::run(
+                store.clone(),
+                rules.clone(),
+                lines,
+                to_dial,
+                stopping.clone(),
+            )),
             tokio::spawn(caller.run(dialled)),
             tokio::spawn(relay(told, to_record, seen)),
-            tokio::spawn(jobs::recover::run(store.clone(), rules.clone(), stopping.clone())),
-            tokio::spawn(jobs::escalate::run(store.clone(), rules.clone(), stopping.clone())),
-            tokio::spawn(jobs::notify::run(store.clone(), rules.clone(), stopping.clone())),
+            tokio::spawn(jobs::recover::run(
+                store.clone(),
+                rules.clone(),
+                stopping.clone(),
+            )),
+            tokio::spawn(jobs::escalate::run(
+                store.clone(),
+                rules.clone(),
+                stopping.clone(),
+            )),
+            tokio::spawn(jobs::notify::run(
+                store.clone(),
+                rules.clone(),
+                stopping.clone(),
+            )),
             tokio::spawn(serve(listener, state, stopping)),
         ];
         info!(%api, "aftercall runs");
-        Ok(Engine { store, rules, api, stop, tasks, driver, recorder })
+        Ok(Engine {
+            store,
+            rules,
+            api,
+            stop,
+            tasks,
+            driver,
+            recorder,
+        })
     }
 
     /// Dials nobody any more, cancels what rings, ends what talks, commits what was told.
@@ -137,7 +178,9 @@ impl Engine {
             }
         }
         if let Ok(driver) = Arc::try_unwrap(self.driver)
-            && tokio::task::spawn_blocking(move || driver.shut_down()).await.is_err()
+            && tokio::task::spawn_blocking(move || driver.shut_down())
+                .await
+                .is_err()
         {
             error!("the media thread could not be waited for");
         }
@@ -153,8 +196,12 @@ impl Engine {
 /// # Errors
 /// When the folder cannot be made or the database refuses.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("{}: the data folder cannot be made", config.data_dir.display()))?;
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "{}: the data folder cannot be made",
+            config.data_dir.display()
+        )
+    })?;
     Ok(Store::open(&config.database_url()).await?)
 }
 
@@ -185,7 +232,11 @@ pub fn voice_config(config: &Config) -> VoiceConfig {
 async fn publish(store: &Store, library: &Library, rules: &Rules) -> anyhow::Result<()> {
     let now = rules.clock.now();
     for script in &library.scripts {
-        let signature = script.signature.as_ref().map(serde_json::to_string).transpose()?;
+        let signature = script
+            .signature
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose()?;
         let version = ScriptVersion {
             id: script.id.clone(),
             version: script.revision.to_string(),
@@ -193,11 +244,17 @@ async fn publish(store: &Store, library: &Library, rules: &Rules) -> anyhow::Res
             hash: script.hash.clone(),
             content: script.content.clone(),
             signature,
-            published_by: script.signature.as_ref().map_or_else(String::new, |signature| signature.clinician.clone()),
+            published_by: script
+                .signature
+                .as_ref()
+                .map_or_else(String::new, |signature| signature.clinician.clone()),
             published_at: now,
         };
         store.publish_script(&version).await.with_context(|| {
-            format!("script `{}` revision {} was published with other words; raise its revision", script.id, script.revision)
+            format!(
+                "script `{}` revision {} was published with other words; raise its revision",
+                script.id, script.revision
+            )
         })?;
     }
     Ok(())
@@ -237,7 +294,10 @@ impl Caller {
             let attempt = call.attempt.clone();
             if let Err(error) = self.start(call).await {
                 error!(attempt.id = %attempt, "not dialled: {error:#}");
-                let report = Recorded { attempt, what: Record::NotStarted };
+                let report = Recorded {
+                    attempt,
+                    what: Record::NotStarted,
+                };
                 if self.to_record.send(report).is_err() {
                     error!("the recorder has ended");
                 }
@@ -268,7 +328,9 @@ impl Caller {
     async fn facts(&self, call: &ToDial) -> anyhow::Result<Facts> {
         let zone = time::zone(&call.patient.zone).context("the patient's zone is not known")?;
         let steps = self.store.steps_of_episode(&call.episode.id).await?;
-        let later = steps.iter().filter(|step| step.day > call.step.day && step.state == StepState::Planned);
+        let later = steps
+            .iter()
+            .filter(|step| step.day > call.step.day && step.state == StepState::Planned);
         let hospital = match call.patient.lang {
             Lang::Zh => &self.config.hospital.name_zh,
             Lang::En => &self.config.hospital.name_en,
@@ -293,7 +355,9 @@ impl Caller {
         let texts = variables(facts);
         let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
         let rendered = tokio::task::spawn_blocking(move || {
-            texts.iter().try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
+            texts
+                .iter()
+                .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
         });
         Ok(rendered.await??)
     }
@@ -307,7 +371,10 @@ async fn relay(
 ) {
     while let Some(Report { attempt, what }) = told.recv().await {
         if let Some(what) = recorded(&what) {
-            let report = Recorded { attempt: attempt.clone(), what };
+            let report = Recorded {
+                attempt: attempt.clone(),
+                what,
+            };
             if to_record.send(report).is_err() {
                 error!(attempt.id = %attempt, "the recorder has ended");
             }
@@ -343,7 +410,10 @@ fn recorded(what: &Told) -> Option<Record> {
         CallEvent::Found(placed) => Record::Found(placed.clone()),
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
-        CallEvent::Announced(_) | CallEvent::Asked { .. } | CallEvent::HeardWords(_) | CallEvent::Noted(_) => return None,
+        CallEvent::Announced(_)
+        | CallEvent::Asked { .. }
+        | CallEvent::HeardWords(_)
+        | CallEvent::Noted(_) => return None,
     })
 }
 
@@ -355,7 +425,10 @@ async fn serve(listener: TcpListener, state: web::AppState, mut stopping: watch:
             }
         }
     };
-    if let Err(error) = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped).await {
+    if let Err(error) = axum::serve(listener, web::router(state))
+        .with_graceful_shutdown(stopped)
+        .await
+    {
         error!(%error, "the API ended");
     }
 }

@@ -73,7 +73,8 @@ pub struct Args {
 }
 
 fn lang(text: &str) -> Result<Lang, String> {
-    Lang::parse(text).ok_or_else(|| format!("`{text}` is not a language of aftercall: write zh or en"))
+    Lang::parse(text)
+        .ok_or_else(|| format!("`{text}` is not a language of aftercall: write zh or en"))
 }
 
 /// Places the call.
@@ -81,7 +82,10 @@ fn lang(text: &str) -> Result<Lang, String> {
 /// # Errors
 /// Usage and local errors: a number that may not be called, a broken trunk file, no model.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(place(args))
 }
 
@@ -100,13 +104,21 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     let library = Library::load(&config.scripts.dir, &keys, today)?;
     let script = library.script(&args.script, args.lang)?;
     if !script.days.contains(&args.day) {
-        bail!("script `{}` has no day {}; it has {:?}", args.script, args.day, script.days);
+        bail!(
+            "script `{}` has no day {}; it has {:?}",
+            args.script,
+            args.day,
+            script.days
+        );
     }
     let ears = Arc::new(start_ears(&config)?);
     let voice = Arc::new(Voice::new(voice_config(&config)));
     let attempt = AttemptId(new_id());
     audit(&config, &attempt, &trunk).await?;
-    let folder = args.record.as_ref().map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
+    let folder = args
+        .record
+        .as_ref()
+        .map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
     let recordings = folder.clone().map(Recordings::new);
     let (reports, inbox) = mpsc::unbounded_channel();
     let driver = Driver::start(trunk, library.kit, ears, voice, recordings.clone(), reports)?;
@@ -132,14 +144,20 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     }
     print_record(args, &record)?;
     let completed = record.ending.disposition == Disposition::Completed;
-    Ok(if completed { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    Ok(if completed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(3)
+    })
 }
 
 /// The trunk of the call and the number on it.
 fn line(args: &Args) -> anyhow::Result<(Trunk, PhoneNumber)> {
     let uri = args.target.strip_prefix("sip:");
     let (user, host) = match uri {
-        Some(rest) => rest.split_once('@').with_context(|| format!("`{}`: write sip:USER@HOST:PORT", args.target))?,
+        Some(rest) => rest
+            .split_once('@')
+            .with_context(|| format!("`{}`: write sip:USER@HOST:PORT", args.target))?,
         None => (args.target.as_str(), ""),
     };
     let host = host.split([';', '?']).next().unwrap_or_default();
@@ -176,7 +194,15 @@ fn facts(args: &Args, config: &Config, today: Date) -> Facts {
 async fn audit(config: &Config, attempt: &AttemptId, trunk: &Trunk) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let who = std::env::var("USER").unwrap_or_else(|_| "command line".to_owned());
-    store.audit(&who, "call_without_record", &attempt.0, &trunk.name, Timestamp::now()).await?;
+    store
+        .audit(
+            &who,
+            "call_without_record",
+            &attempt.0,
+            &trunk.name,
+            Timestamp::now(),
+        )
+        .await?;
     store.close().await;
     Ok(())
 }
@@ -214,12 +240,20 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
         CallEvent::Answered => ("answered", String::new()),
         CallEvent::Asked { prompt, .. } => ("robot", prompt.expose().clone()),
         CallEvent::HeardWords(heard) => ("callee", heard.expose().text.clone()),
-        CallEvent::Found(placed) => ("found", format!("{} {}", placed.finding.concept, placed.finding.polarity)),
+        CallEvent::Found(placed) => (
+            "found",
+            format!("{} {}", placed.finding.concept, placed.finding.polarity),
+        ),
         CallEvent::TurnClosed(turn) => {
-            let Some(reply) = &turn.reply else { return Ok(()) };
+            let Some(reply) = &turn.reply else {
+                return Ok(());
+            };
             ("understood", format!("{} = {}", turn.node, reply.meaning))
         }
-        CallEvent::Dialog(_) | CallEvent::Noted(_) | CallEvent::Progressed(_) | CallEvent::Ended(_) => return Ok(()),
+        CallEvent::Dialog(_)
+        | CallEvent::Noted(_)
+        | CallEvent::Progressed(_)
+        | CallEvent::Ended(_) => return Ok(()),
     };
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -258,7 +292,13 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
     }
     let ending = &record.ending;
     writeln!(out, "\ndisposition  {}", ending.disposition)?;
-    writeln!(out, "SIP status   {}", ending.sip_status.map_or("-".to_owned(), |status| status.to_string()))?;
+    writeln!(
+        out,
+        "SIP status   {}",
+        ending
+            .sip_status
+            .map_or("-".to_owned(), |status| status.to_string())
+    )?;
     writeln!(out, "answered by  {}", ending.answered_by)?;
     writeln!(out, "talked       {:.1} s", ending.talk_ms as f64 / 1000.0)?;
     for placed in &record.findings {
@@ -276,7 +316,12 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
     if !latencies.is_empty() {
         let mut sorted: Vec<u32> = latencies.values().copied().collect();
         sorted.sort_unstable();
-        writeln!(out, "latency      median {} ms over {} turns", sorted[sorted.len() / 2], sorted.len())?;
+        writeln!(
+            out,
+            "latency      median {} ms over {} turns",
+            sorted[sorted.len() / 2],
+            sorted.len()
+        )?;
     }
     Ok(())
 }

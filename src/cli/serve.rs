@@ -30,10 +30,15 @@ pub struct Args {
 /// As [`Engine::start`].
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = Config::find(args.config.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let engine = Engine::start(&config, PlanClock::system(), None).await?;
-        println!("API on http://{}/api/v1, OpenAPI document at http://{}/openapi.json", engine.api, engine.api);
+        println!(
+            "API on http://{}/api/v1, OpenAPI document at http://{}/openapi.json",
+            engine.api, engine.api
+        );
         stop_signal().await?;
         info!("stopping");
         engine.stop().await;

@@ -174,7 +174,10 @@ pub fn unlikeness(left: &str, right: &str) -> f32 {
     let (left, right) = (blur(left), blur(right));
     let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
     let (a, b) = (letters(&left), letters(&right));
-    let (a, b): (Vec<&str>, Vec<&str>) = (a.iter().map(String::as_str).collect(), b.iter().map(String::as_str).collect());
+    let (a, b): (Vec<&str>, Vec<&str>) = (
+        a.iter().map(String::as_str).collect(),
+        b.iter().map(String::as_str).collect(),
+    );
     let longest = a.len().max(b.len()).max(1);
     distance(&a, &b) as f32 / longest as f32
 }

@@ -113,7 +113,11 @@ impl Trunk {
     /// # Errors
     /// [`TrunkError`] when `target` is no host and port.
     pub fn direct(target: &str) -> Result<Trunk, TrunkError> {
-        let target = if target.contains(':') { target.to_owned() } else { format!("{target}:5060") };
+        let target = if target.contains(':') {
+            target.to_owned()
+        } else {
+            format!("{target}:5060")
+        };
         let text = format!(
             "version = 1\nname = \"direct\"\ntarget = {target:?}\nbind = \"0.0.0.0:0\"\nlines = 1\n[caller]\nuser = \"aftercall\"\n[media]\ncodecs = [\"pcma\", \"pcmu\"]\nports = [21000, 21199]\n"
         );

@@ -106,11 +106,16 @@ impl Driver {
         reports: UnboundedSender<Report>,
     ) -> Result<Driver, DriverError> {
         let credentials = trunk.credentials()?;
-        let SipSocket { socket, local, target } = SipSocket::open(&trunk)?;
+        let SipSocket {
+            socket,
+            local,
+            target,
+        } = SipSocket::open(&trunk)?;
         socket.set_nonblocking(true)?;
         let mut socket = UdpSocket::from_std(socket);
         let poll = Poll::new()?;
-        poll.registry().register(&mut socket, SIP, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut socket, SIP, Interest::READABLE)?;
         let (commands, inbox) = channel();
         let (words, heard) = channel();
         let (spoken_out, spoken) = channel();
@@ -140,8 +145,13 @@ impl Driver {
             leaving: false,
             ended_at: None,
         };
-        let thread = std::thread::Builder::new().name("media".to_owned()).spawn(move || media.run())?;
-        Ok(Driver { commands, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("media".to_owned())
+            .spawn(move || media.run())?;
+        Ok(Driver {
+            commands,
+            thread: Some(thread),
+        })
     }
 
     /// Asks the media thread; it answers by reports.
@@ -233,7 +243,12 @@ impl Media {
 
     fn nap(&self) -> Duration {
         let now = self.now();
-        let next = self.calls.values().filter_map(|live| live.call.poll_timeout()).map(|(at, _)| at).min();
+        let next = self
+            .calls
+            .values()
+            .filter_map(|live| live.call.poll_timeout())
+            .map(|(at, _)| at)
+            .min();
         next.map_or(NAP, |at| at.since(now).min(NAP))
     }
 
@@ -268,7 +283,9 @@ impl Media {
 
     fn receive_rtp(&mut self, number: usize) {
         let now = self.now();
-        let Some(live) = self.calls.get_mut(&number) else { return };
+        let Some(live) = self.calls.get_mut(&number) else {
+            return;
+        };
         let mut buffer = [0u8; DATAGRAM];
         loop {
             match live.socket.recv_from(&mut buffer) {
@@ -297,7 +314,9 @@ impl Media {
                 Err(TryRecvError::Empty) => break,
             }
         }
-        !(self.leaving && self.calls.values().all(|live| live.call.has_ended()) && self.has_said_goodbye())
+        !(self.leaving
+            && self.calls.values().all(|live| live.call.has_ended())
+            && self.has_said_goodbye())
     }
 
     /// The peers' answers to our last requests are in, or have had their time.
@@ -323,7 +342,13 @@ impl Media {
     }
 
     fn begin(&mut self, start: StartCall) {
-        let StartCall { attempt, number: callee, script, facts, record } = start;
+        let StartCall {
+            attempt,
+            number: callee,
+            script,
+            facts,
+            record,
+        } = start;
         if self.leaving {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
         }
@@ -333,20 +358,40 @@ impl Media {
         };
         let number = self.next_call;
         self.next_call += 1;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(number), Interest::READABLE) {
+        if let Err(error) =
+            self.poll
+                .registry()
+                .register(&mut socket, Token(number), Interest::READABLE)
+        {
             return self.not_started(attempt, format!("RTP socket: {error}"));
         }
         let mut seed = [0u8; 32];
         if let Err(error) = getrandom::fill(&mut seed) {
             return self.not_started(attempt, format!("no randomness: {error}"));
         }
-        let leg = self.trunk.leg_config(&callee, self.local, port, self.credentials.clone());
-        let order = CallOrder { leg, script, facts, record };
+        let leg = self
+            .trunk
+            .leg_config(&callee, self.local, port, self.credentials.clone());
+        let order = CallOrder {
+            leg,
+            script,
+            facts,
+            record,
+        };
         let call = Call::new(order, Arc::clone(&self.kit), seed, self.now());
         self.endpoint.add(call.call_id());
         self.by_call_id.insert(call.call_id().to_owned(), number);
         info!(attempt.id = %attempt, "INVITE");
-        self.calls.insert(number, Live { attempt, call, socket, port, jobs: BTreeMap::new() });
+        self.calls.insert(
+            number,
+            Live {
+                attempt,
+                call,
+                socket,
+                port,
+                jobs: BTreeMap::new(),
+            },
+        );
         self.drain(number);
     }
 
@@ -361,11 +406,13 @@ impl Media {
     }
 
     fn open_port(&mut self) -> Result<(UdpSocket, u16), String> {
-        self.resting.retain(|(_, since)| since.elapsed() < QUARANTINE);
+        self.resting
+            .retain(|(_, since)| since.elapsed() < QUARANTINE);
         let (first, last) = (*self.trunk.rtp_ports.start(), *self.trunk.rtp_ports.end());
         let mut ports = (first..=last).filter(|port| port % 2 == 0);
         let taken = |port: &u16| {
-            self.resting.iter().any(|(resting, _)| resting == port) || self.calls.values().any(|live| live.port == *port)
+            self.resting.iter().any(|(resting, _)| resting == port)
+                || self.calls.values().any(|live| live.port == *port)
         };
         ports
             .by_ref()
@@ -374,7 +421,9 @@ impl Media {
                 let at = SocketAddr::new(self.trunk.bind.ip(), port);
                 UdpSocket::bind(at).ok().map(|socket| (socket, port))
             })
-            .ok_or_else(|| format!("no free RTP port in {first}-{last}; widen `ports` in the trunk file"))
+            .ok_or_else(|| {
+                format!("no free RTP port in {first}-{last}; widen `ports` in the trunk file")
+            })
     }
 
     /// Words and audio that came back from the ears and the voice.
@@ -384,7 +433,8 @@ impl Media {
             let (number, utterance) = ((token >> 32) as usize, UtteranceId(token as u32));
             if let Some(live) = self.calls.get_mut(&number) {
                 live.jobs.remove(&utterance);
-                live.call.handle_input(Input::Heard { utterance, heard }, now);
+                live.call
+                    .handle_input(Input::Heard { utterance, heard }, now);
                 self.drain(number);
             }
         }
@@ -414,10 +464,16 @@ impl Media {
     }
 
     fn bury(&mut self) {
-        let finished: Vec<usize> =
-            self.calls.iter().filter(|(_, live)| live.call.is_finished()).map(|(number, _)| *number).collect();
+        let finished: Vec<usize> = self
+            .calls
+            .iter()
+            .filter(|(_, live)| live.call.is_finished())
+            .map(|(number, _)| *number)
+            .collect();
         for number in finished {
-            let Some(mut live) = self.calls.remove(&number) else { continue };
+            let Some(mut live) = self.calls.remove(&number) else {
+                continue;
+            };
             if let Err(error) = self.poll.registry().deregister(&mut live.socket) {
                 debug!(%error, "RTP socket");
             }
@@ -429,11 +485,18 @@ impl Media {
 
     fn drain(&mut self, number: usize) {
         while let Some(live) = self.calls.get_mut(&number) {
-            let Some(output) = live.call.poll_output() else { return };
+            let Some(output) = live.call.poll_output() else {
+                return;
+            };
             match output {
                 Output::Sip(bytes) => send(&self.socket, &bytes, self.target),
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
-                Output::Transcribe { utterance, samples, lang, hot_words } => {
+                Output::Transcribe {
+                    utterance,
+                    samples,
+                    lang,
+                    hot_words,
+                } => {
                     let cancelled = Arc::new(AtomicBool::new(false));
                     let job = self.ears.submit(Job {
                         token: (number as u64) << 32 | u64::from(utterance.0),
@@ -457,21 +520,41 @@ impl Media {
                     }
                 }
                 Output::Speak { id, lang, text } => {
-                    let asked = ToSpeak { number, id, lang, text };
+                    let asked = ToSpeak {
+                        number,
+                        id,
+                        lang,
+                        text,
+                    };
                     if let Err(lost) = self.speaker.send(asked) {
                         let now = Instant::from_micros(self.origin.elapsed().as_micros() as u64);
-                        live.call.handle_input(Input::Spoken { id: lost.0.id, audio: None }, now);
+                        live.call.handle_input(
+                            Input::Spoken {
+                                id: lost.0.id,
+                                audio: None,
+                            },
+                            now,
+                        );
                     }
                 }
                 Output::Frame { left, right } => {
-                    let frame = ToRecord::Frame { attempt: live.attempt.clone(), left, right };
+                    let frame = ToRecord::Frame {
+                        attempt: live.attempt.clone(),
+                        left,
+                        right,
+                    };
                     if self.recorder.send(frame).is_err() {
                         debug!("the recorder has ended");
                     }
                 }
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
-                    if matches!(event, CallEvent::Ended(_)) && self.recorder.send(ToRecord::Close(attempt.clone())).is_err() {
+                    if matches!(event, CallEvent::Ended(_))
+                        && self
+                            .recorder
+                            .send(ToRecord::Close(attempt.clone()))
+                            .is_err()
+                    {
                         debug!("the recorder has ended");
                     }
                     self.tell(attempt, Told::Event(event));
@@ -509,61 +592,83 @@ struct Spoken {
 
 fn start_speaker(voice: Arc<Voice>, spoken: Sender<Spoken>) -> std::io::Result<Sender<ToSpeak>> {
     let (asks, inbox) = channel::<ToSpeak>();
-    std::thread::Builder::new().name("voice".to_owned()).spawn(move || {
-        while let Ok(ToSpeak { number, id, lang, text }) = inbox.recv() {
-            let audio = match voice.speak(text.expose(), lang) {
-                Ok(samples) => Some(samples),
-                Err(error) => {
-                    warn!(%error, "a name or date could not be spoken");
-                    None
+    std::thread::Builder::new()
+        .name("voice".to_owned())
+        .spawn(move || {
+            while let Ok(ToSpeak {
+                number,
+                id,
+                lang,
+                text,
+            }) = inbox.recv()
+            {
+                let audio = match voice.speak(text.expose(), lang) {
+                    Ok(samples) => Some(samples),
+                    Err(error) => {
+                        warn!(%error, "a name or date could not be spoken");
+                        None
+                    }
+                };
+                if spoken.send(Spoken { number, id, audio }).is_err() {
+                    return;
                 }
-            };
-            if spoken.send(Spoken { number, id, audio }).is_err() {
-                return;
             }
-        }
-    })?;
+        })?;
     Ok(asks)
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame lives for one slot; a box for each would be dearer"
+)]
 enum ToRecord {
-    Frame { attempt: AttemptId, left: [u8; FRAME], right: [u8; FRAME] },
+    Frame {
+        attempt: AttemptId,
+        left: [u8; FRAME],
+        right: [u8; FRAME],
+    },
     Close(AttemptId),
 }
 
 fn start_recorder(root: Option<Recordings>) -> std::io::Result<Sender<ToRecord>> {
     let (frames, inbox) = channel::<ToRecord>();
-    std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-        let mut open: BTreeMap<AttemptId, RecordingWriter> = BTreeMap::new();
-        while let Ok(message) = inbox.recv() {
-            let Some(root) = &root else { continue };
-            match message {
-                ToRecord::Frame { attempt, left, right } => {
-                    let writer = match open.entry(attempt) {
-                        std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                        std::collections::btree_map::Entry::Vacant(entry) => {
-                            match root.writer(entry.key()) {
-                                Ok(writer) => entry.insert(writer),
-                                Err(error) => {
-                                    warn!(%error, "a recording cannot be written");
-                                    continue;
+    std::thread::Builder::new()
+        .name("recorder".to_owned())
+        .spawn(move || {
+            let mut open: BTreeMap<AttemptId, RecordingWriter> = BTreeMap::new();
+            while let Ok(message) = inbox.recv() {
+                let Some(root) = &root else { continue };
+                match message {
+                    ToRecord::Frame {
+                        attempt,
+                        left,
+                        right,
+                    } => {
+                        let writer = match open.entry(attempt) {
+                            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                            std::collections::btree_map::Entry::Vacant(entry) => {
+                                match root.writer(entry.key()) {
+                                    Ok(writer) => entry.insert(writer),
+                                    Err(error) => {
+                                        warn!(%error, "a recording cannot be written");
+                                        continue;
+                                    }
                                 }
                             }
+                        };
+                        if let Err(error) = writer.append(&left, &right) {
+                            warn!(%error, "a recording cannot be written");
                         }
-                    };
-                    if let Err(error) = writer.append(&left, &right) {
-                        warn!(%error, "a recording cannot be written");
                     }
-                }
-                ToRecord::Close(attempt) => {
-                    if let Some(writer) = open.remove(&attempt)
-                        && let Err(error) = writer.finish()
-                    {
-                        warn!(%error, "a recording was not closed");
+                    ToRecord::Close(attempt) => {
+                        if let Some(writer) = open.remove(&attempt)
+                            && let Err(error) = writer.finish()
+                        {
+                            warn!(%error, "a recording was not closed");
+                        }
                     }
                 }
             }
-        }
-    })?;
+        })?;
     Ok(frames)
 }

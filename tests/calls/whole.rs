@@ -43,9 +43,12 @@ fn kit() -> Arc<CallKit> {
         let lexicon = Arc::new(Lexicon::compile(&files).expect("the shipped lexicon compiles"));
         // Every prompt is half a second of voice: virtual time needs no words, only sound.
         let voice: Arc<[i16]> = spoken(500).into();
-        let ids = scripts()
-            .iter()
-            .flat_map(|script| script.prompts.values().map(|prompt| prompt.id.recording(script.lang)));
+        let ids = scripts().iter().flat_map(|script| {
+            script
+                .prompts
+                .values()
+                .map(|prompt| prompt.id.recording(script.lang))
+        });
         let prompts: BTreeMap<String, Arc<[i16]>> =
             ids.map(|id| (id, Arc::clone(&voice))).collect();
         Arc::new(CallKit {

@@ -15,7 +15,6 @@ use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::Cadence;
 use aftercall_core::work_order::Cause;
-use jiff::SignedDuration;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 

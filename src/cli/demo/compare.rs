@@ -21,7 +21,10 @@ use crate::store::work_order::WorkOrderFilter;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    #[expect(dead_code, reason = "read so that a later format is refused by its number")]
+    #[expect(
+        dead_code,
+        reason = "read so that a later format is refused by its number"
+    )]
     version: u32,
     patient: BTreeMap<String, Case>,
 }
@@ -62,17 +65,29 @@ struct Found {
 }
 
 async fn found(store: &Store, expected: &Expected) -> anyhow::Result<BTreeMap<String, Found>> {
-    let all = PageRequest { limit: 200, after: None };
+    let all = PageRequest {
+        limit: 200,
+        after: None,
+    };
     let mut found = BTreeMap::new();
     for patient in store.patients(&all).await?.items {
         let number = patient.number.expose().clone();
-        let Some(case) = expected.patient.get(&number) else { continue };
+        let Some(case) = expected.patient.get(&number) else {
+            continue;
+        };
         let steps = store.steps(Some(&patient.id), &all).await?.items;
         let step = steps.into_iter().find(|step| step.day == case.day);
         let attempts = store.attempts(Some(&patient.id), &all).await?.items;
         // The list begins with the latest; the demo judges the first.
         let attempt = attempts.into_iter().next_back();
-        found.insert(number, Found { patient, step, attempt });
+        found.insert(
+            number,
+            Found {
+                patient,
+                step,
+                attempt,
+            },
+        );
     }
     Ok(found)
 }
@@ -84,12 +99,25 @@ async fn found(store: &Store, expected: &Expected) -> anyhow::Result<BTreeMap<St
 pub async fn unsettled(store: &Store, expected: &Expected) -> anyhow::Result<Vec<String>> {
     let found = found(store, expected).await?;
     let open = found.iter().filter(|(_, found)| {
-        let ended = found.attempt.as_ref().is_some_and(|row| row.attempt.state == AttemptState::Ended);
-        let decided = found.step.as_ref().is_some_and(|step| !step.reason.is_empty() && step.state != StepState::Calling);
+        let ended = found
+            .attempt
+            .as_ref()
+            .is_some_and(|row| row.attempt.state == AttemptState::Ended);
+        let decided = found
+            .step
+            .as_ref()
+            .is_some_and(|step| !step.reason.is_empty() && step.state != StepState::Calling);
         !(ended || found.attempt.is_none() && decided)
     });
-    let missing = expected.patient.keys().filter(|number| !found.contains_key(*number)).cloned();
-    Ok(open.map(|(number, _)| number.clone()).chain(missing).collect())
+    let missing = expected
+        .patient
+        .keys()
+        .filter(|number| !found.contains_key(*number))
+        .cloned();
+    Ok(open
+        .map(|(number, _)| number.clone())
+        .chain(missing)
+        .collect())
 }
 
 /// Whether every patient was rung once or refused.
@@ -140,11 +168,20 @@ pub async fn summary(store: &Store, expected: &Expected) -> anyhow::Result<Summa
 }
 
 async fn line(store: &Store, number: &str, case: &Case, found: &Found) -> anyhow::Result<Line> {
-    let reason = found.step.as_ref().map(|step| step.reason.clone()).unwrap_or_default();
+    let reason = found
+        .step
+        .as_ref()
+        .map(|step| step.reason.clone())
+        .unwrap_or_default();
     let Some(row) = &found.attempt else {
         let mut differs = Vec::new();
         let code = reason.split(':').next().unwrap_or_default().to_owned();
-        differ(&mut differs, "refused", case.refused.clone().unwrap_or_else(|| "rung".to_owned()), code);
+        differ(
+            &mut differs,
+            "refused",
+            case.refused.clone().unwrap_or_else(|| "rung".to_owned()),
+            code,
+        );
         return Ok(Line {
             number: number.to_owned(),
             day: case.day,
@@ -155,8 +192,12 @@ async fn line(store: &Store, number: &str, case: &Case, found: &Found) -> anyhow
         });
     };
     let ending = row.attempt.ending.clone();
-    let disposition = ending.as_ref().map_or("none".to_owned(), |ending| ending.disposition.to_string());
-    let answered_by = ending.as_ref().map_or("nobody".to_owned(), |ending| ending.answered_by.to_string());
+    let disposition = ending
+        .as_ref()
+        .map_or("none".to_owned(), |ending| ending.disposition.to_string());
+    let answered_by = ending
+        .as_ref()
+        .map_or("nobody".to_owned(), |ending| ending.answered_by.to_string());
     let findings: BTreeSet<String> = store
         .findings(&row.attempt.id)
         .await?
@@ -166,11 +207,36 @@ async fn line(store: &Store, number: &str, case: &Case, found: &Found) -> anyhow
         .collect();
     let (order, causes) = work_order(store, found).await?;
     let mut differs = Vec::new();
-    differ(&mut differs, "rung", case.rung.to_string(), "true".to_owned());
-    differ(&mut differs, "disposition", case.disposition.clone().unwrap_or_default(), disposition.clone());
-    differ(&mut differs, "answered by", case.answered_by.clone().unwrap_or_default(), answered_by.clone());
-    differ(&mut differs, "findings", list(&case.findings), list(&findings));
-    differ(&mut differs, "work order", case.work_order.clone().unwrap_or_default(), order.clone());
+    differ(
+        &mut differs,
+        "rung",
+        case.rung.to_string(),
+        "true".to_owned(),
+    );
+    differ(
+        &mut differs,
+        "disposition",
+        case.disposition.clone().unwrap_or_default(),
+        disposition.clone(),
+    );
+    differ(
+        &mut differs,
+        "answered by",
+        case.answered_by.clone().unwrap_or_default(),
+        answered_by.clone(),
+    );
+    differ(
+        &mut differs,
+        "findings",
+        list(&case.findings),
+        list(&findings),
+    );
+    differ(
+        &mut differs,
+        "work order",
+        case.work_order.clone().unwrap_or_default(),
+        order.clone(),
+    );
     differ(&mut differs, "causes", list(&case.causes), list(&causes));
     Ok(Line {
         number: number.to_owned(),
@@ -184,9 +250,17 @@ async fn line(store: &Store, number: &str, case: &Case, found: &Found) -> anyhow
 
 /// Urgency of the patient's order, `none` where there is none, and its causes' kinds.
 async fn work_order(store: &Store, found: &Found) -> anyhow::Result<(String, BTreeSet<String>)> {
-    let filter = WorkOrderFilter { state: None, patient: Some(found.patient.id.clone()) };
-    let orders = store.work_orders(&filter, &PageRequest::default()).await?.items;
-    let Some(order) = orders.first() else { return Ok(("none".to_owned(), BTreeSet::new())) };
+    let filter = WorkOrderFilter {
+        state: None,
+        patient: Some(found.patient.id.clone()),
+    };
+    let orders = store
+        .work_orders(&filter, &PageRequest::default())
+        .await?
+        .items;
+    let Some(order) = orders.first() else {
+        return Ok(("none".to_owned(), BTreeSet::new()));
+    };
     let mut causes = BTreeSet::new();
     for cause in &order.causes {
         let value = serde_json::to_value(cause)?;
@@ -197,8 +271,18 @@ async fn work_order(store: &Store, found: &Found) -> anyhow::Result<(String, BTr
 
 fn differ(differs: &mut Vec<String>, what: &str, want: String, got: String) {
     if want != got {
-        let named = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
-        differs.push(format!("{what}: expected {}, came to {}", named(want), named(got)));
+        let named = |text: String| {
+            if text.is_empty() {
+                "nothing".to_owned()
+            } else {
+                text
+            }
+        };
+        differs.push(format!(
+            "{what}: expected {}, came to {}",
+            named(want),
+            named(got)
+        ));
     }
 }
 
@@ -209,14 +293,26 @@ fn list(set: &BTreeSet<String>) -> String {
 impl Summary {
     /// Patients that differ.
     pub fn differences(&self) -> usize {
-        self.lines.iter().filter(|line| !line.differs.is_empty()).count()
+        self.lines
+            .iter()
+            .filter(|line| !line.differs.is_empty())
+            .count()
     }
 
     /// The table for people.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["patient", "day", "outcome", "findings", "work order", "as expected"]);
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header([
+            "patient",
+            "day",
+            "outcome",
+            "findings",
+            "work order",
+            "as expected",
+        ]);
         for line in &self.lines {
             table.add_row([
                 line.number.clone(),
@@ -224,7 +320,11 @@ impl Summary {
                 line.outcome.clone(),
                 line.findings.clone(),
                 line.order.clone(),
-                if line.differs.is_empty() { "yes".to_owned() } else { format!("NO: {}", line.differs.join("; ")) },
+                if line.differs.is_empty() {
+                    "yes".to_owned()
+                } else {
+                    format!("NO: {}", line.differs.join("; "))
+                },
             ]);
         }
         table.to_string()
@@ -233,8 +333,14 @@ impl Summary {
     /// One line for people.
     pub fn verdict(&self) -> String {
         match self.differences() {
-            0 => format!("all {} patients came to what the fixtures expect", self.lines.len()),
-            n => format!("{n} of {} patients differ from what the fixtures expect", self.lines.len()),
+            0 => format!(
+                "all {} patients came to what the fixtures expect",
+                self.lines.len()
+            ),
+            n => format!(
+                "{n} of {} patients differ from what the fixtures expect",
+                self.lines.len()
+            ),
         }
     }
 

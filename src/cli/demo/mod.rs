@@ -77,7 +77,9 @@ pub struct Args {
 /// # Errors
 /// When anything it needs is missing: fixtures, model, a free port.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(demo(args))
 }
 
@@ -93,10 +95,22 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let mut phones = start_phones(args, &trunk).await?;
     let (seen, watched) = mpsc::unbounded_channel();
     let engine = Engine::start(&config, clock, Some(seen)).await?;
-    println!("plan clock {}, data in {}", begins.to_zoned(config.zone()).strftime("%A %H:%M"), config.data_dir.display());
-    let table = tokio::spawn(LiveTable::new(std::io::stdout().is_terminal() && !args.json, args.json).run(watched));
+    println!(
+        "plan clock {}, data in {}",
+        begins.to_zoned(config.zone()).strftime("%A %H:%M"),
+        config.data_dir.display()
+    );
+    let table = tokio::spawn(
+        LiveTable::new(std::io::stdout().is_terminal() && !args.json, args.json).run(watched),
+    );
     let began = Instant::now();
-    let finished = settled(&engine, &expected, Duration::from_secs(args.limit * 60), &mut phones).await;
+    let finished = settled(
+        &engine,
+        &expected,
+        Duration::from_secs(args.limit * 60),
+        &mut phones,
+    )
+    .await;
     table.abort();
     let done = match finished {
         Ok(()) => summary(&engine.store, &expected).await,
@@ -107,7 +121,12 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
             if args.json {
                 println!("{}", serde_json::to_string_pretty(&done.json())?);
             } else {
-                println!("{}\n{} in {:.0} s", done.table(), done.verdict(), began.elapsed().as_secs_f64());
+                println!(
+                    "{}\n{} in {:.0} s",
+                    done.table(),
+                    done.verdict(),
+                    began.elapsed().as_secs_f64()
+                );
             }
             done.differences() == 0
         }
@@ -117,9 +136,18 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if !args.once && done.is_ok() {
-        let (_, secret) = engine.store.create_token("demo", engine.rules.clock.now()).await?;
-        println!("API: http://{}/api/v1/work-orders   document: http://{}/openapi.json", engine.api, engine.api);
-        println!("try: curl -H 'Authorization: Bearer {}' http://{}/api/v1/work-orders", secret, engine.api);
+        let (_, secret) = engine
+            .store
+            .create_token("demo", engine.rules.clock.now())
+            .await?;
+        println!(
+            "API: http://{}/api/v1/work-orders   document: http://{}/openapi.json",
+            engine.api, engine.api
+        );
+        println!(
+            "try: curl -H 'Authorization: Bearer {}' http://{}/api/v1/work-orders",
+            secret, engine.api
+        );
         println!("Ctrl-C ends it.");
         stop_signal().await?;
     }
@@ -127,7 +155,11 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     if let Err(error) = phones.kill().await {
         warn!(%error, "the telephones had ended by themselves");
     }
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn demo_config(args: &Args) -> anyhow::Result<Config> {
@@ -136,7 +168,10 @@ fn demo_config(args: &Args) -> anyhow::Result<Config> {
     config.data_dir = args.data.clone().unwrap_or_else(fresh);
     let taken = config.data_dir.join("aftercall.db").exists();
     if taken && !args.resume {
-        bail!("{} holds a database already; a demo starts in a fresh folder", config.data_dir.display());
+        bail!(
+            "{} holds a database already; a demo starts in a fresh folder",
+            config.data_dir.display()
+        );
     }
     config.trunk.file = args.trunk.clone();
     config.trunk.lines = args.lines;
@@ -153,7 +188,9 @@ fn plan_morning(now: &Zoned) -> anyhow::Result<Timestamp> {
     while matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
         day = day.checked_add(1.day())?;
     }
-    let ten = day.to_datetime(time(10, 0, 0, 0)).to_zoned(now.time_zone().clone())?;
+    let ten = day
+        .to_datetime(time(10, 0, 0, 0))
+        .to_zoned(now.time_zone().clone())?;
     Ok(ten.timestamp())
 }
 
@@ -172,7 +209,12 @@ async fn import(args: &Args, config: &Config, now: Timestamp) -> anyhow::Result<
         "imported {} patients with {} steps, {} numbers not to be called",
         report.accepted, report.steps, suppressed
     );
-    for problem in report.problems.iter().cloned().chain(refused.problems.iter().map(ToString::to_string)) {
+    for problem in report
+        .problems
+        .iter()
+        .cloned()
+        .chain(refused.problems.iter().map(ToString::to_string))
+    {
         println!("not imported: {problem}");
     }
     store.close().await;
@@ -180,7 +222,12 @@ async fn import(args: &Args, config: &Config, now: Timestamp) -> anyhow::Result<
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("{}: run the demo in the project's folder or give --fixtures", path.display()))
+    std::fs::read(path).with_context(|| {
+        format!(
+            "{}: run the demo in the project's folder or give --fixtures",
+            path.display()
+        )
+    })
 }
 
 /// The telephone network: this program once more, in a process of its own.
@@ -208,11 +255,19 @@ async fn start_phones(args: &Args, trunk: &Trunk) -> anyhow::Result<Child> {
 }
 
 fn log_file(args: &Args) -> PathBuf {
-    args.data.clone().unwrap_or_else(|| PathBuf::from("data")).join("phones.jsonl")
+    args.data
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("data"))
+        .join("phones.jsonl")
 }
 
 /// Waits until every patient of the fixtures was rung once or refused.
-async fn settled(engine: &Engine, expected: &Expected, limit: Duration, phones: &mut Child) -> anyhow::Result<()> {
+async fn settled(
+    engine: &Engine,
+    expected: &Expected,
+    limit: Duration,
+    phones: &mut Child,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         if compare::is_settled(&engine.store, expected).await? {
@@ -223,7 +278,11 @@ async fn settled(engine: &Engine, expected: &Expected, limit: Duration, phones: 
         }
         if began.elapsed() > limit {
             let open = compare::unsettled(&engine.store, expected).await?;
-            bail!("not settled after {} min: {}", limit.as_secs() / 60, open.join(", "));
+            bail!(
+                "not settled after {} min: {}",
+                limit.as_secs() / 60,
+                open.join(", ")
+            );
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}

@@ -36,17 +36,29 @@ pub struct LiveTable {
 impl LiveTable {
     /// `redraw`: in a terminal the table is drawn over; otherwise each change is a line. `quiet`: nothing at all.
     pub fn new(redraw: bool, quiet: bool) -> LiveTable {
-        LiveTable { rows: BTreeMap::new(), redraw, quiet, drawn: 0, began: Instant::now() }
+        LiveTable {
+            rows: BTreeMap::new(),
+            redraw,
+            quiet,
+            drawn: 0,
+            began: Instant::now(),
+        }
     }
 
     /// Shows what it is told until nobody tells more.
     pub async fn run(mut self, mut seen: UnboundedReceiver<Seen>) {
         while let Some(seen) = seen.recv().await {
-            let Some(changed) = self.take(seen) else { continue };
+            let Some(changed) = self.take(seen) else {
+                continue;
+            };
             if self.quiet {
                 continue;
             }
-            let shown = if self.redraw { self.draw() } else { self.line(&changed) };
+            let shown = if self.redraw {
+                self.draw()
+            } else {
+                self.line(&changed)
+            };
             if shown.is_err() {
                 // Nobody reads the output any more; the demo goes on.
                 self.quiet = true;
@@ -83,7 +95,9 @@ impl LiveTable {
     }
 
     fn line(&self, attempt: &AttemptId) -> std::io::Result<()> {
-        let Some(row) = self.rows.get(attempt) else { return Ok(()) };
+        let Some(row) = self.rows.get(attempt) else {
+            return Ok(());
+        };
         let mut out = std::io::stdout().lock();
         writeln!(
             out,
@@ -100,7 +114,9 @@ impl LiveTable {
 
     fn draw(&mut self) -> std::io::Result<()> {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["patient", "day", "s", "state", "last words", "findings"]);
         let mut ended = 0;
         for row in self.rows.values() {
@@ -137,15 +153,23 @@ impl Row {
             CallEvent::Announced(class) => self.state = format!("announced: {class}"),
             CallEvent::Answered => self.state = "answered".to_owned(),
             CallEvent::Asked { node, .. } => self.state = format!("asks {node}"),
-            CallEvent::HeardWords(heard) => self.words = heard.expose().text.chars().take(WORDS).collect(),
+            CallEvent::HeardWords(heard) => {
+                self.words = heard.expose().text.chars().take(WORDS).collect()
+            }
             CallEvent::Found(placed) => {
-                self.findings.push(format!("{} {}", placed.finding.concept, placed.finding.polarity));
+                self.findings.push(format!(
+                    "{} {}",
+                    placed.finding.concept, placed.finding.polarity
+                ));
             }
             CallEvent::Ended(record) => {
                 self.state = record.ending.disposition.to_string();
                 self.ended = true;
             }
-            CallEvent::Dialog(_) | CallEvent::TurnClosed(_) | CallEvent::Noted(_) | CallEvent::Progressed(_) => return false,
+            CallEvent::Dialog(_)
+            | CallEvent::TurnClosed(_)
+            | CallEvent::Noted(_)
+            | CallEvent::Progressed(_) => return false,
         }
         true
     }

@@ -30,6 +30,10 @@ enum Item {
 }
 
 /// 20 ms of the robot's side.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame lives for one slot; a box for each would be dearer"
+)]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Played {
     /// Part of a clip.

@@ -363,7 +363,10 @@ impl Call {
                 .or_else(|| classify_announcement(&self.announced, self.lang))
         };
         let Some(class) = class else { return false };
-        if self.announcement.is_none_or(|before| before == Announcement::Unknown) {
+        if self
+            .announcement
+            .is_none_or(|before| before == Announcement::Unknown)
+        {
             self.announcement = Some(class);
         }
         self.event(CallEvent::Announced(class));

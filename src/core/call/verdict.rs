@@ -117,7 +117,10 @@ impl Call {
             return self.conversation.disposition();
         }
         // What the network announced explains more than the code that follows it (telephony.md §4).
-        if let Some(class) = self.announcement.filter(|class| *class != Announcement::Unknown) {
+        if let Some(class) = self
+            .announcement
+            .filter(|class| *class != Announcement::Unknown)
+        {
             return announced(class);
         }
         unanswered(leg, self.rang || leg.rang)

@@ -38,9 +38,12 @@ pub fn sounds_like(text: &str, date: MonthDay) -> bool {
     let heard = heard_syllables(text);
     let heard: Vec<&str> = heard.iter().map(String::as_str).collect();
     let wanted = strain_of(&heard, date);
-    let others = (1..=12).flat_map(|month| (1..=31).filter_map(move |day| MonthDay::new(month, day)));
+    let others =
+        (1..=12).flat_map(|month| (1..=31).filter_map(move |day| MonthDay::new(month, day)));
     wanted <= CLOSE
-        && others.filter(|other| *other != date && !is_twin(*other, date)).all(|other| strain_of(&heard, other) >= wanted + APART)
+        && others
+            .filter(|other| *other != date && !is_twin(*other, date))
+            .all(|other| strain_of(&heard, other) >= wanted + APART)
 }
 
 /// The most that a date may be bent, and the least that every other must be bent more.
@@ -63,7 +66,11 @@ fn heard_syllables(text: &str) -> Vec<String> {
         if let Ok(number) = std::mem::take(&mut digits).parse::<u32>() {
             heard.extend(spoken_number(number).into_iter().map(str::to_owned));
         }
-        heard.extend(pinyin::toneless(&c.to_string()).into_iter().map(str::to_owned));
+        heard.extend(
+            pinyin::toneless(&c.to_string())
+                .into_iter()
+                .map(str::to_owned),
+        );
     }
     heard
 }
@@ -83,15 +90,22 @@ fn strain_of(heard: &[&str], date: MonthDay) -> f32 {
 
 /// 1–99 in syllables; larger ones digit by digit.
 fn spoken_number(number: u32) -> Vec<&'static str> {
-    const DIGITS: [&str; 10] = ["ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu"];
+    const DIGITS: [&str; 10] = [
+        "ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu",
+    ];
     let digit = |n: u32| DIGITS[(n % 10) as usize];
     match number {
         0..=9 => vec![digit(number)],
         10 => vec!["shi"],
         11..=19 => vec!["shi", digit(number)],
-        20..=99 if number % 10 == 0 => vec![digit(number / 10), "shi"],
+        20..=99 if number.is_multiple_of(10) => vec![digit(number / 10), "shi"],
         20..=99 => vec![digit(number / 10), "shi", digit(number)],
-        _ => number.to_string().chars().filter_map(|c| c.to_digit(10)).map(digit).collect(),
+        _ => number
+            .to_string()
+            .chars()
+            .filter_map(|c| c.to_digit(10))
+            .map(digit)
+            .collect(),
     }
 }
 
@@ -333,7 +347,16 @@ mod tests {
 
     #[test]
     fn another_date_is_never_taken_for_the_one_on_record() {
-        for said in ["五月四号", "十月三号", "十一月十三号", "十一月四号", "一月四号", "三月十一号", "今天天气不错", "喂你好"] {
+        for said in [
+            "五月四号",
+            "十月三号",
+            "十一月十三号",
+            "十一月四号",
+            "一月四号",
+            "三月十一号",
+            "今天天气不错",
+            "喂你好",
+        ] {
             assert!(!sounds_like(said, day(11, 3)), "{said}");
         }
     }

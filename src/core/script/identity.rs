@@ -215,7 +215,16 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
 
 /// A whole reply that sounds like a usual "it is me" but for a syllable: 是文你说吧. The birthday still has to agree.
 fn sounds_like_self(said: &str) -> bool {
-    const USUAL: [&str; 8] = ["是我你说吧", "是我我就是", "我就是你说", "我就是请说", "对是我本人", "我是他本人", "是我你讲吧", "是我有什么事"];
+    const USUAL: [&str; 8] = [
+        "是我你说吧",
+        "是我我就是",
+        "我就是你说",
+        "我就是请说",
+        "对是我本人",
+        "我是他本人",
+        "是我你讲吧",
+        "是我有什么事",
+    ];
     let heard = pinyin::toneless(said);
     USUAL.iter().any(|usual| {
         let usual = pinyin::toneless(usual);

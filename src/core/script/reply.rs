@@ -437,7 +437,9 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
         return Some(YesNo::No);
     }
     if question.contains("有人") {
-        let alone = ["没人", "没别人", "就我", "一个人", "我自己"].iter().any(|w| clause.contains(w));
+        let alone = ["没人", "没别人", "就我", "一个人", "我自己"]
+            .iter()
+            .any(|w| clause.contains(w));
         if alone || clause.starts_with("有") {
             return Some(if alone { YesNo::No } else { YesNo::Yes });
         }
@@ -447,7 +449,9 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
 
 /// "是的" and then words that were not understood: a yes, unless they deny something.
 fn leads_with_yes(clause: &str) -> Option<YesNo> {
-    let rest = ["是的", "对的", "对对"].iter().find_map(|yes| clause.strip_prefix(yes))?;
+    let rest = ["是的", "对的", "对对"]
+        .iter()
+        .find_map(|yes| clause.strip_prefix(yes))?;
     (!rest.contains(['没', '不', '无', '停'])).then_some(YesNo::Yes)
 }
 

@@ -106,9 +106,18 @@ pub fn text(speech: &[Segment], lang: Lang) -> String {
 
 /// Every text that a call with these facts may have to synthesise, known before it is dialled.
 pub fn variables(facts: &Facts) -> Vec<Phi<String>> {
-    let all = [Variable::Hospital, Variable::Patient, Variable::CallbackNumber, Variable::NextCall];
-    let needed = all.into_iter().filter(|variable| *variable != Variable::NextCall || facts.next_call.is_some());
-    needed.map(|variable| Phi::new(value(variable, facts))).collect()
+    let all = [
+        Variable::Hospital,
+        Variable::Patient,
+        Variable::CallbackNumber,
+        Variable::NextCall,
+    ];
+    let needed = all
+        .into_iter()
+        .filter(|variable| *variable != Variable::NextCall || facts.next_call.is_some());
+    needed
+        .map(|variable| Phi::new(value(variable, facts)))
+        .collect()
 }
 
 fn value(variable: Variable, facts: &Facts) -> String {

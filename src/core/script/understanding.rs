@@ -104,7 +104,10 @@ pub fn read(
 }
 
 fn said_to_sound_like(text: &str, birth: Date, lang: Lang) -> Option<Answer> {
-    let known = MonthDay { month: birth.month(), day: birth.day() };
+    let known = MonthDay {
+        month: birth.month(),
+        day: birth.day(),
+    };
     let alike = lang == Lang::Zh && date::sounds_like(text, known);
     alike.then(|| Answer::plain("match"))
 }
