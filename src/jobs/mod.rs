@@ -16,6 +16,7 @@ use aftercall_core::plan::CallingPolicy;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::Deadlines;
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -55,7 +56,10 @@ impl Rules {
 }
 
 /// The clock of plans: the system's, or the demo's, which was set to a working hour and runs on from there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// The demo keeps it in its folder: a plan that goes on after a crash must not see the time go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanClock {
     ahead: SignedDuration,
 }

@@ -1,6 +1,7 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
 
 mod crash;
+mod crash_demo;
 mod jobs;
 mod kamailio;
 mod phones;

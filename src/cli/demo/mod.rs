@@ -5,11 +5,12 @@
 
 mod compare;
 mod table;
+mod telephones;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use aftercall_core::import::Defaults;
@@ -17,12 +18,11 @@ use aftercall_core::time::Timestamp;
 use anyhow::{Context, bail};
 use jiff::civil::{Weekday, time};
 use jiff::{ToSpan, Zoned};
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use self::compare::{Expected, summary};
 use self::table::LiveTable;
+use self::telephones::Telephones;
 use crate::cli::serve::stop_signal;
 use crate::config::Config;
 use crate::import::{read_discharges, read_do_not_call, save_discharges, save_do_not_call};
@@ -64,7 +64,8 @@ pub struct Args {
     /// Give up after so many minutes.
     #[arg(long, default_value_t = 15)]
     limit: u64,
-    /// Take up a demo that was killed: same folder, nothing imported anew.
+    /// Take up a demo that was killed: same folder and clock, nothing imported anew. Calls that broke are closed as
+    /// interrupted and planned again; telephones that still ring are told and used on.
     #[arg(long, requires = "data")]
     resume: bool,
     /// Print the summary as JSON.
@@ -86,13 +87,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let config = demo_config(args)?;
     let expected = Expected::load(&args.fixtures.join("expected.toml"))?;
-    let begins = plan_morning(&Timestamp::now().to_zoned(config.zone()))?;
-    let clock = PlanClock::set_to(begins);
+    let clock = plan_clock(args, &config)?;
+    let begins = clock.now();
     if !args.resume {
         import(args, &config, begins).await?;
     }
     let trunk = Trunk::load(&args.trunk)?;
-    let mut phones = start_phones(args, &trunk).await?;
+    let listen = format!("{}:{}", trunk.host, trunk.port);
+    let mut phones = Telephones::start(&args.fixtures, &config.data_dir, &listen)?;
     let (seen, watched) = mpsc::unbounded_channel();
     let engine = Engine::start(&config, clock, Some(seen)).await?;
     println!(
@@ -152,9 +154,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         stop_signal().await?;
     }
     engine.stop().await;
-    if let Err(error) = phones.kill().await {
-        warn!(%error, "the telephones had ended by themselves");
-    }
+    phones.stop().await;
     Ok(if passed {
         ExitCode::SUCCESS
     } else {
@@ -173,6 +173,12 @@ fn demo_config(args: &Args) -> anyhow::Result<Config> {
             config.data_dir.display()
         );
     }
+    if args.resume && !taken {
+        bail!(
+            "{} holds no demo to take up; start one without --resume",
+            config.data_dir.display()
+        );
+    }
     config.trunk.file = args.trunk.clone();
     config.trunk.lines = args.lines;
     config.web.bind = args.bind.to_string();
@@ -180,6 +186,29 @@ fn demo_config(args: &Args) -> anyhow::Result<Config> {
     config.hospital.name_en = "Renhe Hospital".to_owned();
     config.engine.name = "demo".to_owned();
     Ok(config)
+}
+
+/// The clock of a new demo begins at its morning; that of one taken up goes on, as if the demo had never stopped.
+fn plan_clock(args: &Args, config: &Config) -> anyhow::Result<PlanClock> {
+    let path = config.data_dir.join("plan_clock.toml");
+    if args.resume {
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "{}: the demo's clock is lost; start a new demo",
+                path.display()
+            )
+        })?;
+        return toml::from_str(&text).with_context(|| path.display().to_string());
+    }
+    let clock = PlanClock::set_to(plan_morning(&Timestamp::now().to_zoned(config.zone()))?);
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "{}: the demo's folder cannot be made",
+            config.data_dir.display()
+        )
+    })?;
+    std::fs::write(&path, toml::to_string(&clock)?).with_context(|| path.display().to_string())?;
+    Ok(clock)
 }
 
 /// The next 10:00 of a weekday in the hospital's zone: the plan's clock, for the demo alone.
@@ -230,51 +259,20 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// The telephone network: this program once more, in a process of its own.
-async fn start_phones(args: &Args, trunk: &Trunk) -> anyhow::Result<Child> {
-    let mut phones = Command::new(std::env::current_exe()?)
-        .arg("phones")
-        .arg("--listen")
-        .arg(format!("{}:{}", trunk.host, trunk.port))
-        .arg("--phones")
-        .arg(args.fixtures.join("phones"))
-        .arg("--audio")
-        .arg(args.fixtures.join("audio"))
-        .arg("--log")
-        .arg(log_file(args))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .context("the telephones did not start")?;
-    // It decodes its audio first; the engine's own loading takes longer, and an INVITE is repeated.
-    if let Some(status) = phones.try_wait()? {
-        bail!("the telephones ended at once: {status}");
-    }
-    Ok(phones)
-}
-
-fn log_file(args: &Args) -> PathBuf {
-    args.data
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("data"))
-        .join("phones.jsonl")
-}
-
 /// Waits until every patient of the fixtures was rung once or refused.
 async fn settled(
     engine: &Engine,
     expected: &Expected,
     limit: Duration,
-    phones: &mut Child,
+    phones: &mut Telephones,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         if compare::is_settled(&engine.store, expected).await? {
             return Ok(());
         }
-        if let Some(status) = phones.try_wait()? {
-            bail!("the telephones ended: {status}");
+        if let Some(how) = phones.ended()? {
+            bail!("the telephones ended: {how}");
         }
         if began.elapsed() > limit {
             let open = compare::unsettled(&engine.store, expected).await?;
