@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use aftercall_core::import::Defaults;
+use aftercall_core::import::{Defaults, Problem};
 use aftercall_core::time::Timestamp;
 use anyhow::Context;
 
@@ -95,14 +95,29 @@ async fn import(args: &Args, config: &Config) -> anyhow::Result<Report> {
         }
         store.close().await;
     }
-    if let Some(list) = &blocked {
-        report.problems.extend(
-            list.problems
-                .iter()
-                .map(|problem| format!("do-not-call list: {problem}")),
-        );
-    }
+    let discharges = discharges.map_or(Vec::new(), |list| list.problems);
+    let blocked = blocked.map_or(Vec::new(), |list| list.problems);
+    let problems = placed(args.file.as_deref(), &discharges);
+    let refusals = placed(args.do_not_call.as_deref(), &blocked);
+    report.problems = problems.chain(refusals).collect();
     Ok(report)
+}
+
+/// Problems with their file, as an editor finds them: `list.csv:3: birth_date: …`.
+fn placed<'a>(
+    file: Option<&'a Path>,
+    problems: &'a [Problem],
+) -> impl Iterator<Item = String> + 'a {
+    let file = file.unwrap_or(Path::new("")).display();
+    problems.iter().map(move |problem| {
+        let Problem {
+            line,
+            column,
+            fault,
+            cure,
+        } = problem;
+        format!("{file}:{line}: {column}: {fault}; {cure}")
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
