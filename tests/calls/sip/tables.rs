@@ -16,6 +16,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::peer::{ANSWER, Line, config, peer_request, response};
+use crate::support::rounds;
 
 struct Row {
     name: String,
@@ -194,7 +195,7 @@ fn no_bytes_break_a_leg() {
         peer_request(&invite, "a", "BYE", 3, "Reason: Q.850;cause=16\r\n", ""),
     ]
     .into();
-    for round in 0..30_000_u32 {
+    for round in 0..rounds(30_000) {
         let mut datagram = seeds[random.next_u32() as usize % seeds.len()].clone();
         for _ in 0..random.next_u32() % 6 {
             bend(&mut datagram, &mut random);
