@@ -1,5 +1,6 @@
 //! Metrics for Prometheus: counts and times, no PHI. Labels are closed sets, never ids, names or numbers.
 
+use aftercall_core::call::CallEvent;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::store::{Store, StoreError};
+use crate::trunk::driver::Told;
 
 /// All metrics of one process. Cheap parts, shared by `Arc`.
 #[derive(Debug)]
@@ -22,10 +24,6 @@ pub struct Metrics {
     pub turn_latency_seconds: Histogram,
     /// Wall time of one transcription.
     pub transcribe_seconds: Histogram,
-    /// Utterances whose words came too late or not at all.
-    pub heard_too_late: Counter,
-    /// Datagrams that no parser could read, from SIP and RTP sockets.
-    pub malformed_datagrams: Counter,
     attempts: Family<NameLabel, Gauge>,
     steps: Family<NameLabel, Gauge>,
     work_orders: Family<OrderLabels, Gauge>,
@@ -67,8 +65,6 @@ impl Metrics {
             calls_dialled: Counter::default(),
             turn_latency_seconds: seconds(),
             transcribe_seconds: seconds(),
-            heard_too_late: Counter::default(),
-            malformed_datagrams: Counter::default(),
             attempts: Family::default(),
             steps: Family::default(),
             work_orders: Family::default(),
@@ -102,16 +98,6 @@ impl Metrics {
             self.transcribe_seconds.clone(),
         );
         registry.register(
-            "heard_too_late",
-            "Utterances without words in time",
-            self.heard_too_late.clone(),
-        );
-        registry.register(
-            "malformed_datagrams",
-            "Datagrams nobody could read",
-            self.malformed_datagrams.clone(),
-        );
-        registry.register(
             "attempts",
             "Ended attempts by disposition",
             self.attempts.clone(),
@@ -127,6 +113,26 @@ impl Metrics {
             "Events not yet delivered",
             self.outbox_waiting.clone(),
         );
+    }
+
+    /// Counts what a call tells.
+    pub fn observe(&self, told: &Told) {
+        match told {
+            Told::Event(CallEvent::TurnClosed(turn)) => {
+                let latency = turn.reply.as_ref().and_then(|reply| reply.latency_ms);
+                if let Some(ms) = latency {
+                    self.turn_latency_seconds.observe(f64::from(ms) / 1000.0);
+                }
+            }
+            Told::Event(CallEvent::HeardWords(heard)) => {
+                let ms = heard.expose().took_ms;
+                self.transcribe_seconds.observe(f64::from(ms) / 1000.0);
+            }
+            Told::Event(CallEvent::Ended(_)) | Told::NotStarted(_) => {
+                self.calls_live.dec();
+            }
+            Told::Event(_) => {}
+        }
     }
 
     /// The page that Prometheus reads, with the counts of the database as they are now.

@@ -23,6 +23,7 @@ use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::record::{Report as Recorded, Told as Record};
 use crate::jobs::{self, PlanClock, Rules};
 use crate::library::{Library, trusted_keys};
+use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::speech::ears::{Ears, EarsConfig};
 use crate::speech::voice::{Voice, VoiceConfig};
@@ -72,6 +73,7 @@ impl Engine {
         }
         let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
+        audit_demo_key(&store, &library, &rules).await?;
         let interrupted = jobs::recover::at_start(&store, &rules).await?;
 
         let ears = Arc::new(start_ears(config)?);
@@ -108,6 +110,7 @@ impl Engine {
             say_goodbye(&driver, dialog);
         }
 
+        let metrics = Arc::new(Metrics::new());
         let (stop, stopping) = watch::channel(false);
         let (to_record, records) = mpsc::unbounded_channel();
         let recorder = tokio::spawn(jobs::record::run(store.clone(), rules.clone(), records));
@@ -120,13 +123,20 @@ impl Engine {
             voice,
             driver: Arc::clone(&driver),
             to_record: to_record.clone(),
+            metrics: Arc::clone(&metrics),
             seen: seen.clone(),
         };
         let listener = TcpListener::bind(&config.web.bind)
             .await
             .with_context(|| format!("the API cannot listen on {} (web.bind)", config.web.bind))?;
         let api = listener.local_addr()?;
-        let state = web::AppState::new(store.clone(), recordings, config, clock);
+        let state = web::AppState::new(
+            store.clone(),
+            recordings,
+            Arc::clone(&metrics),
+            config,
+            clock,
+        );
         let tasks = vec![
             tokio::spawn(jobs::dial::run(
                 store.clone(),
@@ -136,7 +146,7 @@ impl Engine {
                 stopping.clone(),
             )),
             tokio::spawn(caller.run(dialled)),
-            tokio::spawn(relay(told, to_record, seen)),
+            tokio::spawn(relay(told, to_record, metrics, seen)),
             tokio::spawn(jobs::recover::run(
                 store.clone(),
                 rules.clone(),
@@ -260,6 +270,23 @@ async fn publish(store: &Store, library: &Library, rules: &Rules) -> anyhow::Res
     Ok(())
 }
 
+/// That the demo's key let scripts dial, on the loopback trunk, is on record.
+async fn audit_demo_key(store: &Store, library: &Library, rules: &Rules) -> anyhow::Result<()> {
+    for script in &library.demo_signed {
+        let now = rules.clock.now();
+        store
+            .audit(
+                &rules.engine,
+                "demo_key_accepted",
+                script,
+                "loopback trunk",
+                now,
+            )
+            .await?;
+    }
+    Ok(())
+}
+
 fn signed_scripts(library: &Library) -> Vec<SignedScript> {
     let signed = library.scripts.iter().map(|script| SignedScript {
         pathway: script.id.clone(),
@@ -285,6 +312,7 @@ struct Caller {
     voice: Arc<Voice>,
     driver: Arc<Driver>,
     to_record: mpsc::UnboundedSender<Recorded>,
+    metrics: Arc<Metrics>,
     seen: Option<mpsc::UnboundedSender<Seen>>,
 }
 
@@ -306,7 +334,10 @@ impl Caller {
     }
 
     async fn start(&self, call: ToDial) -> anyhow::Result<()> {
-        let script = self.library.script(&call.step.script, call.patient.lang)?;
+        let today = Timestamp::now().to_zoned(self.config.zone()).date();
+        let script = self
+            .library
+            .script(&call.step.script, call.patient.lang, today)?;
         let facts = self.facts(&call).await?;
         self.render(&facts).await?;
         let start = StartCall {
@@ -321,6 +352,8 @@ impl Caller {
         {
             info!("nobody watches any more");
         }
+        self.metrics.calls_dialled.inc();
+        self.metrics.calls_live.inc();
         self.driver.start_call(start);
         Ok(())
     }
@@ -367,9 +400,11 @@ impl Caller {
 async fn relay(
     mut told: mpsc::UnboundedReceiver<Report>,
     to_record: mpsc::UnboundedSender<Recorded>,
+    metrics: Arc<Metrics>,
     seen: Option<mpsc::UnboundedSender<Seen>>,
 ) {
     while let Some(Report { attempt, what }) = told.recv().await {
+        metrics.observe(&what);
         if let Some(what) = recorded(&what) {
             let report = Recorded {
                 attempt: attempt.clone(),

@@ -102,7 +102,7 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     let today = Timestamp::now().to_zoned(config.zone()).date();
     let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
     let library = Library::load(&config.scripts.dir, &keys, today)?;
-    let script = library.script(&args.script, args.lang)?;
+    let script = library.script(&args.script, args.lang, today)?;
     if !script.days.contains(&args.day) {
         bail!(
             "script `{}` has no day {}; it has {:?}",
@@ -313,14 +313,23 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
             placed.from_ms as f64 / 1000.0
         )?;
     }
-    if !latencies.is_empty() {
-        let mut sorted: Vec<u32> = latencies.values().copied().collect();
-        sorted.sort_unstable();
+    writeln!(
+        out,
+        "turns        (seconds from the answer; reply; latency)"
+    )?;
+    for turn in &record.turns {
+        let seconds = turn.prompt_from_ms as f64 / 1000.0;
+        let Some(reply) = &turn.reply else {
+            writeln!(out, "  {seconds:6.1}  {:24}  -", turn.node)?;
+            continue;
+        };
+        let latency = reply
+            .latency_ms
+            .map_or("-".to_owned(), |ms| format!("{ms} ms"));
         writeln!(
             out,
-            "latency      median {} ms over {} turns",
-            sorted[sorted.len() / 2],
-            sorted.len()
+            "  {seconds:6.1}  {:24}  {:12}  {latency}",
+            turn.node, reply.meaning
         )?;
     }
     Ok(())

@@ -17,6 +17,7 @@ pub mod version;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 /// A voice robot that telephones patients after they leave hospital.
 #[derive(Debug, Parser)]
@@ -48,6 +49,7 @@ pub enum Command {
 /// # Errors
 /// Usage and local errors; `main` prints them and exits with 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    start_log(&cli.command);
     match cli.command {
         Command::Assess(args) => assess::run(&args),
         Command::Call(args) => call::run(&args),
@@ -63,4 +65,17 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Version(args) => version::run(&args),
     }
+}
+
+/// Logs to standard error. `RUST_LOG` says more or less; a command that talks to people only warns.
+fn start_log(command: &Command) {
+    let usual = match command {
+        Command::Serve(_) => "warn,aftercall=info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -49,11 +49,17 @@ pub struct AppState {
 
 impl AppState {
     /// The state of an engine with this configuration.
-    pub fn new(store: Store, recordings: Recordings, config: &Config, clock: PlanClock) -> Self {
+    pub fn new(
+        store: Store,
+        recordings: Recordings,
+        metrics: Arc<Metrics>,
+        config: &Config,
+        clock: PlanClock,
+    ) -> Self {
         Self {
             store,
             recordings,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             defaults: Arc::new(Defaults {
                 hospital: config.hospital.id.clone(),
                 zone: config.hospital.zone.clone(),

@@ -369,6 +369,7 @@ impl Call {
         {
             self.announcement = Some(class);
         }
+        self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
         self.event(CallEvent::Announced(class));
         self.leave_a_machine();
         true

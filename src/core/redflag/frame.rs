@@ -306,6 +306,10 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
                 said.bare = false;
                 break;
             }
+            if answer == Some(Answer::Has) && says_yes_first(scene, put, from, to) {
+                said.bare = false;
+                break;
+            }
             return answer_by_echo(scene, put, from, to);
         };
         let persists = cue.cues.has(Cue::Pseudo) && cue.cues.has(Cue::Has);
@@ -362,6 +366,28 @@ fn leads(scene: &Scene<'_>, at: usize) -> bool {
         scene.units[at].text.as_str(),
         "it" | "it's" | "that" | "there" | "the" | "not" | "nothing"
     )
+}
+
+/// 有没有摔过？有，前天在…: a yes to the form of the question, and then words that nobody understood. Only where
+/// they hold nothing else: no symptom, no denial, no question back.
+fn says_yes_first(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> bool {
+    const LEAST: usize = 4;
+    let alone = scene
+        .cues
+        .iter()
+        .any(|c| c.start == from && c.end == from + 1);
+    let yes = alone && scene.units[from].text == "有" && put.kind == QuestionKind::YesNo;
+    let seen = scene
+        .sightings
+        .iter()
+        .any(|s| from <= s.start && s.start < to);
+    let denied = scene.units[from..to].iter().any(|u| {
+        matches!(
+            u.text.as_str(),
+            "不" | "没" | "无" | "么" | "谁" | "事" | "空" | "吗"
+        )
+    });
+    yes && !seen && !denied && to - from > LEAST && scene.units[to - 1].after != Cut::Ask
 }
 
 /// 发不发烧？发。 伤口没再出血吧？出了。 小便能解出来吗？解不出来。

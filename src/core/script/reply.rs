@@ -440,19 +440,40 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
         let alone = ["没人", "没别人", "就我", "一个人", "我自己"]
             .iter()
             .any(|w| clause.contains(w));
-        if alone || clause.starts_with("有") {
+        if alone || sounds_begin(clause, "有") {
             return Some(if alone { YesNo::No } else { YesNo::Yes });
         }
     }
-    echo_zh(clause, question).or_else(|| leads_with_yes(clause))
+    echo_zh(clause, question).or_else(|| leads_with_yes(clause, question))
 }
 
-/// "是的" and then words that were not understood: a yes, unless they deny something.
-fn leads_with_yes(clause: &str) -> Option<YesNo> {
-    let rest = ["是的", "对的", "对对"]
+/// The word that says yes to this form of question (有没有, 是不是), and then words that were not understood: a
+/// yes, unless they deny something.
+fn leads_with_yes(clause: &str, question: &str) -> Option<YesNo> {
+    const OTHER: [&str; 14] = [
+        "有没有",
+        "有什么",
+        "有空",
+        "有问题",
+        "有事",
+        "有点",
+        "有一",
+        "有些",
+        "有时",
+        "有人",
+        "是不是",
+        "是谁",
+        "是什么",
+        "是哪",
+    ];
+    let asks = |form: &str, word: &str| question.contains(form) && sounds_begin(clause, word);
+    let plain = ["是的", "对的", "对对"]
         .iter()
-        .find_map(|yes| clause.strip_prefix(yes))?;
-    (!rest.contains(['没', '不', '无', '停'])).then_some(YesNo::Yes)
+        .any(|yes| clause.starts_with(yes));
+    let leads = plain || asks("有没有", "有") || asks("是不是", "是");
+    let denies = clause.contains(['没', '不', '无', '停']);
+    let other = OTHER.iter().any(|word| clause.starts_with(word));
+    (leads && !denies && !other).then_some(YesNo::Yes)
 }
 
 /// The answer that says the asked words again: 肿了, 有点闷, 胸口不疼.
