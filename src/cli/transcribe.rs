@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn transcribe(recogniser: &mut Recogniser, file: &Path, lang: Lang) -> anyhow::Result<Value> {
     let samples = decode_file(file)?;
     let began = Instant::now();
-    let heard = recogniser.recognise(&samples, lang, &Stop::default())?;
+    let heard = recogniser.recognise(&samples, lang, &[], &Stop::default())?;
     Ok(json!({
         "file": file,
         "text": heard.text,

@@ -62,7 +62,7 @@ pub struct Job {
     pub samples: Arc<[i16]>,
     pub lang: Lang,
     pub priority: Priority,
-    /// Words of the question being answered, for biasing the decoder; not used yet.
+    /// Answers that the question invites: written a little more readily. Empty for none.
     pub hot_words: Vec<String>,
     /// Set by the caller when the answer is of no more use.
     pub cancelled: Arc<AtomicBool>,
@@ -313,7 +313,7 @@ fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop
         return Heard::TooLate;
     };
     match catch_unwind(AssertUnwindSafe(|| {
-        ear.recognise(&job.samples, job.lang, stop)
+        ear.recognise(&job.samples, job.lang, &job.hot_words, stop)
     })) {
         Ok(Ok(recognition)) => {
             *recogniser = Some(ear);

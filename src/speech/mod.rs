@@ -15,5 +15,6 @@ pub mod whisper;
 
 mod ggml_file;
 mod guard;
+mod hot;
 mod reject;
 mod resample;

@@ -3,6 +3,7 @@
 //! A [`Recogniser`] is one whisper state with one thread, owned by the OS thread that made it. Two threads a state
 //! cost twelve times the CPU on a busy machine, so there are none.
 
+use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -11,8 +12,9 @@ use whisper_rs::whisper_rs_sys::whisper_token_data;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use crate::speech::audio::RATE_HZ;
-use crate::speech::callbacks::{Filter, Stop, end_runaway, is_stop_due};
+use crate::speech::callbacks::{Filter, Stop, filter_logits, is_stop_due};
 use crate::speech::guard::folded_len;
+use crate::speech::hot::HotWords;
 use crate::speech::model::Model;
 use crate::speech::reject::{Measured, is_not_speech};
 use crate::speech::resample::to_16_khz;
@@ -27,6 +29,8 @@ const POSITIONS_A_SECOND: f32 = 50.0;
 const POSITIONS: f32 = 1500.0;
 /// Positions beyond the end of the audio: with fewer the decoder does not notice the end.
 const POSITIONS_BEYOND: f32 = 64.0;
+/// Word lists kept as tokens; a clinic's scripts have a few dozen.
+const WORD_LISTS: usize = 64;
 
 /// Why an utterance was not recognised.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,7 @@ pub struct Recogniser {
     /// Built once and cloned: setting a language leaks its string.
     chinese: FullParams<'static, 'static>,
     english: FullParams<'static, 'static>,
+    hot: BTreeMap<(Lang, Vec<String>), Option<Arc<HotWords>>>,
 }
 
 impl Recogniser {
@@ -79,10 +84,12 @@ impl Recogniser {
             state,
             chinese: params("zh"),
             english: params("en"),
+            hot: BTreeMap::new(),
         })
     }
 
-    /// Recognises mono 8 kHz samples. Longer ones than 28 s are cut at their quietest place.
+    /// Recognises mono 8 kHz samples. Longer ones than 28 s are cut at their quietest place. `hot_words` are the
+    /// answers the question invites: they are written a little more readily, and count no surer for it.
     ///
     /// # Errors
     /// [`RecogniseError::Stopped`] when `stop` came due; else whisper's own failure.
@@ -90,14 +97,16 @@ impl Recogniser {
         &mut self,
         samples: &[i16],
         lang: Lang,
+        hot_words: &[String],
         stop: &Stop,
     ) -> Result<Recognition, RecogniseError> {
+        let hot = self.hot(hot_words, lang);
         let mut whole: Option<(Recognition, usize)> = None;
         let mut start = 0;
         while start < samples.len() {
             let end = start + piece_len(&samples[start..]);
             let offset_ms = to_ms(start);
-            let (mut piece, tokens) = self.piece(&samples[start..end], lang, stop)?;
+            let (mut piece, tokens) = self.piece(&samples[start..end], lang, hot.clone(), stop)?;
             piece.from_ms += offset_ms;
             piece.to_ms += offset_ms;
             whole = Some(match whole {
@@ -109,11 +118,26 @@ impl Recogniser {
         Ok(whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition))
     }
 
+    /// The words as tokens, remembered.
+    fn hot(&mut self, words: &[String], lang: Lang) -> Option<Arc<HotWords>> {
+        let key = (lang, words.to_vec());
+        if let Some(hot) = self.hot.get(&key) {
+            return hot.clone();
+        }
+        if self.hot.len() >= WORD_LISTS {
+            self.hot.clear();
+        }
+        let hot = HotWords::new(words, lang, &self.model.context).map(Arc::new);
+        self.hot.insert(key, hot.clone());
+        hot
+    }
+
     /// One piece, with the number of its text tokens.
     fn piece(
         &mut self,
         samples: &[i16],
         lang: Lang,
+        hot: Option<Arc<HotWords>>,
         stop: &Stop,
     ) -> Result<(Recognition, usize), RecogniseError> {
         if stop.is_due() {
@@ -121,10 +145,7 @@ impl Recogniser {
         }
         let audio = to_16_khz(&padded(samples));
         let seconds = audio.len() as f32 / 16000.0;
-        let filter = Filter {
-            eot: self.model.context.token_eot(),
-            vocabulary: self.model.context.n_vocab(),
-        };
+        let mut filter = Filter::new(&self.model.context, hot);
         let mut params = match lang {
             Lang::Zh => self.chinese.clone(),
             Lang::En => self.english.clone(),
@@ -135,8 +156,8 @@ impl Recogniser {
         // SAFETY: both callbacks read their user data as the type given here, only during `full`, which returns
         // before `filter` and `stop` go out of scope; neither calls back into whisper.
         unsafe {
-            params.set_filter_logits_callback(Some(end_runaway));
-            params.set_filter_logits_callback_user_data((&raw const filter).cast_mut().cast());
+            params.set_filter_logits_callback(Some(filter_logits));
+            params.set_filter_logits_callback_user_data((&raw mut filter).cast());
             params.set_abort_callback(Some(is_stop_due));
             params.set_abort_callback_user_data(std::ptr::from_ref(stop).cast_mut().cast());
         }
@@ -146,7 +167,7 @@ impl Recogniser {
             Err(source) => return Err(RecogniseError::Whisper { source }),
         }
         let no_speech = self.no_speech()?;
-        Ok(self.read(lang, no_speech, to_ms(samples.len())))
+        Ok(self.read(lang, no_speech, to_ms(samples.len()), &mut filter))
     }
 
     /// The no-speech probability, which whisper.cpp 1.8.3 reads from a stale row: the start token alone, decoded
@@ -166,10 +187,16 @@ impl Recogniser {
     }
 
     /// Collects what `full` left in the state.
-    fn read(&self, lang: Lang, no_speech: f32, length_ms: u64) -> (Recognition, usize) {
+    fn read(
+        &self,
+        lang: Lang,
+        no_speech: f32,
+        length_ms: u64,
+        filter: &mut Filter,
+    ) -> (Recognition, usize) {
         let context = &self.model.context;
         let (eot, first_time) = (context.token_eot(), context.token_beg());
-        let tokens: Vec<whisper_token_data> = self
+        let mut tokens: Vec<whisper_token_data> = self
             .state
             .as_iter()
             .flat_map(|segment| {
@@ -177,6 +204,7 @@ impl Recogniser {
                     .filter_map(move |i| segment.get_token(i).map(|token| token.token_data()))
             })
             .collect();
+        filter.unfavour(&mut tokens);
         let mut words: Vec<&whisper_token_data> =
             tokens.iter().filter(|token| token.id < eot).collect();
         let ids: Vec<i32> = words.iter().map(|token| token.id).collect();

@@ -780,7 +780,7 @@ impl Conversation {
             Form::Confirm { concept, .. } => (QuestionKind::YesNo, vec![concept.clone()]),
         };
         let mut listen = match &asking.form {
-            Form::Plain => speaking::listen(node, self.facts.lang, self.pace),
+            Form::Plain => speaking::listen(&self.script, node, self.pace),
             Form::ReadBack(_) | Form::Confirm { .. } => {
                 speaking::listen_yes_no(&id, self.facts.lang, self.pace)
             }

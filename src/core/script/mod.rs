@@ -10,6 +10,7 @@ pub mod command;
 pub mod conversation;
 pub mod date;
 pub mod file;
+pub mod hot;
 pub mod identity;
 pub mod node;
 pub mod number;

@@ -1,6 +1,7 @@
 //! How a node becomes speech, and how long to wait for the reply.
 
 use super::act::{Facts, KeySpec, Listen, Pace, Segment};
+use super::hot;
 use super::node::{Kind, Node, Piece, PromptId, Script, Variable};
 use super::spoken;
 use crate::id::NodeId;
@@ -138,7 +139,8 @@ fn value(variable: Variable, facts: &Facts) -> String {
 }
 
 /// How to wait for a node's reply (speech.md §2.4; a quarter more where the pace is slow).
-pub fn listen(node: &Node, lang: Lang, pace: Pace) -> Listen {
+pub fn listen(script: &Script, node: &Node, pace: Pace) -> Listen {
+    let lang = script.lang;
     let (end_silence_ms, max_ms) = match &node.kind {
         Kind::YesNo { number: None, .. } | Kind::Choice(_) => (500, 15_000),
         Kind::Identity | Kind::Who => (700, 15_000),
@@ -166,7 +168,7 @@ pub fn listen(node: &Node, lang: Lang, pace: Pace) -> Listen {
             no_input_ms,
             max_ms,
             keys,
-            hot_words: hot_words(&node.kind, lang),
+            hot_words: hot::words(&node.kind, &question_text(script, node), &node.asks, lang),
         },
         pace,
     )
@@ -189,7 +191,7 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
             no_input_ms: 5_000,
             max_ms: 15_000,
             keys,
-            hot_words: hot_words(&kind, lang),
+            hot_words: hot::words(&kind, "", &[], lang),
         },
         pace,
     )
@@ -201,23 +203,4 @@ fn scaled(mut listen: Listen, pace: Pace) -> Listen {
         listen.no_input_ms = listen.no_input_ms.max(8_000);
     }
     listen
-}
-
-fn hot_words(kind: &Kind, lang: Lang) -> Vec<String> {
-    let words: &[&str] = match (kind, lang) {
-        (Kind::YesNo { inverse: false, .. }, Lang::Zh) => &["有", "没有", "有一点"],
-        (Kind::YesNo { inverse: true, .. }, Lang::Zh) => &["是", "是的", "不是", "对", "不对"],
-        (Kind::YesNo { .. }, Lang::En) => &["yes", "no"],
-        (Kind::Identity, Lang::Zh) => &["是我", "不是", "我是他家属"],
-        (Kind::Identity, Lang::En) => &["this is me", "no"],
-        (Kind::BirthDate, Lang::Zh) => &["月", "号"],
-        (Kind::Choice(choices), lang) => {
-            return choices
-                .iter()
-                .filter_map(|c| c.words(lang).first().cloned())
-                .collect();
-        }
-        _ => &[],
-    };
-    words.iter().map(|w| (*w).to_owned()).collect()
 }

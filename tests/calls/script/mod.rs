@@ -3,6 +3,7 @@
 mod broken;
 mod cast;
 mod files;
+mod hot;
 mod replies;
 mod signed;
 mod walk;
