@@ -373,7 +373,7 @@ impl Caller {
             day: call.step.day,
             hospital: hospital.clone(),
             patient: call.patient.name.clone(),
-            birth: call.patient.birth_date.clone(),
+            birth: Some(call.patient.birth_date.clone()),
             contacts: call.patient.contacts.clone(),
             knows_diagnosis: call.patient.knows_diagnosis,
             hearing: call.patient.hearing,

@@ -37,9 +37,9 @@ use crate::trunk::driver::{Driver, Report, StartCall, Told};
 #[command(after_help = "Example:
   aftercall call sip:1000@127.0.0.1:5080 --script cardiac --day 3 --lang zh --record out.wav
 
-There is no record to compare an identity with: the name asked for is --name, the birthday --birth. A SIP URI names
-the target itself; with --trunk its host must be the trunk's, or the trunk routes the user part. The call is in the
-audit log of the configured database.")]
+There is no record to compare an identity with: the name asked for is --name, and any month and day clearly said or
+keyed is taken as the birthday unless --birth gives one. A SIP URI names the target itself; with --trunk its host must be
+the trunk's, or the trunk routes the user part. The call is in the audit log of the configured database.")]
 pub struct Args {
     /// `sip:USER@HOST:PORT`, or a telephone number that the trunk dials.
     target: String,
@@ -61,9 +61,9 @@ pub struct Args {
     /// Name to ask for; a test patient's when not given.
     #[arg(long)]
     name: Option<String>,
-    /// Birthday to accept as second factor.
-    #[arg(long, default_value = "1950-04-12", value_name = "YYYY-MM-DD")]
-    birth: Date,
+    /// Birthday to accept as second factor; without it any month and day that is clearly said or keyed.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    birth: Option<Date>,
     /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -90,6 +90,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn place(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = args.record.as_ref().filter(|path| path.exists()) {
+        bail!(
+            "{} is there already; give --record a new name",
+            path.display()
+        );
+    }
     let config = Config::find(args.config.as_deref())?;
     let (trunk, number) = line(args)?;
     if !trunk.may_call_without_record(&number) {
@@ -132,6 +138,7 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     let record = follow(args, inbox, &driver, &attempt).await;
     tokio::task::spawn_blocking(move || driver.shut_down()).await?;
     let record = record?;
+    print_record(args, &record)?;
     if let (Some(path), Some(recordings)) = (&args.record, recordings)
         && recordings.exists(&attempt)
     {
@@ -142,7 +149,6 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     {
         std::fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
     }
-    print_record(args, &record)?;
     let completed = record.ending.disposition == Disposition::Completed;
     Ok(if completed {
         ExitCode::SUCCESS
@@ -180,7 +186,7 @@ fn facts(args: &Args, config: &Config, today: Date) -> Facts {
         day: args.day,
         hospital,
         patient: Phi::new(args.name.clone().unwrap_or_else(|| name.to_owned())),
-        birth: Phi::new(args.birth),
+        birth: args.birth.map(Phi::new),
         contacts: Vec::new(),
         knows_diagnosis: false,
         hearing: Hearing::Normal,

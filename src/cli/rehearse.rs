@@ -139,7 +139,7 @@ fn facts(args: &Args) -> Facts {
         day: args.day,
         hospital: hospital.to_owned(),
         patient: Phi::new(args.name.clone().unwrap_or_else(|| name.to_owned())),
-        birth: Phi::new(args.birth),
+        birth: Some(Phi::new(args.birth)),
         contacts: args.contact.clone(),
         knows_diagnosis: args.knows_diagnosis,
         hearing: Hearing::Normal,

@@ -19,8 +19,8 @@ pub struct Facts {
     /// The approved neutral name of the hospital: no ward, no speciality (see `check::is_neutral_name`).
     pub hospital: String,
     pub patient: Phi<String>,
-    /// Only its month and day are asked for.
-    pub birth: Phi<Date>,
+    /// Only its month and day are asked for. `None` where there is no record: any month and day clearly said will do.
+    pub birth: Option<Phi<Date>>,
     pub contacts: Vec<Contact>,
     pub knows_diagnosis: bool,
     pub hearing: Hearing,

@@ -835,8 +835,8 @@ impl Conversation {
         &self.script.nodes[index]
     }
 
-    fn birth(&self) -> jiff::civil::Date {
-        *self.facts.birth.expose()
+    fn birth(&self) -> Option<jiff::civil::Date> {
+        self.facts.birth.as_ref().map(|birth| *birth.expose())
     }
 
     fn speaker(&self) -> Speaker {

@@ -70,7 +70,7 @@ pub fn read(
     node: &Node,
     question: &str,
     names: Names<'_>,
-    birth: Date,
+    birth: Option<Date>,
     lang: Lang,
 ) -> Option<Answer> {
     match &node.kind {
@@ -98,7 +98,7 @@ pub fn read(
         Kind::BirthDate => match date::read(text, lang) {
             Some(said) => agrees(said, birth),
             // Misheard, perhaps: the record says which date to listen for.
-            None => said_to_sound_like(text, birth, lang),
+            None => said_to_sound_like(text, birth?, lang),
         },
     }
 }
@@ -113,7 +113,7 @@ fn said_to_sound_like(text: &str, birth: Date, lang: Lang) -> Option<Answer> {
 }
 
 /// The answer in the keys.
-pub fn read_keys(keys: &str, node: &Node, birth: Date, lang: Lang) -> Option<Answer> {
+pub fn read_keys(keys: &str, node: &Node, birth: Option<Date>, lang: Lang) -> Option<Answer> {
     match &node.kind {
         Kind::YesNo { number, .. } => {
             let answer = yes_no_keys(keys).map(of_yes_no);
@@ -237,8 +237,8 @@ fn of_person(person: Person) -> Answer {
     }
 }
 
-/// A date that differs is no answer: it counts as a failure of identity.
-fn agrees(said: MonthDay, birth: Date) -> Option<Answer> {
-    let same = said.month == birth.month() && said.day == birth.day();
+/// A date that differs is no answer: it counts as a failure of identity. Without a record any date agrees.
+fn agrees(said: MonthDay, birth: Option<Date>) -> Option<Answer> {
+    let same = birth.is_none_or(|birth| said.month == birth.month() && said.day == birth.day());
     same.then(|| Answer::plain("match"))
 }

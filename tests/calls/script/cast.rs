@@ -80,7 +80,7 @@ fn facts(row: &[String], lang: Lang, day: u16) -> Facts {
             Lang::En => "Renhe Hospital".to_owned(),
         },
         patient: Phi::new(row[1].clone()),
-        birth: Phi::new(row[2].parse().expect("a date")),
+        birth: Some(Phi::new(row[2].parse().expect("a date"))),
         contacts: contacts.collect(),
         knows_diagnosis: row[17] == "yes",
         hearing: if row[6] == "hard" {

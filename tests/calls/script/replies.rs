@@ -8,7 +8,7 @@ use aftercall_core::script::command::{Speaker, spot};
 use aftercall_core::script::identity::Names;
 use aftercall_core::script::{Script, speaking, understanding};
 
-use super::files::{shipped, table};
+use super::files::{script, shipped, table};
 
 fn contact(name: &str) -> Contact {
     Contact {
@@ -31,7 +31,7 @@ fn way_out(script: &Script, node: &str, reply: &str) -> String {
     };
     let node = &script.nodes[script.find(node).expect("a node of the script")];
     let question = speaking::question_text(script, node);
-    let birth = jiff::civil::date(1951, 4, 12);
+    let birth = Some(jiff::civil::date(1951, 4, 12));
     let answer = understanding::read(reply, node, &question, names, birth, script.lang);
     match answer {
         None => "-".to_owned(),
@@ -86,4 +86,24 @@ fn commands_are_heard_and_nothing_else_is() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn without_a_birthday_on_record_any_clear_date_will_do() {
+    let script = script("general", Lang::Zh);
+    let node = &script.nodes[script.find("birth").expect("a node of the script")];
+    let names = Names {
+        patient: "王建国",
+        contacts: &[],
+    };
+    let read = |said: &str| understanding::read(said, node, "", names, None, Lang::Zh);
+    assert_eq!(
+        read("五月二十号").map(|answer| answer.key),
+        Some("match".to_owned())
+    );
+    let keyed = understanding::read_keys("0520", node, None, Lang::Zh);
+    assert_eq!(keyed.map(|answer| answer.key), Some("match".to_owned()));
+    for unclear in ["是的", "五月", "三十三号", "忘了"] {
+        assert_eq!(read(unclear), None, "{unclear}");
+    }
 }

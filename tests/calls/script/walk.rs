@@ -73,7 +73,7 @@ fn facts(lang: Lang) -> Facts {
         day: 3,
         hospital: "仁和医院".to_owned(),
         patient: Phi::new("王建国".to_owned()),
-        birth: Phi::new(date(1951, 9, 14)),
+        birth: Some(Phi::new(date(1951, 9, 14))),
         contacts: vec![],
         knows_diagnosis: false,
         hearing: Hearing::Normal,
