@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aftercall_core::attempt::Disposition;
 use aftercall_core::call::{CallEvent, CallKit, CallOrder, Limits};
 use aftercall_core::codec::Codec;
 use aftercall_core::finding::Polarity;
@@ -76,7 +77,7 @@ fn facts(fixture: &Fixture) -> Facts {
         day: fixture.day,
         hospital: hospital.to_owned(),
         patient: Phi::new(patient.to_owned()),
-        birth: Phi::new(date(1950, 4, 12)),
+        birth: Some(Phi::new(date(1950, 4, 12))),
         contacts: vec![Contact {
             name: Phi::new("李梅".to_owned()),
             relation: Relation::Spouse,
@@ -159,6 +160,10 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
         expect.disposition.clone(),
         record.ending.disposition.to_string(),
     );
+    if record.ending.disposition == Disposition::Completed {
+        let spoken = record.progress.closing_spoken;
+        differ("closing spoken", true.to_string(), spoken.to_string());
+    }
     let mut found: Vec<String> = record
         .findings
         .iter()

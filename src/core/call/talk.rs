@@ -59,6 +59,8 @@ impl Call {
                 Some(Act::Listen(listen)) => self.begin_listening(listen),
                 Some(Act::Note(note)) => self.note(note),
                 Some(Act::HangUp) => {
+                    self.conversation.handle(Input::PromptDone);
+                    self.progressed();
                     self.stage = Stage::Closing {
                         until_ms: self.at_ms() + TAIL_MS,
                     }
@@ -122,13 +124,18 @@ impl Call {
         self.human = true;
         self.keys.push(key);
         match self.stage {
-            Stage::Speaking => self.player.clear(),
+            // A key cuts a question short, never what is said to end the call.
+            Stage::Speaking if self.asks_next() => self.player.clear(),
             Stage::Listening => {
                 self.keys_until_ms = Some(self.at_ms() + NEXT_KEY_MS);
                 self.check_keys();
             }
             _ => {}
         }
+    }
+
+    fn asks_next(&self) -> bool {
+        self.acts.iter().any(|act| matches!(act, Act::Listen(_)))
     }
 
     /// Submits the keys when no more can follow.
@@ -451,6 +458,10 @@ impl Call {
                 self.note(note);
             }
         }
+        self.progressed();
+    }
+
+    fn progressed(&mut self) {
         let progress = self.conversation.progress();
         if progress != self.progress {
             self.progress = progress;
