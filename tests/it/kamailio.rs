@@ -16,7 +16,7 @@ use aftercall_core::time::Instant;
 use crate::sipp::{drive, free_port, sipp};
 
 /// Ends Kamailio and its children, even when the test fails.
-struct Kamailio(Child);
+pub struct Kamailio(Child);
 
 impl Drop for Kamailio {
     fn drop(&mut self) {
@@ -29,7 +29,7 @@ impl Drop for Kamailio {
     }
 }
 
-fn kamailio(folder: &Path, port: u16, next_hop: u16, algorithm: &str) -> Kamailio {
+pub fn kamailio(folder: &Path, port: u16, next_hop: u16, algorithm: &str) -> Kamailio {
     let text = include_str!("../../fixtures/sip/kamailio.cfg")
         .replace("@PORT@", &port.to_string())
         .replace("@NEXT@", &next_hop.to_string())

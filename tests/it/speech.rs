@@ -21,7 +21,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn model() -> PathBuf {
+pub fn model() -> PathBuf {
     let model = root().join("models/ggml-base-q8_0.bin");
     assert!(
         model.is_file(),

@@ -1,0 +1,297 @@
+//! `aftercall call`, the real program with the real ear, rings SIPp, baresip, Kamailio and our own telephones.
+//!
+//! Calls in which somebody speaks are made one at a time: the test machine has two cores, and the ear wants one.
+
+mod baresip;
+mod robot;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aftercall::speech::audio::decode_file;
+use serde_json::Value;
+
+use self::baresip::Baresip;
+use self::robot::{Robot, channels, voiced_ms};
+use crate::kamailio::kamailio;
+use crate::process::{Process, wait_for_sip};
+use crate::sipp::free_port;
+
+/// Held while somebody speaks. (nextest has a group for the same in .config/nextest.toml.)
+fn only_one_speaks() -> MutexGuard<'static, ()> {
+    static SPEAKING: Mutex<()> = Mutex::new(());
+    SPEAKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// SIPp as a telephone for one call: its own `uas`, or a scenario of ours.
+fn sipp(port: u16, scenario: &str) -> Process {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/sip")
+        .join(scenario);
+    let mut command = Command::new("sipp");
+    match scenario {
+        "uas" => command.args(["-sn", "uas"]),
+        _ => command.arg("-sf").arg(fixture),
+    };
+    let (port, media) = (port.to_string(), free_port().to_string());
+    command.args([
+        "-i",
+        "127.0.0.1",
+        "-m",
+        "1",
+        "-nostdin",
+        "-p",
+        &port,
+        "-mp",
+        &media,
+    ]);
+    Process::start(&mut command, "apt-get install sip-tester (make test does)")
+}
+
+fn clip(name: &str) -> Vec<i16> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/audio/{name}.flac"));
+    decode_file(&file).expect("a clip of ours")
+}
+
+/// SIPp exits 0 only when its scenario ran to the end: every request and answer came in its place.
+fn ran_to_its_end(mut sipp: Process) {
+    let exit = sipp.finish(Duration::from_secs(20));
+    assert_eq!(exit, 0, "{}", sipp.said.join("\n"));
+}
+
+#[test]
+fn sipp_that_says_nothing_is_answered_and_rung_off() {
+    let port = free_port();
+    let sipp = sipp(port, "uas");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}")).call();
+    assert_eq!(
+        outcome.ending(),
+        (3, "unidentified", Some(200)),
+        "{}",
+        outcome.said
+    );
+    assert_eq!(outcome.texts("ringing"), ["180"]);
+    let robot = voiced_ms(&channels(&outcome.wav())[0]);
+    assert!(robot > 5_000, "the opening was spoken, {robot} ms of it");
+    ran_to_its_end(sipp);
+}
+
+#[test]
+fn sipp_hangs_up_after_three_seconds() {
+    let port = free_port();
+    let sipp = sipp(port, "sipp_answers.xml");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}")).call();
+    assert_eq!(
+        outcome.ending(),
+        (3, "unidentified", Some(200)),
+        "{}",
+        outcome.said
+    );
+    let talk_ms = outcome.record["talk_ms"].as_u64().expect("it was answered");
+    assert!((2_500..4_500).contains(&talk_ms), "{talk_ms} ms");
+    ran_to_its_end(sipp);
+}
+
+#[test]
+fn sipp_is_busy() {
+    let port = free_port();
+    let sipp = sipp(port, "sipp_busy.xml");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}")).call();
+    assert_eq!(outcome.ending(), (3, "busy", Some(486)), "{}", outcome.said);
+    assert_eq!(
+        (outcome.record["talk_ms"].as_u64(), outcome.wav().exists()),
+        (Some(0), false)
+    );
+    ran_to_its_end(sipp);
+}
+
+/// A telephone that answers, behind a Kamailio that asks for a digest.
+fn through_kamailio(algorithm: &str, password: &str) -> (robot::Outcome, Process) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (port, next_hop) = (free_port(), free_port());
+    let sipp = sipp(next_hop, "sipp_answers.xml");
+    let _kamailio = kamailio(folder.path(), port, next_hop, algorithm);
+    wait_for_sip(port);
+    let outcome = Robot::new("1000").through(port, password).call();
+    (outcome, sipp)
+}
+
+#[test]
+fn kamailio_lets_the_right_password_through_with_md5_and_sha_256() {
+    for algorithm in ["MD5", "SHA-256"] {
+        let (outcome, sipp) = through_kamailio(algorithm, "right");
+        assert_eq!(
+            outcome.ending(),
+            (3, "unidentified", Some(200)),
+            "{algorithm}: {}",
+            outcome.said
+        );
+        ran_to_its_end(sipp);
+    }
+}
+
+#[test]
+fn kamailio_refuses_a_wrong_password_and_nobody_is_rung() {
+    let (outcome, _sipp) = through_kamailio("SHA-256", "wrong");
+    assert_eq!(
+        outcome.ending(),
+        (3, "trunk_failure", Some(407)),
+        "{}",
+        outcome.said
+    );
+    assert!(outcome.texts("ringing").is_empty());
+}
+
+#[test]
+fn a_password_that_is_not_in_the_environment_is_a_local_error() {
+    let outcome = Robot::new("1000").through(free_port(), "").call();
+    assert_eq!((outcome.exit, &outcome.record), (1, &Value::Null));
+    assert!(
+        outcome.said.contains("AFTERCALL_TEST_PASSWORD is not set"),
+        "{}",
+        outcome.said
+    );
+}
+
+#[test]
+fn speaking_baresip_is_heard_and_hears_us_and_hangs_up() {
+    let _alone = only_one_speaks();
+    let port = free_port();
+    let mut baresip = Baresip::start(port, &[clip("mrs_gao_hello"), vec![0; 16_000]].concat());
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}")).call();
+    assert_eq!(
+        outcome.ending(),
+        (3, "unidentified", Some(200)),
+        "{}",
+        outcome.said
+    );
+    let [_, callee] = channels(&outcome.wav());
+    let (said, heard) = (voiced_ms(&clip("mrs_gao_hello")), voiced_ms(&callee));
+    assert!(
+        heard.abs_diff(said) < said / 4,
+        "{said} ms were said and {heard} ms heard"
+    );
+    baresip.ended();
+    assert!(baresip.said("Set audio decoder: PCMA") && baresip.said("Call established"));
+    let ours = voiced_ms(&baresip.heard());
+    assert!(ours > 500, "baresip heard {ours} ms of the opening");
+}
+
+#[test]
+fn speaking_baresip_opts_out_and_the_robot_hangs_up() {
+    let _alone = only_one_speaks();
+    let port = free_port();
+    // The opening lasts 15 s, and the question waits longer than these 2 s.
+    let mut says = clip("mrs_gao_hello");
+    says.resize(18 * 8_000, 0);
+    says.extend(clip("mrs_gao_stop"));
+    says.resize(60 * 8_000, 0);
+    let mut baresip = Baresip::start(port, &says);
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}")).call();
+    assert_eq!(
+        outcome.ending(),
+        (3, "opted_out", Some(200)),
+        "{}",
+        outcome.said
+    );
+    assert!(baresip.ended().contains("terminated"));
+    assert!(
+        !baresip.said("audio error"),
+        "the robot hung up, not the end of the clip"
+    );
+    let ours = voiced_ms(&baresip.heard());
+    assert!(ours > 10_000, "baresip heard {ours} ms of the robot");
+}
+
+/// Li Xiuying, well three days after a stay for heart failure, answers every question.
+#[test]
+fn speaking_patient_is_called_to_the_end() {
+    let _alone = only_one_speaks();
+    let mut phones = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_aftercall"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["phones", "--listen", "127.0.0.1:0"]),
+        "cargo build",
+    );
+    let listening = phones.wait_for("listening", Duration::from_secs(60));
+    let listening: Value = serde_json::from_str(&listening).expect("a JSON line");
+    let target = format!(
+        "sip:+8613800001001@{}",
+        listening["at"].as_str().expect("where it listens")
+    );
+    let outcome = Robot::new(&target)
+        .args([
+            "--script",
+            "cardiac",
+            "--day",
+            "3",
+            "--name",
+            "李秀英",
+            "--birth",
+            "1954-05-20",
+        ])
+        .call();
+    // The telephones' side of the story, for the message.
+    phones.listen_until_silent();
+    assert_eq!(
+        outcome.ending(),
+        (0, "completed", Some(200)),
+        "{}\n{}",
+        outcome.said,
+        phones.said.join("\n")
+    );
+    let record = &outcome.record;
+    assert_eq!(record["answered_by"], "patient");
+    let progress = &record["progress"];
+    assert!(
+        ["identified", "screened", "closing_spoken"]
+            .iter()
+            .all(|step| progress[step] == true),
+        "{progress}"
+    );
+    let [robot, callee] = channels(&outcome.wav());
+    assert!(voiced_ms(&robot) > 40_000 && voiced_ms(&callee) > 10_000);
+    found_where_it_was_said(record, &callee);
+    answered_in_time(record);
+    assert!(phones.said.iter().any(|line| line.contains("hung_up")));
+}
+
+/// Each finding names an interval, and it is a voice on the callee's channel.
+fn found_where_it_was_said(record: &Value, callee: &[i16]) {
+    let findings = record["findings"].as_array().expect("a list");
+    let chest = findings
+        .iter()
+        .find(|placed| placed["node"] == "screen_chest");
+    let chest = chest.unwrap_or_else(|| panic!("no answer to the chest question: {findings:?}"));
+    assert_eq!(chest["finding"]["polarity"], "absent", "{chest}");
+    for placed in findings {
+        let at = |key: &str| {
+            let ms = placed[key].as_u64().expect("milliseconds");
+            usize::try_from(ms).expect("a short call") * 8
+        };
+        let voice = voiced_ms(&callee[at("from_ms")..at("to_ms")]);
+        assert!(voice > 300, "{voice} ms of voice in {placed}");
+    }
+}
+
+/// Every reply has its latency, as long as a person would bear. (What it should be is measured elsewhere.)
+fn answered_in_time(record: &Value) {
+    let latencies = record["latency_ms"].as_object().expect("by turn");
+    let replies = record["turns"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|turn| !turn["reply"].is_null())
+        .count();
+    assert!(
+        latencies.len() >= 9 && latencies.len() + 2 >= replies,
+        "{latencies:?} for {replies} replies"
+    );
+    let slow: Vec<_> = latencies
+        .iter()
+        .filter(|(_, ms)| ms.as_u64().is_none_or(|ms| ms > 6_000))
+        .collect();
+    assert!(slow.is_empty(), "{slow:?}");
+}
