@@ -128,7 +128,10 @@ fn measure(calls: usize) -> Run {
     };
     if !status.success() {
         // Overloaded calls end otherwise than the words mean; their timings still tell by how much.
-        println!("the demo ended with {status}:\n{}", read(&said));
+        let said = read(&said);
+        let lines: Vec<&str> = said.lines().collect();
+        let last = &lines[lines.len().saturating_sub(2 * calls + 8)..];
+        println!("the demo ended with {status}:\n{}", last.join("\n"));
     }
     of_log(calls, &read(&log), after - before.unwrap_or_default())
 }
