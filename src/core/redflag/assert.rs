@@ -228,6 +228,11 @@ impl Scene<'_> {
             .cues_between(from, seen.start, &kinds)
             .rev()
             .find(|c| self.is_subject(c))?;
+        // 有, and only much later a relative: the yes was the patient's own (有，半夜憋醒，我姑娘给我垫枕头).
+        let has_alone = |c: &CueHit| c.start == from && c.end == from + 1 && c.cues.has(Cue::Has);
+        if self.cues.iter().any(has_alone) && subject.start > from + 2 {
+            return None;
+        }
         let other = match self.respondent {
             Respondent::Patient => {
                 subject.cues.any(&[Cue::Other, Cue::Kin]) && !subject.cues.has(Cue::Own)
