@@ -70,8 +70,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 /// Logs to standard error. `RUST_LOG` says more or less; a command that talks to people only warns.
 fn start_log(command: &Command) {
     let usual = match command {
-        Command::Serve(_) => "warn,aftercall=info",
-        _ => "warn",
+        Command::Serve(_) => "error,symphonia=off,aftercall=info",
+        _ => "error,symphonia=off,aftercall=warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()

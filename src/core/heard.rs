@@ -21,6 +21,17 @@ pub struct Transcript {
     pub logprob: f32,
     /// Probability that there was no speech at all, 0–1.
     pub no_speech: f32,
+    /// Of the choices that the question offered, the one that the sound itself fits best, when it stands out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Chosen>,
     /// What the recogniser spent on it, in milliseconds of wall time.
     pub took_ms: u32,
+}
+
+/// A choice that the sound fits, whatever words were written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    pub words: String,
+    /// Mean log-probability of its tokens, forced at the end of what was heard.
+    pub logprob: f32,
 }

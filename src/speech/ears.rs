@@ -64,6 +64,8 @@ pub struct Job {
     pub priority: Priority,
     /// Answers that the question invites: written a little more readily. Empty for none.
     pub hot_words: Vec<String>,
+    /// Wordings to be told apart by their sound, at the end of what was said; empty where no scale was offered.
+    pub choices: Vec<String>,
     /// Set by the caller when the answer is of no more use.
     pub cancelled: Arc<AtomicBool>,
     pub reply: Sender<(u64, Heard)>,
@@ -313,7 +315,11 @@ fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop
         return Heard::TooLate;
     };
     match catch_unwind(AssertUnwindSafe(|| {
-        ear.recognise(&job.samples, job.lang, &job.hot_words, stop)
+        let mut recognition = ear.recognise(&job.samples, job.lang, &job.hot_words, stop)?;
+        if recognition.is_speech && !job.choices.is_empty() {
+            recognition.choice = ear.choose(&recognition.text, &job.choices, job.lang)?;
+        }
+        Ok(recognition)
     })) {
         Ok(Ok(recognition)) => {
             *recogniser = Some(ear);
@@ -342,6 +348,7 @@ fn heard(recognition: Recognition, took: Duration) -> Heard {
         text: recognition.text,
         logprob: recognition.logprob,
         no_speech: recognition.no_speech,
+        choice: recognition.choice,
         took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
     })
 }

@@ -496,6 +496,7 @@ impl Media {
                     samples,
                     lang,
                     hot_words,
+                    choices,
                 } => {
                     let cancelled = Arc::new(AtomicBool::new(false));
                     let job = self.ears.submit(Job {
@@ -504,6 +505,7 @@ impl Media {
                         lang,
                         priority: Priority::Speculative,
                         hot_words,
+                        choices,
                         cancelled: Arc::clone(&cancelled),
                         reply: self.words.clone(),
                     });

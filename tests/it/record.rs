@@ -193,6 +193,7 @@ pub fn turn(index: u32) -> Turn {
                 text: "昨天晚上胸口有点闷".to_owned(),
                 logprob: -0.25,
                 no_speech: 0.0,
+                choice: None,
                 took_ms: 700,
             }),
             keys: Phi::new(String::new()),

@@ -52,6 +52,7 @@ fn job(token: u64, samples: &Arc<[i16]>, lang: Lang, reply: &Sender<(u64, Heard)
         lang,
         priority: Priority::Final,
         hot_words: Vec::new(),
+        choices: Vec::new(),
         cancelled: Arc::new(AtomicBool::new(false)),
         reply: reply.clone(),
     }

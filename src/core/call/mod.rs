@@ -120,6 +120,7 @@ pub enum Output {
         samples: Arc<[i16]>,
         lang: Lang,
         hot_words: Vec<String>,
+        choices: Vec<String>,
     },
     /// The turn did end with this utterance: its words are waited for now.
     Promote {

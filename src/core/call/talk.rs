@@ -228,15 +228,16 @@ impl Call {
 
     fn transcribe(&mut self, utterance: Utterance) {
         self.forget_pending();
-        let hot_words = match (&self.stage, &self.listen) {
-            (Stage::Listening, Some(listen)) => listen.hot_words.clone(),
-            _ => Vec::new(),
+        let (hot_words, choices) = match (&self.stage, &self.listen) {
+            (Stage::Listening, Some(listen)) => (listen.hot_words.clone(), listen.choices.clone()),
+            _ => Default::default(),
         };
         self.outputs.push_back(Output::Transcribe {
             utterance: utterance.id,
             samples: Arc::clone(&utterance.samples),
             lang: self.lang,
             hot_words,
+            choices,
         });
         self.pending = Some(Pending {
             utterance,
@@ -418,9 +419,18 @@ impl Call {
                         latency_ms: None,
                     });
                 }
+                let (text, logprob) = match &transcript.choice {
+                    Some(chosen)
+                        if verdict == Verdict::default()
+                            && !denies(&transcript.text, &chosen.words) =>
+                    {
+                        (chosen.words.as_str(), chosen.logprob)
+                    }
+                    Some(_) | None => (transcript.text.as_str(), transcript.logprob),
+                };
                 self.conversation.handle(Input::Said {
-                    text: &transcript.text,
-                    logprob: transcript.logprob,
+                    text,
+                    logprob,
                     verdict,
                 })
             }
@@ -544,4 +554,12 @@ impl Call {
         }
         self.emit_turn();
     }
+}
+
+/// Whether the words hold a denial outside the choice: 没有好一些 is not 好一些, and only the words can tell.
+fn denies(text: &str, choice: &str) -> bool {
+    let rest = text.replace(choice, " ").to_lowercase();
+    ["没", "不", "not", "n't", "no "]
+        .iter()
+        .any(|word| rest.contains(word))
 }

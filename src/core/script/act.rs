@@ -100,6 +100,8 @@ pub struct Listen {
     pub keys: Option<KeySpec>,
     /// Words to expect, for the recogniser.
     pub hot_words: Vec<String>,
+    /// Usual wordings of the choices offered, one each, to be told apart by their sound; empty for other questions.
+    pub choices: Vec<String>,
 }
 
 /// Which keys answer the question.

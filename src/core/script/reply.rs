@@ -466,7 +466,13 @@ fn leads_with_yes(clause: &str, question: &str) -> Option<YesNo> {
         "是什么",
         "是哪",
     ];
-    let asks = |form: &str, word: &str| question.contains(form) && sounds_begin(clause, word);
+    // 四天天都吃: 是 loses its h on many tongues.
+    let begins = |word: &str| {
+        let (heard, wanted) = (pinyin::toneless(clause), pinyin::toneless(word));
+        let alike = |(a, b): (&&str, &&str)| pinyin::blur(a) == pinyin::blur(b);
+        heard.len() >= wanted.len() && heard.iter().zip(&wanted).all(alike)
+    };
+    let asks = |form: &str, word: &str| question.contains(form) && begins(word);
     let plain = ["是的", "对的", "对对"]
         .iter()
         .any(|yes| clause.starts_with(yes));
@@ -771,6 +777,14 @@ const EMPTY_EN: &[&str] = &[
 
 fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     let text = plain(text);
+    // A reply never begins with "know": it is a misheard "no". "Now …" may be either, so it is asked again.
+    let text = match text.strip_prefix("know ") {
+        Some(rest) => format!("no {rest}"),
+        None => text,
+    };
+    if text.starts_with("now ") {
+        return None;
+    }
     let says = |list: &[&str]| list.iter().any(|w| contains_words(&text, w));
     if says(DOUBLE_EN) {
         return Some(YesNo::Yes);

@@ -169,9 +169,21 @@ pub fn listen(script: &Script, node: &Node, pace: Pace) -> Listen {
             max_ms,
             keys,
             hot_words: hot::words(&node.kind, &question_text(script, node), &node.asks, lang),
+            choices: choices(&node.kind, lang),
         },
         pace,
     )
+}
+
+/// The first wording of each choice, where a scale is offered: never where two answers mean life or death.
+fn choices(kind: &Kind, lang: Lang) -> Vec<String> {
+    match kind {
+        Kind::Choice(choices) if choices.len() >= 3 => choices
+            .iter()
+            .filter_map(|choice| choice.words(lang).first().cloned())
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// How to wait for a yes or no about something just said.
@@ -192,6 +204,7 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
             max_ms: 15_000,
             keys,
             hot_words: hot::words(&kind, "", &[], lang),
+            choices: Vec::new(),
         },
         pace,
     )

@@ -206,6 +206,7 @@ impl World {
                     text: text.clone(),
                     logprob,
                     no_speech: 0.1,
+                    choice: None,
                     took_ms: 350,
                 }),
                 None => Heard::NoSpeech,
