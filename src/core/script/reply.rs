@@ -777,13 +777,13 @@ const EMPTY_EN: &[&str] = &[
 
 fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     let text = plain(text);
-    // A reply never begins with "know": it is a misheard "no". "Now …" may be either, so it is asked again.
+    // A reply never begins with "know": it is a misheard "no". "Now …" may be either: only "now it is clean" is clear.
     let text = match text.strip_prefix("know ") {
         Some(rest) => format!("no {rest}"),
         None => text,
     };
-    if text.starts_with("now ") {
-        return None;
+    if let Some(rest) = text.strip_prefix("now ") {
+        return (!inverse && is_well_en(rest)).then_some(YesNo::No);
     }
     let says = |list: &[&str]| list.iter().any(|w| contains_words(&text, w));
     if says(DOUBLE_EN) {
@@ -827,7 +827,26 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if asks_knowledge && super::date::read(rest, Lang::En).is_some() {
         return Some(YesNo::Yes);
     }
+    if !inverse && is_well_en(rest) {
+        return Some(YesNo::No);
+    }
     echo_en(rest, question)
+}
+
+/// Says that the thing asked about is well, and nothing against it: "the wound is clean".
+fn is_well_en(text: &str) -> bool {
+    const WELL: [&str; 7] = [
+        "is clean",
+        "is fine",
+        "is healed",
+        "has healed",
+        "looks clean",
+        "looks good",
+        "looks fine",
+    ];
+    const AGAINST: [&str; 6] = ["not", "but", "except", "isn't", "doesn't", "no"];
+    let says = |list: &[&str]| list.iter().any(|words| contains_words(text, words));
+    says(&WELL) && !says(&AGAINST)
 }
 
 fn echo_en(rest: &str, question: &str) -> Option<YesNo> {
