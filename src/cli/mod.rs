@@ -8,6 +8,7 @@ pub mod import;
 pub mod migrate;
 pub mod models;
 pub mod phones;
+pub mod redflags;
 pub mod rehearse;
 pub mod serve;
 pub mod token;
@@ -37,6 +38,7 @@ pub enum Command {
     Migrate(migrate::Args),
     Models(models::Args),
     Phones(phones::Args),
+    Redflags(redflags::Args),
     Rehearse(rehearse::Args),
     Serve(serve::Args),
     Token(token::Args),
@@ -59,6 +61,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Phones(args) => phones::run(&args),
+        Command::Redflags(args) => redflags::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),

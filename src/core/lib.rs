@@ -23,5 +23,6 @@ pub mod rtp;
 pub mod script;
 pub mod sim;
 pub mod sip;
+pub mod statistics;
 pub mod time;
 pub mod work_order;

@@ -1,0 +1,28 @@
+//! `aftercall redflags`: what a clinician needs to judge the red flags, one file a subcommand.
+
+mod kappa;
+
+use std::process::ExitCode;
+
+/// Judge the red flags themselves: how well they score, and how far clinicians agree on the labels.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  aftercall redflags kappa li.jsonl wang.jsonl")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Kappa(kappa::Args),
+}
+
+/// Runs one subcommand.
+///
+/// # Errors
+/// As the subcommand's.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Kappa(args) => kappa::run(args),
+    }
+}
