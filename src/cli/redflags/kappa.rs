@@ -173,7 +173,7 @@ fn print(comparison: &Comparison) {
         comparison.items, comparison.only_first, comparison.only_second
     );
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header([
         "",
         "both",
