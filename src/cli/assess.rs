@@ -65,14 +65,15 @@ struct Item {
     logprob: Option<f32>,
 }
 
+/// How the reply was asked for, as an item says it.
 #[derive(Default, Deserialize)]
-struct Frame {
+pub(crate) struct Frame {
     #[serde(default, rename = "type")]
-    kind: QuestionKind,
+    pub kind: QuestionKind,
     #[serde(default)]
-    asks: Vec<ConceptId>,
+    pub asks: Vec<ConceptId>,
     #[serde(default)]
-    respondent: Respondent,
+    pub respondent: Respondent,
 }
 
 #[derive(Serialize)]

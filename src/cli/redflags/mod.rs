@@ -1,12 +1,13 @@
 //! `aftercall redflags`: what a clinician needs to judge the red flags, one file a subcommand.
 
+mod eval;
 mod kappa;
 
 use std::process::ExitCode;
 
 /// Judge the red flags themselves: how well they score, and how far clinicians agree on the labels.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  aftercall redflags kappa li.jsonl wang.jsonl")]
+#[command(after_help = "Examples:\n  aftercall redflags eval --errors 20\n  aftercall redflags kappa li.jsonl wang.jsonl")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -14,6 +15,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Eval(eval::Args),
     Kappa(kappa::Args),
 }
 
@@ -23,6 +25,7 @@ enum Command {
 /// As the subcommand's.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
+        Command::Eval(args) => eval::run(args),
         Command::Kappa(args) => kappa::run(args),
     }
 }

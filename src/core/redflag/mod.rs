@@ -15,11 +15,15 @@ mod measure;
 mod merge;
 mod normal;
 mod numbers;
+pub mod rows;
+mod span;
 mod trie;
 
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
 use crate::question::Question;
+
+pub use span::{Scope, assert_span};
 
 /// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
 pub const FILES: [&str; 10] = lexicon::FILES;

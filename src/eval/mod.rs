@@ -1,0 +1,7 @@
+//! Measuring the product against labels: what a set is, how it is judged, how it is scored.
+//!
+//! The judging is the core's, unchanged; nothing here decides about a patient.
+
+pub mod negex;
+pub mod score;
+pub mod set;
