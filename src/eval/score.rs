@@ -10,6 +10,7 @@ use aftercall_core::finding::{Polarity, Urgency};
 use aftercall_core::id::ConceptId;
 use aftercall_core::question::Question;
 use aftercall_core::redflag::Concept;
+use aftercall_core::statistics;
 use serde::{Deserialize, Serialize};
 
 /// Said with every figure until clinicians have labelled a sample.
@@ -392,19 +393,7 @@ fn concept_score(concept: &Concept, judged: &[(Item, Prediction)]) -> ConceptSco
     reason = "sets have far fewer than 2^52 rows"
 )]
 pub fn wilson(successes: usize, n: usize) -> (f64, f64) {
-    const Z: f64 = 1.96;
-    if n == 0 {
-        return (0.0, 1.0);
-    }
-    let n_rows = n as f64;
-    let share = successes as f64 / n_rows;
-    let scale = 1.0 + Z * Z / n_rows;
-    let centre = share + Z * Z / (2.0 * n_rows);
-    let half = Z * (share * (1.0 - share) / n_rows + Z * Z / (4.0 * n_rows * n_rows)).sqrt();
-    (
-        ((centre - half) / scale).max(0.0),
-        ((centre + half) / scale).min(1.0),
-    )
+    statistics::wilson(successes as f64, n as f64)
 }
 
 /// Zero of none, as the scorer has it.
@@ -543,22 +532,5 @@ mod tests {
             (Fault::Concept, "4"),
         ];
         assert_eq!(faults, expected);
-    }
-
-    #[test]
-    fn wilson_agrees_with_published_intervals() {
-        // Newcombe 1998, table I (method 3): 81 of 263 and 15 of 148; 0 of 20 and 1 of 29.
-        let cases = [
-            ((81, 263), (0.2553, 0.3662)),
-            ((15, 148), (0.0624, 0.1605)),
-            ((0, 20), (0.0, 0.1611)),
-            ((1, 29), (0.0061, 0.1718)),
-        ];
-        for ((hits, of), (low, high)) in cases {
-            let got = wilson(hits, of);
-            assert!((got.0 - low).abs() < 1e-4, "{hits}/{of}: {got:?}");
-            assert!((got.1 - high).abs() < 1e-4, "{hits}/{of}: {got:?}");
-        }
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
     }
 }

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 /// Judge the red flags themselves: how well they score, and how far clinicians agree on the labels.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  aftercall redflags eval --errors 20\n  aftercall redflags kappa li.jsonl wang.jsonl")]
+#[command(
+    after_help = "Examples:\n  aftercall redflags eval --errors 20\n  aftercall redflags kappa li.jsonl wang.jsonl"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
