@@ -1,6 +1,6 @@
 //! Builds everything, spawns every task, owns shutdown: the one file that knows all modules.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use aftercall_core::attempt::CallRecord;
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
-use crate::jobs::record::{Report as Recorded, Told as Record};
+use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::{self, PlanClock, Rules};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
@@ -113,7 +113,14 @@ impl Engine {
         let metrics = Arc::new(Metrics::new());
         let (stop, stopping) = watch::channel(false);
         let (to_record, records) = mpsc::unbounded_channel();
-        let recorder = tokio::spawn(jobs::record::run(store.clone(), rules.clone(), records));
+        let (to_acknowledge, stored) = mpsc::unbounded_channel();
+        let recorder = tokio::spawn(jobs::record::run(
+            store.clone(),
+            rules.clone(),
+            records,
+            to_acknowledge,
+        ));
+        tokio::spawn(acknowledge(stored, Arc::downgrade(&driver)));
         let (to_dial, dialled) = mpsc::channel(1);
         let caller = Caller {
             config: config.clone(),
@@ -425,6 +432,15 @@ async fn relay(
     }
 }
 
+/// Tells calls that their findings are on disk; ends with the recorder.
+async fn acknowledge(mut stored: mpsc::UnboundedReceiver<Stored>, driver: Weak<Driver>) {
+    while let Some(Stored { attempt, position }) = stored.recv().await {
+        if let Some(driver) = driver.upgrade() {
+            driver.send(Command::Stored { attempt, position });
+        }
+    }
+}
+
 /// What of a call's events goes to disk.
 fn recorded(what: &Told) -> Option<Record> {
     let event = match what {
@@ -442,7 +458,10 @@ fn recorded(what: &Told) -> Option<Record> {
             }
         },
         CallEvent::TurnClosed(turn) => Record::Turn(turn.clone()),
-        CallEvent::Found(placed) => Record::Found(placed.clone()),
+        CallEvent::Found { position, placed } => Record::Found {
+            position: *position,
+            placed: placed.clone(),
+        },
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
         CallEvent::Announced(_)

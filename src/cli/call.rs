@@ -27,7 +27,7 @@ use crate::run::{open_store, start_ears, voice_config};
 use crate::speech::voice::Voice;
 use crate::store::new_id;
 use crate::trunk::config::Trunk;
-use crate::trunk::driver::{Driver, Report, StartCall, Told};
+use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
 
 /// Place one call without a patient record, and print its turns and its record.
 ///
@@ -225,13 +225,20 @@ async fn follow(
         tokio::select! {
             report = inbox.recv() => match report.map(|report| report.what) {
                 Some(Told::Event(CallEvent::Ended(record))) => return Ok(*record),
-                Some(Told::Event(event)) => print_event(args, &event)?,
+                Some(Told::Event(event)) => {
+                    // A call without a record has nothing to wait for.
+                    if let CallEvent::Found { position, .. } = event {
+                        let attempt = attempt.clone();
+                        driver.send(Command::Stored { attempt, position });
+                    }
+                    print_event(args, &event)?;
+                }
                 Some(Told::NotStarted(why)) => bail!("the call did not start: {why}"),
                 None => bail!("the media thread ended before the call did"),
             },
             _ = &mut stop, if !stopping => {
                 stopping = true;
-                driver.send(crate::trunk::driver::Command::HangUp(attempt.clone()));
+                driver.send(Command::HangUp(attempt.clone()));
             }
         }
     }
@@ -246,7 +253,7 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
         CallEvent::Answered => ("answered", String::new()),
         CallEvent::Asked { prompt, .. } => ("robot", prompt.expose().clone()),
         CallEvent::HeardWords(heard) => ("callee", heard.expose().text.clone()),
-        CallEvent::Found(placed) => (
+        CallEvent::Found { placed, .. } => (
             "found",
             format!("{} {}", placed.finding.concept, placed.finding.polarity),
         ),

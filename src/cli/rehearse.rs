@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftercall_core::attempt::{AnsweredBy, CallRecord, Ending};
-use aftercall_core::call::call_notes;
-use aftercall_core::finding::{Confirmation, PlacedFinding, Polarity, Suppressed, Urgency};
+use aftercall_core::call::{Findings, Spot, call_notes};
 use aftercall_core::id::{NodeId, WorkOrderId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Contact, Hearing, Relation, Topic};
@@ -103,9 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         turn: 0,
         path: Vec::new(),
         notes: Vec::new(),
-        findings: Vec::new(),
-        due: Vec::new(),
-        suppressed: Vec::new(),
+        findings: Findings::default(),
     };
     let mut over = {
         let acts = stage.conversation.start();
@@ -161,10 +158,7 @@ struct Stage {
     turn: u32,
     path: Vec<(NodeId, String)>,
     notes: Vec<Note>,
-    findings: Vec<PlacedFinding>,
-    /// Findings that wait for their confirming question.
-    due: Vec<PlacedFinding>,
-    suppressed: Vec<Suppressed>,
+    findings: Findings,
 }
 
 impl Stage {
@@ -204,13 +198,7 @@ impl Stage {
                 self.path.push((self.node.clone(), meaning.clone()));
             }
             Note::Confirmation { concept, outcome } => {
-                let (of, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due)
-                    .into_iter()
-                    .partition(|d| d.finding.concept == *concept);
-                self.due = rest;
-                for placed in of {
-                    self.settle(placed, *outcome);
-                }
+                self.findings.confirmed(concept, *outcome);
             }
             Note::Identified { .. }
             | Note::IdentityFailed
@@ -226,21 +214,6 @@ impl Stage {
             | Note::Finished => self.say("       ", &format!("({note:?})")),
         }
         self.notes.push(note);
-    }
-
-    fn settle(&mut self, mut placed: PlacedFinding, outcome: Confirmation) {
-        placed.finding.confirmation = outcome;
-        match outcome {
-            Confirmation::Denied => self.suppressed.push(Suppressed {
-                concept: placed.finding.concept,
-                why: "denied when asked to confirm".to_owned(),
-                evidence: placed.finding.evidence,
-            }),
-            Confirmation::Confirmed
-            | Confirmation::Unclear
-            | Confirmation::Due
-            | Confirmation::NotNeeded => self.findings.push(placed),
-        }
     }
 
     /// One line from the keyboard; true when the script hung up.
@@ -293,37 +266,20 @@ impl Stage {
                 logprob: None,
             },
         );
-        self.suppressed.extend(assessment.suppressed);
-        let mut verdict = Verdict::default();
-        for finding in assessment.findings {
-            let concept = finding.concept.clone();
-            let at_ms = (self.at_s * 1000.0) as u64;
-            let placed = PlacedFinding {
-                turn: self.turn.saturating_sub(1),
-                node: self.node.clone(),
-                from_ms: at_ms,
-                to_ms: at_ms,
-                finding,
-            };
-            if placed.finding.confirmation == Confirmation::Due {
-                verdict.confirm.get_or_insert(concept);
-                self.due.push(placed);
-                continue;
-            }
-            let certain = placed.finding.polarity == Polarity::Present
-                && placed.finding.urgency == Urgency::Emergent;
-            if certain {
-                verdict.emergent.get_or_insert(concept);
-            }
-            self.findings.push(placed);
-        }
-        verdict
+        self.findings.suppress(assessment.suppressed);
+        let at_ms = (self.at_s * 1000.0) as u64;
+        let spot = Spot {
+            turn: self.turn.saturating_sub(1),
+            node: self.node.clone(),
+            from_ms: at_ms,
+            to_ms: at_ms,
+        };
+        let confirming = self.conversation.confirming();
+        self.findings.place(assessment.findings, &spot, confirming)
     }
 
     fn report(mut self, args: &Args) {
-        for placed in std::mem::take(&mut self.due) {
-            self.settle(placed, Confirmation::Unclear);
-        }
+        self.findings.end();
         let order = self.order(args);
         let progress = self.conversation.progress();
         let disposition = self.conversation.disposition();
@@ -337,7 +293,7 @@ impl Stage {
                 "progress": progress,
                 "seconds": self.at_s.round(),
                 "path": path.collect::<Vec<_>>(),
-                "findings": self.findings,
+                "findings": self.findings.list(),
                 "work_order": order,
             });
             println!("{view}");
@@ -350,7 +306,7 @@ impl Stage {
         );
         let path: Vec<String> = self.path.iter().map(|(n, m)| format!("{n}={m}")).collect();
         println!("path         {}", path.join(" "));
-        for placed in &self.findings {
+        for placed in self.findings.list() {
             let found = &placed.finding;
             println!(
                 "finding      {} {} ({}, at {})",
@@ -387,7 +343,7 @@ impl Stage {
             },
             progress: self.conversation.progress(),
             turns: Vec::new(),
-            findings: self.findings.clone(),
+            findings: self.findings.list().to_vec(),
             suppressed: Vec::new(),
             notes: call_notes(&self.notes),
         };

@@ -117,6 +117,52 @@ pub struct Evidence {
     pub engine: String,
 }
 
+/// When it happens, as the words say.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, derive_more::Display,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    #[display("now")]
+    Now,
+    /// Since yesterday, and nothing says that it is over.
+    #[display("within_24_h")]
+    #[serde(rename = "within_24_h")]
+    Within24h,
+    /// It was, and has stopped.
+    #[display("over")]
+    Over,
+    /// No word about its time: treated as now.
+    #[default]
+    #[display("unclear")]
+    Unclear,
+}
+
+/// Whom it concerns.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    derive_more::Display,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    #[default]
+    #[display("patient")]
+    Patient,
+    /// The child of a mother who is the patient.
+    #[display("newborn")]
+    Newborn,
+}
+
 /// A red-flag concept heard (policy: present or uncertain and not routine raises a work order).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -126,6 +172,10 @@ pub struct Finding {
     pub polarity: Polarity,
     pub urgency: Urgency,
     pub confirmation: Confirmation,
+    #[serde(default)]
+    pub when: When,
+    #[serde(default)]
+    pub subject: About,
     pub evidence: Evidence,
 }
 
@@ -156,4 +206,18 @@ pub struct PlacedFinding {
     /// Where the reply lies in the recording, in milliseconds from its start.
     pub from_ms: u64,
     pub to_ms: u64,
+    /// A later "no": shown on the order, which it never withdraws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denial>,
+}
+
+/// Where a finding was denied afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    pub turn: u32,
+    pub node: NodeId,
+    pub from_ms: u64,
+    pub to_ms: u64,
+    /// The reply, as heard.
+    pub raw: String,
 }

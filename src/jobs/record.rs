@@ -11,7 +11,7 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, Subject};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Rules;
 use super::settle::{finish, raise, subject};
@@ -33,7 +33,11 @@ pub enum Told {
     /// A dialog snapshot as text, for a BYE or CANCEL after a crash.
     Dialog(String),
     Turn(Box<Turn>),
-    Found(Box<PlacedFinding>),
+    /// New or changed; a finding keeps its position.
+    Found {
+        position: u32,
+        placed: Box<PlacedFinding>,
+    },
     Progressed(Progress),
     Ended(Box<CallRecord>),
     /// Nothing left this machine.
@@ -50,14 +54,36 @@ struct Live {
     answered_at: Option<Timestamp>,
     dialog: Option<String>,
     progress: Progress,
-    findings: u32,
+}
+
+/// A finding that is on disk, with its order: the call may ask on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub attempt: AttemptId,
+    pub position: u32,
 }
 
 /// Runs until every sender is gone; what was told before shutdown is committed.
-pub async fn run(store: Store, rules: Rules, mut reports: mpsc::UnboundedReceiver<Report>) {
+pub async fn run(
+    store: Store,
+    rules: Rules,
+    mut reports: mpsc::UnboundedReceiver<Report>,
+    stored: mpsc::UnboundedSender<Stored>,
+) {
     let mut recorder = Recorder::new(store, rules);
     while let Some(report) = reports.recv().await {
-        recorder.record(&report).await;
+        if !recorder.record(&report).await {
+            continue;
+        }
+        if let Told::Found { position, .. } = report.what {
+            let stored_now = Stored {
+                attempt: report.attempt,
+                position,
+            };
+            if stored.send(stored_now).is_err() {
+                debug!("no call waits any more");
+            }
+        }
     }
 }
 
@@ -77,19 +103,20 @@ impl Recorder {
         }
     }
 
-    /// Commits one report; while the database cannot be reached it is tried again and again, in order.
-    pub async fn record(&mut self, report: &Report) {
+    /// Commits one report; while the database cannot be reached it is tried again and again, in order. Whether it is
+    /// on disk: a report that the database refuses is not.
+    pub async fn record(&mut self, report: &Report) -> bool {
         let at = self.rules.clock.now();
         loop {
             match self.commit(report, at).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error @ StoreError::Database(_)) => {
                     warn!(attempt.id = %report.attempt, %error, "report not saved; trying again");
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 Err(error) => {
                     error!(attempt.id = %report.attempt, %error, "report not saved");
-                    return;
+                    return false;
                 }
             }
         }
@@ -115,7 +142,7 @@ impl Recorder {
             }
             Told::Progressed(progress) => self.moved(id, |live| live.progress = *progress).await,
             Told::Turn(turn) => self.store.append_turn(id, turn).await,
-            Told::Found(placed) => self.found(id, placed, at).await,
+            Told::Found { position, placed } => self.found(id, *position, placed, at).await,
             Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
             Told::NotStarted => self.ended(id, not_started(), at).await,
         }
@@ -130,7 +157,6 @@ impl Recorder {
                 answered_at: row.attempt.answered_at,
                 dialog: row.dialog,
                 progress: row.attempt.progress,
-                findings: u32::try_from(self.store.findings(id).await?.len()).unwrap_or(u32::MAX),
             };
             self.live.insert(id.clone(), live);
         }
@@ -157,15 +183,16 @@ impl Recorder {
         }
     }
 
-    /// A finding whose confirming question is still out waits for its answer, or for the end of the call.
+    /// A finding is kept as soon as it is heard. Whose confirming question is still out raises no order yet: its answer
+    /// does, the end of the call, or the recovery from a crash.
     async fn found(
         &mut self,
         id: &AttemptId,
+        position: u32,
         placed: &PlacedFinding,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let live = self.live(id).await?;
-        let (position, subject) = (live.findings, live.subject.clone());
+        let subject = self.live(id).await?.subject.clone();
         let alerts = placed.finding.alerts() && placed.finding.confirmation != Confirmation::Due;
         let cause = Cause::Finding {
             finding: Box::new(placed.clone()),
@@ -180,7 +207,6 @@ impl Recorder {
             .store
             .record_finding(id, position, placed, raise.as_ref(), at)
             .await?;
-        self.live(id).await?.findings = position.saturating_add(1);
         tell(id, raised.as_ref());
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aftercall_core::attempt::{AnsweredBy, CallRecord, Disposition, Ending};
+use aftercall_core::finding::{Confirmation, Polarity, Suppressed};
 use aftercall_core::id::AttemptId;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -77,6 +78,24 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
         (Some(_), false) => AnsweredBy::Unsure,
         (None, false) => AnsweredBy::Nobody,
     };
+    let mut findings = store.findings(id).await?;
+    let mut suppressed = store.suppressed(id).await?;
+    for placed in &mut findings {
+        let finding = &mut placed.finding;
+        match finding.confirmation {
+            // The confirming question was never answered: a human gets it, unconfirmed.
+            Confirmation::Due => {
+                finding.confirmation = Confirmation::Unclear;
+                finding.polarity = Polarity::Uncertain;
+            }
+            Confirmation::Denied => suppressed.push(Suppressed {
+                concept: finding.concept.clone(),
+                why: "denied when asked to confirm".to_owned(),
+                evidence: finding.evidence.clone(),
+            }),
+            Confirmation::NotNeeded | Confirmation::Confirmed | Confirmation::Unclear => {}
+        }
+    }
     Ok(CallRecord {
         ending: Ending {
             disposition: Disposition::Interrupted,
@@ -89,8 +108,8 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
         },
         progress: row.attempt.progress,
         turns: store.turns(id).await?,
-        findings: store.findings(id).await?,
-        suppressed: store.suppressed(id).await?,
+        findings,
+        suppressed,
         notes: Vec::new(),
     })
 }

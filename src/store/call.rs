@@ -177,8 +177,8 @@ impl Store {
     /// When the database refuses.
     pub async fn findings(&self, id: &AttemptId) -> Result<Vec<PlacedFinding>, StoreError> {
         let rows = sqlx::query(
-            "select turn, node, concept, detail, polarity, urgency, confirmation, from_ms, to_ms, evidence from finding \
-             where attempt_id = $1 order by position",
+            "select turn, node, concept, detail, polarity, urgency, confirmation, from_ms, to_ms, evidence, happens, \
+             subject, denied from finding where attempt_id = $1 order by position",
         )
         .bind(&id.0)
         .fetch_all(&self.pool)
@@ -335,11 +335,12 @@ async fn put_finding(
     let finding = &placed.finding;
     sqlx::query(
         "insert into finding (attempt_id, position, turn, node, concept, detail, polarity, urgency, confirmation, \
-         from_ms, to_ms, evidence) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         from_ms, to_ms, evidence, happens, subject, denied) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          on conflict (attempt_id, position) do update set polarity = excluded.polarity, urgency = excluded.urgency, \
          confirmation = excluded.confirmation, from_ms = excluded.from_ms, to_ms = excluded.to_ms, \
          evidence = excluded.evidence, turn = excluded.turn, node = excluded.node, concept = excluded.concept, \
-         detail = excluded.detail",
+         detail = excluded.detail, happens = excluded.happens, subject = excluded.subject, denied = excluded.denied",
     )
     .bind(&attempt.0)
     .bind(i64::from(position))
@@ -353,6 +354,9 @@ async fn put_finding(
     .bind(at_ms(placed.from_ms))
     .bind(at_ms(placed.to_ms))
     .bind(json(&finding.evidence))
+    .bind(word(&finding.when))
+    .bind(word(&finding.subject))
+    .bind(placed.denied.as_ref().map(json))
     .execute(connection)
     .await?;
     Ok(())
@@ -406,11 +410,14 @@ fn read_finding(row: &AnyRow) -> Result<PlacedFinding, StoreError> {
             polarity: row.word("polarity")?,
             urgency: row.word("urgency")?,
             confirmation: row.word("confirmation")?,
+            when: row.word("happens")?,
+            subject: row.word("subject")?,
             evidence: row.json("evidence")?,
         },
         turn: row.count("turn")?,
         node: NodeId(row.text("node")?),
         from_ms: row.count("from_ms")?,
         to_ms: row.count("to_ms")?,
+        denied: row.json_or_null("denied")?,
     })
 }

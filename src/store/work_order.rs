@@ -1,6 +1,6 @@
 //! Work orders: one that is not closed an episode; findings join it, urgency only rises, races have one winner.
 
-use aftercall_core::finding::Urgency;
+use aftercall_core::finding::{About, Urgency};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{
@@ -437,7 +437,7 @@ async fn put_causes(
 fn cause_key(
     cause: &Cause,
     attempt: Option<&AttemptId>,
-) -> Option<(AttemptId, u32, ConceptId, Option<String>)> {
+) -> Option<(AttemptId, u32, ConceptId, Option<String>, About)> {
     match cause {
         Cause::Finding {
             finding,
@@ -449,6 +449,7 @@ fn cause_key(
                 finding.turn,
                 finding.finding.concept.clone(),
                 finding.finding.detail.clone(),
+                finding.finding.subject,
             ))
         }
         Cause::Incomplete

@@ -55,6 +55,11 @@ pub struct StartCall {
 pub enum Command {
     Start(Box<StartCall>),
     HangUp(AttemptId),
+    /// A finding of the call is on disk.
+    Stored {
+        attempt: AttemptId,
+        position: u32,
+    },
     /// BYE or CANCEL of a call that an earlier process left behind.
     Farewell(Vec<u8>),
     /// Cancels what rings, ends what talks; the thread ends when all calls have.
@@ -303,6 +308,7 @@ impl Media {
             match self.inbox.try_recv() {
                 Ok(Command::Start(start)) => self.begin(*start),
                 Ok(Command::HangUp(attempt)) => self.hang_up(Some(&attempt)),
+                Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
                 Ok(Command::Farewell(bytes)) => send(&self.socket, &bytes, self.target),
                 Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => {
                     if !self.leaving {
@@ -337,6 +343,19 @@ impl Media {
             if let Some(live) = self.calls.get_mut(&number) {
                 live.call.handle_input(Input::HangUp, now);
             }
+            self.drain(number);
+        }
+    }
+
+    fn stored(&mut self, attempt: &AttemptId, position: u32) {
+        let now = self.now();
+        let live = self
+            .calls
+            .iter_mut()
+            .find(|(_, live)| live.attempt == *attempt);
+        if let Some((number, live)) = live {
+            let number = *number;
+            live.call.handle_input(Input::Stored { position }, now);
             self.drain(number);
         }
     }

@@ -1,7 +1,9 @@
 //! Attempts, and calls with their turns and findings.
 
 use aftercall_core::attempt::{AnsweredBy, AttemptState, Disposition, Turn};
-use aftercall_core::finding::{Confirmation, PlacedFinding, Polarity, Suppressed, Urgency};
+use aftercall_core::finding::{
+    About, Confirmation, PlacedFinding, Polarity, Suppressed, Urgency, When,
+};
 use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::lang::Lang;
 use aftercall_core::question::{QuestionKind, Respondent};
@@ -101,10 +103,18 @@ pub struct FindingView {
     pub urgency: Urgency,
     #[schema(value_type = String, example = "confirmed")]
     pub confirmation: Confirmation,
+    #[schema(value_type = String, example = "now")]
+    pub when: When,
+    /// The patient, or her newborn.
+    #[schema(value_type = String, example = "patient")]
+    pub subject: About,
     pub turn: u32,
     pub node: String,
     pub from_ms: u64,
     pub to_ms: u64,
+    /// Where it was denied afterwards; the order stays as urgent as it was.
+    #[schema(value_type = Option<Object>)]
+    pub denied: Option<serde_json::Value>,
     /// The reply, the span of it that matched, the term and the rules that fired.
     #[schema(value_type = Object)]
     pub evidence: serde_json::Value,
@@ -255,6 +265,9 @@ impl FindingView {
             polarity: finding.polarity,
             urgency: finding.urgency,
             confirmation: finding.confirmation,
+            when: finding.when,
+            subject: finding.subject,
+            denied: placed.denied.as_ref().map(value),
             turn: placed.turn,
             node: placed.node.0.clone(),
             from_ms: placed.from_ms,

@@ -171,10 +171,21 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
         .map(|placed| format!("{} {}", placed.finding.concept, placed.finding.polarity))
         .collect();
     found.sort();
-    found.dedup();
     let mut want = expect.findings.clone();
     want.sort();
     differ("findings", want.join(", "), found.join(", "));
+    if let Some(expected) = &expect.suppressed {
+        let kept: Vec<String> = record
+            .suppressed
+            .iter()
+            .map(|kept| format!("{} {}", kept.concept, kept.why))
+            .collect();
+        let missing: Vec<&String> = expected
+            .iter()
+            .filter(|text| !kept.contains(text))
+            .collect();
+        differ("suppressed", "[]".to_owned(), format!("{missing:?}"));
+    }
     let subject = Subject {
         patient: None,
         episode: None,
@@ -182,6 +193,17 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
         high_risk: fixture.high_risk,
     };
     let causes = causes_of(record, &subject);
+    let denied: Vec<String> = causes
+        .iter()
+        .filter_map(|cause| match cause {
+            Cause::Finding { finding, .. } => {
+                let denied = finding.denied.as_ref()?;
+                Some(format!("{} @{}", finding.finding.concept, denied.node))
+            }
+            _ => None,
+        })
+        .collect();
+    differ("denied", expect.denied.join(", "), denied.join(", "));
     let urgency = match causes.is_empty() {
         true => "none".to_owned(),
         false => urgency_of(&causes, fixture.high_risk).to_string(),
@@ -294,4 +316,42 @@ fn no_word_about_health_is_asked_before_identity() {
             }
         }
     }
+}
+
+/// What a human must have at once: on disk before the next word, or the database had two seconds.
+#[test]
+fn nothing_is_asked_before_an_emergent_finding_is_on_disk() {
+    let mut waited = Vec::new();
+    for name in fixture_names() {
+        let outcome = run(&fixture(&name));
+        let mut open: BTreeMap<String, u64> = BTreeMap::new();
+        for line in &outcome.trace {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let at: u64 = words[0].parse().expect("a trace line begins with its time");
+            match words[1] {
+                "found"
+                    if words[5] == "emergent" && matches!(words[4], "present" | "uncertain") =>
+                {
+                    open.insert(words[2].to_owned(), at);
+                }
+                "stored" => {
+                    let told = open.remove(words[2]);
+                    waited.extend(told.map(|told| at - told));
+                }
+                "asked" => {
+                    for (position, told) in std::mem::take(&mut open) {
+                        let waited_ms = at - told;
+                        assert!(
+                            (1_980..2_100).contains(&waited_ms),
+                            "{name}: {line} {waited_ms} ms after finding {position}, which is not on disk"
+                        );
+                        waited.push(waited_ms);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(waited.contains(&700), "a slow database was waited for");
+    assert!(waited.iter().any(|ms| *ms >= 1_980), "a silent one was not");
 }

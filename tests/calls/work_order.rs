@@ -2,7 +2,7 @@
 
 use aftercall_core::attempt::{AnsweredBy, CallNote, CallRecord, Disposition, Ending, Progress};
 use aftercall_core::finding::{
-    Confirmation, Evidence, Finding, MatchLevel, PlacedFinding, Polarity, Urgency,
+    About, Confirmation, Evidence, Finding, MatchLevel, PlacedFinding, Polarity, Urgency, When,
 };
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId, WorkOrderId};
 use aftercall_core::phi::Phi;
@@ -258,6 +258,8 @@ fn finding(text: &str, turn: u32) -> PlacedFinding {
             .get(3)
             .map(|text| word::<Confirmation>(text))
             .unwrap_or_default(),
+        when: When::default(),
+        subject: About::default(),
         evidence: Evidence {
             raw: "said".into(),
             normalised: "said".into(),
@@ -276,5 +278,6 @@ fn finding(text: &str, turn: u32) -> PlacedFinding {
         node: NodeId("n".into()),
         from_ms: 0,
         to_ms: 1,
+        denied: None,
     }
 }

@@ -194,9 +194,10 @@ async fn the_demos_patients_are_rung_once_or_refused_and_get_their_orders() {
             if record.progress.identified {
                 tell(&mut recorder, &call.attempt, Told::Answered).await;
             }
-            for placed in &record.findings {
+            for (position, placed) in (0..).zip(&record.findings) {
                 let placed = Box::new(placed.clone());
-                tell(&mut recorder, &call.attempt, Told::Found(placed)).await;
+                let found = Told::Found { position, placed };
+                tell(&mut recorder, &call.attempt, found).await;
             }
             tell(&mut recorder, &call.attempt, Told::Ended(Box::new(record))).await;
         }
@@ -358,6 +359,66 @@ async fn a_crash_closes_every_attempt_and_rings_nobody_before_policy_says() {
     }
 }
 
+/// A crash between a doubtful finding and the answer to its confirming question loses nothing.
+#[tokio::test]
+async fn a_crash_raises_the_findings_whose_confirming_question_was_out() {
+    for (settled, order) in [
+        (None, Some(Confirmation::Unclear)),
+        (Some(Confirmation::Confirmed), Some(Confirmation::Confirmed)),
+        (Some(Confirmation::Denied), None),
+    ] {
+        let mut ward = Ward::open(1).await;
+        assert_eq!(ward.dial().await, 1);
+        let call = ward.calls.recv().await.expect("a call");
+        let mut recorder = ward.recorder();
+        tell(&mut recorder, &call.attempt, Told::Ringing).await;
+        tell(&mut recorder, &call.attempt, Told::Answered).await;
+        let identified = Progress {
+            identified: true,
+            screened: true,
+            ..Progress::default()
+        };
+        let progressed = Told::Progressed(identified);
+        tell(&mut recorder, &call.attempt, progressed).await;
+        let mut placed = finding("chest_pain", Urgency::Emergent);
+        tell_found(&mut recorder, &call.attempt, &placed).await;
+        assert_eq!(ward.order(&call.patient).await, None, "still asked about");
+        if let Some(settled) = settled {
+            placed.finding.confirmation = settled;
+            tell_found(&mut recorder, &call.attempt, &placed).await;
+        }
+        // kill -9: the recorder is gone, and with it everything in memory.
+        drop(recorder);
+
+        recover::at_start(&ward.store, &ward.rules)
+            .await
+            .expect("recovered");
+        let kept = ward.store.call(&call.attempt).await.expect("the call");
+        assert_eq!(kept.findings.len(), 1, "one finding, whatever became of it");
+        let causes = ward.order(&call.patient).await.map(|order| order.causes);
+        let raised = causes.as_deref().map(|causes| match causes {
+            [Cause::Finding { finding, .. }] => finding.finding.confirmation,
+            other => panic!("one cause, not {other:?}"),
+        });
+        assert_eq!(raised, order, "{settled:?}");
+        let audited = usize::from(settled == Some(Confirmation::Denied));
+        assert_eq!(kept.suppressed.len(), audited, "{settled:?}");
+    }
+}
+
+async fn tell_found(recorder: &mut Recorder, attempt: &AttemptId, placed: &PlacedFinding) {
+    let placed = Box::new(placed.clone());
+    tell(
+        recorder,
+        attempt,
+        Told::Found {
+            position: 0,
+            placed,
+        },
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_call_that_never_left_is_the_trunks_fault_and_uses_no_attempt() {
     let mut ward = Ward::open(1).await;
@@ -403,7 +464,10 @@ async fn a_forgotten_order_climbs_and_the_outbox_is_delivered() {
     tell(
         &mut ward.recorder(),
         &call.attempt,
-        Told::Found(Box::new(placed)),
+        Told::Found {
+            position: 0,
+            placed: Box::new(placed),
+        },
     )
     .await;
     assert_eq!(
@@ -443,12 +507,11 @@ async fn a_forgotten_order_climbs_and_the_outbox_is_delivered() {
 }
 
 async fn tell(recorder: &mut Recorder, attempt: &AttemptId, what: Told) {
-    recorder
-        .record(&Report {
-            attempt: attempt.clone(),
-            what,
-        })
-        .await;
+    let report = Report {
+        attempt: attempt.clone(),
+        what,
+    };
+    assert!(recorder.record(&report).await, "saved");
 }
 
 impl Outcome {

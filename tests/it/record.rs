@@ -10,7 +10,8 @@ use aftercall_core::attempt::{
     AnsweredBy, CallRecord, Disposition, Ending, Progress, Turn, TurnReply,
 };
 use aftercall_core::finding::{
-    Confirmation, Evidence, Finding, MatchLevel, PlacedFinding, Polarity, Suppressed, Urgency,
+    About, Confirmation, Evidence, Finding, MatchLevel, PlacedFinding, Polarity, Suppressed,
+    Urgency, When,
 };
 use aftercall_core::heard::Transcript;
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId, StepId};
@@ -169,12 +170,15 @@ pub fn finding(concept: &str, urgency: Urgency) -> PlacedFinding {
             polarity: Polarity::Present,
             urgency,
             confirmation: Confirmation::Due,
+            when: When::default(),
+            subject: About::default(),
             evidence: evidence(),
         },
         turn: 1,
         node: NodeId("chest".to_owned()),
         from_ms: 12_000,
         to_ms: 13_400,
+        denied: None,
     }
 }
 

@@ -13,8 +13,8 @@ use aftercall::store::step::StepChange;
 use aftercall::store::work_order::{HowRaised, WorkOrderFilter};
 use aftercall::store::{Backend, Store, StoreError, new_id};
 use aftercall_core::attempt::{AttemptState, Disposition, Progress};
-use aftercall_core::finding::{Confirmation, Urgency};
-use aftercall_core::id::{PatientId, WorkOrderId};
+use aftercall_core::finding::{About, Confirmation, Denial, Urgency, When};
+use aftercall_core::id::{NodeId, PatientId, WorkOrderId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life};
 use aftercall_core::plan::StepState;
@@ -67,6 +67,9 @@ const CHECKS: &[(&str, Check)] = &[
     }),
     ("findings_join_one_order_and_urgency_rises", |store, _| {
         Box::pin(findings_join_one_order_and_urgency_rises(store))
+    }),
+    ("a_finding_changes_in_its_place", |store, _| {
+        Box::pin(a_finding_changes_in_its_place(store))
     }),
     ("parallel_raises_make_one_order", |store, url| {
         Box::pin(parallel_raises_make_one_order(store, url))
@@ -846,6 +849,47 @@ async fn findings_join_one_order_and_urgency_rises(store: Store) {
             .expect("asked"),
         None
     );
+}
+
+/// Doubtful, then confirmed, then denied: one row and one cause, with what is known by now.
+async fn a_finding_changes_in_its_place(store: Store) {
+    let (new, _) = calling(&store, "1").await;
+    let doubtful = finding("chest_pain", Urgency::Emergent);
+    let kept = store
+        .record_finding(&new.id, 0, &doubtful, None, at(10))
+        .await
+        .expect("saved");
+    assert_eq!(kept, None, "no order yet");
+    assert_eq!(
+        store.findings(&new.id).await.expect("read"),
+        std::slice::from_ref(&doubtful)
+    );
+    let mut confirmed = doubtful;
+    confirmed.finding.confirmation = Confirmation::Confirmed;
+    confirmed.finding.when = When::Within24h;
+    confirmed.finding.subject = About::Newborn;
+    let mut denied = confirmed.clone();
+    denied.denied = Some(Denial {
+        turn: 2,
+        node: NodeId("emergency".to_owned()),
+        from_ms: 20_000,
+        to_ms: 21_000,
+        raw: "没有，不疼".to_owned(),
+    });
+    for (seconds, placed) in [(20, &confirmed), (30, &denied)] {
+        let cause = raise(&new, vec![found(&new, placed.clone())]);
+        let raised = store
+            .record_finding(&new.id, 0, placed, Some(&cause), at(seconds))
+            .await
+            .expect("saved")
+            .expect("raised");
+        assert_eq!(raised.urgency, Urgency::Emergent);
+        let order = store.work_order(&raised.id).await.expect("there");
+        assert_eq!(order.causes, [found(&new, placed.clone())]);
+        assert_eq!(order.state, WorkOrderState::Open);
+        let rows = store.findings(&new.id).await.expect("read");
+        assert_eq!(rows, std::slice::from_ref(placed));
+    }
 }
 
 async fn parallel_raises_make_one_order(store: Store, url: String) {

@@ -20,7 +20,8 @@ struct Row {
     began: Instant,
     state: String,
     words: String,
-    findings: Vec<String>,
+    /// By position: a finding may change.
+    findings: BTreeMap<u32, String>,
     ended: bool,
 }
 
@@ -75,7 +76,7 @@ impl LiveTable {
                     began: Instant::now(),
                     state: "dialling".to_owned(),
                     words: String::new(),
-                    findings: Vec::new(),
+                    findings: BTreeMap::new(),
                     ended: false,
                 };
                 self.rows.insert(call.attempt.clone(), row);
@@ -107,7 +108,7 @@ impl LiveTable {
             row.day,
             row.state,
             row.words,
-            row.findings.join(", ")
+            row.findings()
         )?;
         out.flush()
     }
@@ -130,7 +131,7 @@ impl LiveTable {
                 row.began.elapsed().as_secs().to_string(),
                 row.state.clone(),
                 row.words.clone(),
-                row.findings.join(", "),
+                row.findings(),
             ]);
         }
         let text = format!("{table}\n{} calls, {ended} ended", self.rows.len());
@@ -145,6 +146,11 @@ impl LiveTable {
 }
 
 impl Row {
+    fn findings(&self) -> String {
+        let texts: Vec<&str> = self.findings.values().map(String::as_str).collect();
+        texts.join(", ")
+    }
+
     /// Takes an event; whether the row looks different now.
     fn take(&mut self, event: &CallEvent) -> bool {
         match event {
@@ -156,11 +162,10 @@ impl Row {
             CallEvent::HeardWords(heard) => {
                 self.words = heard.expose().text.chars().take(WORDS).collect()
             }
-            CallEvent::Found(placed) => {
-                self.findings.push(format!(
-                    "{} {}",
-                    placed.finding.concept, placed.finding.polarity
-                ));
+            CallEvent::Found { position, placed } => {
+                let finding = &placed.finding;
+                let text = format!("{} {}", finding.concept, finding.polarity);
+                self.findings.insert(*position, text);
             }
             CallEvent::Ended(record) => {
                 self.state = record.ending.disposition.to_string();

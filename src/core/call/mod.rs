@@ -7,14 +7,16 @@
 //! Positions in milliseconds (`at_ms`) count the 20 ms slots since the answer; the recording has the same
 //! zero, so a finding's interval can be played as it is.
 
+mod findings;
 mod media;
 mod player;
 mod talk;
 mod verdict;
 
+pub use findings::{Findings, Spot};
 pub use verdict::call_notes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
 use crate::ear::amd::{Amd, Announcement, Answerer};
 use crate::ear::{Ear, EarConfig};
-use crate::finding::{PlacedFinding, Suppressed};
+use crate::finding::PlacedFinding;
 use crate::heard::{Heard, Transcript};
 use crate::id::{NodeId, UtteranceId};
 use crate::lang::Lang;
@@ -62,6 +64,8 @@ pub struct Limits {
     pub words: Duration,
     /// The longest call. Default 8 min.
     pub talk: Duration,
+    /// How long the robot holds its next word until an emergent finding is on disk. Default 2 s.
+    pub store: Duration,
 }
 
 impl Default for Limits {
@@ -71,6 +75,7 @@ impl Default for Limits {
             media: Duration::from_secs(20),
             words: Duration::from_secs(4),
             talk: Duration::from_secs(480),
+            store: Duration::from_secs(2),
         }
     }
 }
@@ -98,6 +103,10 @@ pub enum Input<'a> {
     Spoken {
         id: u32,
         audio: Option<Arc<[i16]>>,
+    },
+    /// A finding that was told is on disk.
+    Stored {
+        position: u32,
     },
     /// The engine shuts down or an operator ends the call.
     HangUp,
@@ -161,7 +170,12 @@ pub enum CallEvent {
     },
     HeardWords(Phi<Transcript>),
     TurnClosed(Box<Turn>),
-    Found(Box<PlacedFinding>),
+    /// New, or changed: settled by its confirming question, or denied later. It keeps its position.
+    /// [`Input::Stored`] answers it.
+    Found {
+        position: u32,
+        placed: Box<PlacedFinding>,
+    },
     Noted(Note),
     Progressed(Progress),
     /// The last event: nothing comes after it.
@@ -228,11 +242,11 @@ pub struct Call {
     listen: Option<crate::script::Listen>,
     open_turn: Option<Turn>,
     turns: Vec<Turn>,
-    findings: Vec<PlacedFinding>,
-    suppressed: Vec<Suppressed>,
+    findings: Findings,
+    /// Findings that the next word waits for.
+    unstored: BTreeSet<u32>,
+    stored_by_ms: u64,
     notes: Vec<Note>,
-    /// Findings whose confirming question has not been answered.
-    due: Vec<PlacedFinding>,
     announcement: Option<Announcement>,
     /// Words of early media so far.
     announced: String,
@@ -277,10 +291,10 @@ impl Call {
             listen: None,
             open_turn: None,
             turns: Vec::new(),
-            findings: Vec::new(),
-            suppressed: Vec::new(),
+            findings: Findings::default(),
+            unstored: BTreeSet::new(),
+            stored_by_ms: 0,
             notes: Vec::new(),
-            due: Vec::new(),
             announcement: None,
             announced: String::new(),
             amd: Amd::new(0),
@@ -310,6 +324,9 @@ impl Call {
             }
             Input::Heard { utterance, heard } => self.handle_heard(utterance, heard),
             Input::Spoken { id, audio } => self.player.fill(id, audio),
+            Input::Stored { position } => {
+                self.unstored.remove(&position);
+            }
             Input::HangUp => self.hang_up(now),
         }
         self.drain_leg(now);
@@ -392,13 +409,15 @@ impl Call {
         self.stage = Stage::Ended;
         self.next_slot = None;
         self.close_turn("line_ended".to_owned());
-        self.settle_unconfirmed();
+        self.findings.end();
+        self.tell_findings();
+        let (findings, suppressed) = std::mem::take(&mut self.findings).into_parts();
         let record = CallRecord {
             ending: self.ending(leg),
             progress: self.conversation.progress(),
             turns: std::mem::take(&mut self.turns),
-            findings: std::mem::take(&mut self.findings),
-            suppressed: std::mem::take(&mut self.suppressed),
+            findings,
+            suppressed,
             notes: verdict::call_notes(&self.notes),
         };
         self.event(CallEvent::Ended(Box::new(record)));

@@ -51,7 +51,7 @@ impl Call {
 
     fn run_acts(&mut self, now: Instant) {
         while self.stage == Stage::Speaking {
-            if !self.player.is_idle() {
+            if !self.player.is_idle() || self.awaits_store() {
                 return;
             }
             match self.acts.pop_front() {
@@ -452,8 +452,7 @@ impl Call {
             logprob: Some(transcript.logprob),
         };
         let assessment = assess(&self.kit.lexicon, &question, &reply);
-        self.suppressed.extend(assessment.suppressed);
-        self.place(assessment.findings, from_ms, to_ms)
+        self.place(assessment, from_ms, to_ms)
     }
 
     pub(super) fn take_acts(&mut self, acts: Vec<Act>) {
@@ -463,7 +462,10 @@ impl Call {
         self.acts = acts.into();
         self.stage = Stage::Speaking;
         // Notes that come before the first word are facts already.
-        while let Some(Act::Note(_)) = self.acts.front() {
+        while let Some(Act::Note(note)) = self.acts.front() {
+            if matches!(note, Note::TurnOpened { .. }) && self.awaits_store() {
+                break;
+            }
             if let Some(Act::Note(note)) = self.acts.pop_front() {
                 self.note(note);
             }

@@ -1,17 +1,18 @@
-//! What the call concludes: findings placed in their turns, confirmations, the disposition.
+//! What the call concludes: findings and whether they are on disk, the disposition.
 
-use super::{Call, CallEvent};
+use super::{Call, CallEvent, Spot};
 use crate::attempt::{CallNote, Disposition, Ending};
 use crate::ear::amd::{Announcement, Answerer};
-use crate::finding::{Confirmation, Finding, PlacedFinding, Polarity, Suppressed, Urgency};
+use crate::finding::{Confirmation, Urgency};
 use crate::id::{ConceptId, NodeId};
 use crate::phi::Phi;
+use crate::redflag::Assessment;
 use crate::script::{Note, Verdict};
 use crate::sip::event::{EndCause, LegEnding};
 
 impl Call {
-    /// Places findings in the open turn; doubtful emergent ones wait for their confirming question.
-    pub(super) fn place(&mut self, findings: Vec<Finding>, from_ms: u64, to_ms: u64) -> Verdict {
+    /// Places findings in the open turn.
+    pub(super) fn place(&mut self, found: Assessment, from_ms: u64, to_ms: u64) -> Verdict {
         let (turn, node) = match &self.open_turn {
             Some(turn) => (turn.index, turn.node.clone()),
             None => (
@@ -19,77 +20,44 @@ impl Call {
                 NodeId(String::new()),
             ),
         };
-        let mut verdict = Verdict::default();
-        for finding in findings {
-            let placed = PlacedFinding {
-                finding,
-                turn,
-                node: node.clone(),
-                from_ms,
-                to_ms,
-            };
-            if placed.finding.confirmation == Confirmation::Due {
-                verdict
-                    .confirm
-                    .get_or_insert_with(|| placed.finding.concept.clone());
-                self.due.push(placed);
-                continue;
-            }
-            let certain = placed.finding.polarity == Polarity::Present
-                && placed.finding.urgency == Urgency::Emergent;
-            if certain {
-                verdict
-                    .emergent
-                    .get_or_insert_with(|| placed.finding.concept.clone());
-            }
-            self.found(placed);
-        }
+        let spot = Spot {
+            turn,
+            node,
+            from_ms,
+            to_ms,
+        };
+        self.findings.suppress(found.suppressed);
+        let confirming = self.conversation.confirming();
+        let verdict = self.findings.place(found.findings, &spot, confirming);
+        self.tell_findings();
         verdict
     }
 
-    fn found(&mut self, placed: PlacedFinding) {
-        self.event(CallEvent::Found(Box::new(placed.clone())));
-        self.findings.push(placed);
-    }
-
-    /// Confirmed is a finding; clearly denied is kept for the audit sample; unclear raises unconfirmed.
     pub(super) fn confirmed(&mut self, concept: &ConceptId, outcome: Confirmation) {
-        let (of_concept, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due)
-            .into_iter()
-            .partition(|placed| placed.finding.concept == *concept);
-        self.due = rest;
-        for mut placed in of_concept {
-            placed.finding.confirmation = outcome;
-            match outcome {
-                Confirmation::Confirmed => {
-                    placed.finding.polarity = Polarity::Present;
-                    self.found(placed);
-                }
-                Confirmation::Denied => self.suppressed.push(Suppressed {
-                    concept: placed.finding.concept,
-                    why: "denied when asked to confirm".to_owned(),
-                    evidence: placed.finding.evidence,
-                }),
-                Confirmation::Unclear | Confirmation::Due | Confirmation::NotNeeded => {
-                    self.unconfirmed(placed)
-                }
+        self.findings.confirmed(concept, outcome);
+        self.tell_findings();
+    }
+
+    /// Tells what is new or has changed. What a human must have at once is waited for before the robot goes on.
+    pub(super) fn tell_findings(&mut self) {
+        while let Some((position, placed)) = self.findings.poll_changed() {
+            let finding = &placed.finding;
+            if finding.alerts() && finding.urgency == Urgency::Emergent {
+                self.unstored.insert(position);
+                let patience = u64::try_from(self.kit.limits.store.as_millis()).unwrap_or(u64::MAX);
+                self.stored_by_ms = self.at_ms().saturating_add(patience);
             }
+            self.event(CallEvent::Found {
+                position,
+                placed: Box::new(placed),
+            });
         }
     }
 
-    fn unconfirmed(&mut self, mut placed: PlacedFinding) {
-        placed.finding.confirmation = Confirmation::Unclear;
-        if placed.finding.polarity == Polarity::Present {
-            placed.finding.polarity = Polarity::Uncertain;
-        }
-        self.found(placed);
-    }
-
-    /// The line ended before the confirming question was answered: a human gets it, unconfirmed.
-    pub(super) fn settle_unconfirmed(&mut self) {
-        for placed in std::mem::take(&mut self.due) {
-            self.unconfirmed(placed);
-        }
+    /// Whether a finding that a human must have at once is not known to be on disk. It is waited for a little: the
+    /// patient comes first, and the recorder tries again by itself.
+    pub(super) fn awaits_store(&self) -> bool {
+        !self.unstored.is_empty() && self.at_ms() < self.stored_by_ms
     }
 
     pub(super) fn ending(&self, leg: &LegEnding) -> Ending {

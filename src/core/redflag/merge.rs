@@ -11,7 +11,8 @@ use super::measure::{Asked, readings};
 use super::normal::{self, Unit};
 use super::{Assessment, ENGINE, Lexicon, Reply};
 use crate::finding::{
-    Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Suppressed, Urgency,
+    About, Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Suppressed, Urgency,
+    When,
 };
 use crate::pinyin;
 use crate::question::Question;
@@ -332,6 +333,8 @@ impl Writer<'_> {
             } else {
                 Confirmation::NotNeeded
             },
+            when: When::Unclear,
+            subject: About::Patient,
             evidence: self.evidence(mention),
         }
     }

@@ -196,6 +196,17 @@ impl Conversation {
         })
     }
 
+    /// The concept that a confirming question is out for.
+    pub fn confirming(&self) -> Option<&ConceptId> {
+        match &self.state {
+            State::Asking(Asking {
+                form: Form::Confirm { concept, .. },
+                ..
+            }) => Some(concept),
+            State::Asking(_) | State::New | State::Over => None,
+        }
+    }
+
     /// The words that keys stand for under the question being asked, so that they can be judged as if
     /// spoken: `1` → 有, `385` → 38.5度. `None` where keys say nothing about health.
     pub fn keyed_words(&self, keys: &str) -> Option<String> {

@@ -54,6 +54,9 @@ pub struct Fixture {
     /// Nodes whose words are unsure (mean log-probability -1.2).
     #[serde(default)]
     pub unsure: Vec<String>,
+    /// What the database needs for a finding; never answers when negative. Default 0 ms.
+    #[serde(default = "at_once", deserialize_with = "store_delay")]
+    pub stores_after_ms: Option<u64>,
     #[serde(default)]
     pub knows_diagnosis: bool,
     #[serde(default)]
@@ -75,6 +78,11 @@ pub struct Expect {
     pub order: String,
     #[serde(default)]
     pub causes: Vec<String>,
+    /// `concept why`, where the audit sample matters.
+    pub suppressed: Option<Vec<String>>,
+    /// `concept @node`: denied afterwards, and on the order all the same.
+    #[serde(default)]
+    pub denied: Vec<String>,
     pub answered_by: Option<String>,
     pub screened: Option<bool>,
 }
@@ -152,6 +160,14 @@ impl Fixture {
             },
         }
     }
+}
+
+fn at_once() -> Option<u64> {
+    Some(0)
+}
+
+fn store_delay<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(u64::try_from(i64::deserialize(deserializer)?).ok())
 }
 
 fn zh() -> Lang {

@@ -32,6 +32,8 @@ pub struct World {
     to_callee: Link<Datagram>,
     to_call: Link<Datagram>,
     words: Vec<(Instant, UtteranceId, Heard)>,
+    /// Findings that are on disk at an instant.
+    stored: Vec<(Instant, u32)>,
     shutdown_at: Option<Instant>,
     events: Vec<CallEvent>,
     trace: Vec<String>,
@@ -70,6 +72,7 @@ impl World {
             to_callee: Link::new(link.clone(), seed),
             to_call: Link::new(link, back),
             words: Vec::new(),
+            stored: Vec::new(),
             shutdown_at: fixture
                 .shutdown_ms
                 .map(|ms| now + Duration::from_millis(ms)),
@@ -133,6 +136,12 @@ impl World {
                 .handle_input(Input::Heard { utterance, heard }, now);
             self.drain();
         }
+        while let Some(place) = self.stored.iter().position(|(at, _)| *at <= now) {
+            let (_, position) = self.stored.remove(place);
+            self.line(format!("stored {position}"));
+            self.call.handle_input(Input::Stored { position }, now);
+            self.drain();
+        }
         if self.shutdown_at.is_some_and(|at| at <= now) {
             self.shutdown_at = None;
             self.call.handle_input(Input::HangUp, now);
@@ -155,6 +164,7 @@ impl World {
             self.callee.poll_timeout(),
             self.call.poll_timeout().map(|(at, _)| at),
             self.words.iter().map(|(at, ..)| *at).min(),
+            self.stored.iter().map(|(at, _)| *at).min(),
             self.shutdown_at,
         ]
         .into_iter()
@@ -222,11 +232,16 @@ impl World {
                 self.line(format!("asked {node}"));
                 self.callee.asked(&node.0);
             }
-            CallEvent::Found(placed) => {
+            CallEvent::Found { position, placed } => {
+                let finding = &placed.finding;
                 self.line(format!(
-                    "found {} {}",
-                    placed.finding.concept, placed.finding.polarity
+                    "found {position} {} {} {}",
+                    finding.concept, finding.polarity, finding.urgency
                 ));
+                if let Some(ms) = self.fixture.stores_after_ms {
+                    let at = self.now + Duration::from_millis(ms);
+                    self.stored.push((at, *position));
+                }
             }
             CallEvent::TurnClosed(turn) => {
                 let meaning = turn
