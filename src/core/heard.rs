@@ -1,6 +1,9 @@
 //! What the ear made of one utterance.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+
+use crate::phi::Phi;
 
 /// The answer of the speech recogniser to one utterance. Late speech is an input, not an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,17 @@ pub struct Transcript {
     pub choice: Option<Chosen>,
     /// What the recogniser spent on it, in milliseconds of wall time.
     pub took_ms: u32,
+}
+
+/// Answers that the recogniser is to tell apart by their sound, whatever words it wrote down.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Choices {
+    #[default]
+    None,
+    /// Usual wordings, one an answer: the one that stands out is chosen.
+    Scale(Vec<String>),
+    /// The birthday on record, against every other day of the year: chosen only where the sound says so.
+    Birthday(Phi<Date>),
 }
 
 /// A choice that the sound fits, whatever words were written down.

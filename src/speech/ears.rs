@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use aftercall_core::heard::{Heard, Transcript};
+use aftercall_core::heard::{Choices, Heard, Transcript};
 use aftercall_core::lang::Lang;
 use tracing::{error, warn};
 
@@ -64,8 +64,8 @@ pub struct Job {
     pub priority: Priority,
     /// Answers that the question invites: written a little more readily. Empty for none.
     pub hot_words: Vec<String>,
-    /// Wordings to be told apart by their sound, at the end of what was said; empty where no scale was offered.
-    pub choices: Vec<String>,
+    /// Answers to be told apart by their sound.
+    pub choices: Choices,
     /// Set by the caller when the answer is of no more use.
     pub cancelled: Arc<AtomicBool>,
     pub reply: Sender<(u64, Heard)>,
@@ -316,7 +316,7 @@ fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop
     };
     match catch_unwind(AssertUnwindSafe(|| {
         let mut recognition = ear.recognise(&job.samples, job.lang, &job.hot_words, stop)?;
-        if recognition.is_speech && !job.choices.is_empty() {
+        if recognition.is_speech {
             recognition.choice = ear.choose(&recognition.text, &job.choices, job.lang)?;
         }
         Ok(recognition)

@@ -13,6 +13,7 @@ pub mod reading;
 pub mod voice;
 pub mod whisper;
 
+mod forced;
 mod ggml_file;
 mod guard;
 mod hot;

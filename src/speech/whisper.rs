@@ -10,10 +10,11 @@ use std::sync::Arc;
 use aftercall_core::heard::Chosen;
 use aftercall_core::lang::Lang;
 use whisper_rs::whisper_rs_sys::whisper_token_data;
-use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState, get_lang_id};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use crate::speech::audio::RATE_HZ;
 use crate::speech::callbacks::{Filter, Stop, filter_logits, is_stop_due};
+use crate::speech::forced::{Numerals, Wordings};
 use crate::speech::guard::folded_len;
 use crate::speech::hot::HotWords;
 use crate::speech::model::Model;
@@ -58,18 +59,20 @@ pub struct Recognition {
     /// Probability that nobody spoke, 0–1.
     pub no_speech: f32,
     pub is_speech: bool,
-    /// See [`Recogniser::choose`].
+    /// See [`Recogniser::choose`](crate::speech::forced).
     pub choice: Option<Chosen>,
 }
 
 /// One whisper state: recognises one utterance at a time on the thread that owns it.
 pub struct Recogniser {
-    model: Arc<Model>,
-    state: WhisperState,
+    pub(super) model: Arc<Model>,
+    pub(super) state: WhisperState,
     /// Built once and cloned: setting a language leaks its string.
     chinese: FullParams<'static, 'static>,
     english: FullParams<'static, 'static>,
     hot: BTreeMap<(Lang, Vec<String>), Option<Arc<HotWords>>>,
+    /// The days of the year as they are written, made when first asked for.
+    pub(super) days: BTreeMap<(Lang, Numerals), Arc<Wordings>>,
 }
 
 impl Recogniser {
@@ -88,6 +91,7 @@ impl Recogniser {
             chinese: params("zh"),
             english: params("en"),
             hot: BTreeMap::new(),
+            days: BTreeMap::new(),
         })
     }
 
@@ -173,74 +177,6 @@ impl Recogniser {
         Ok(self.read(lang, no_speech, to_ms(samples.len()), &mut filter))
     }
 
-    /// Which of the choices the sound itself fits best: each is forced in turn at the end of what was heard, on the
-    /// encoder's output of the last `recognise` (about 9 ms a token). `None` where none stands out.
-    ///
-    /// # Errors
-    /// When whisper refuses.
-    pub fn choose(
-        &mut self,
-        heard: &str,
-        choices: &[String],
-        lang: Lang,
-    ) -> Result<Option<Chosen>, RecogniseError> {
-        let context = &self.model.context;
-        let language = match lang {
-            Lang::Zh => "zh",
-            Lang::En => "en",
-        };
-        let Some(language) = get_lang_id(language).map(|id| context.token_lang(id)) else {
-            return Ok(None);
-        };
-        let start = [context.token_sot(), language, context.token_transcribe()];
-        self.state
-            .decode(&start, 0, 1)
-            .map_err(|source| RecogniseError::Whisper { source })?;
-        let mut scored = Vec::new();
-        for words in choices {
-            let before = without_end(heard, words, lang);
-            let logprob = self.forced(&before, words, start.len())?;
-            scored.push(Chosen {
-                words: words.clone(),
-                logprob,
-            });
-        }
-        scored.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
-        let stands_out = match &scored[..] {
-            [first, second, ..] => {
-                first.logprob >= LIKELY && first.logprob - second.logprob >= CLEARER
-            }
-            [] | [_] => false,
-        };
-        Ok(stands_out.then(|| scored.swap_remove(0)))
-    }
-
-    /// Mean log-probability of `words` and the end, after `before`.
-    fn forced(&mut self, before: &str, words: &str, at: usize) -> Result<f32, RecogniseError> {
-        let whisper = |source| RecogniseError::Whisper { source };
-        let context = Arc::clone(&self.model);
-        let context = &context.context;
-        let before = context.tokenize(before, TOKENS).map_err(whisper)?;
-        let words = context.tokenize(words, TOKENS).map_err(whisper)?;
-        let mut last = context.token_not();
-        let mut sum = 0.0;
-        let forced = before
-            .iter()
-            .chain(&words)
-            .copied()
-            .chain([context.token_eot()]);
-        for (n, token) in forced.enumerate() {
-            // One token a call: the logits of a longer batch are those of its first row.
-            self.state.decode(&[last], at + n, 1).map_err(whisper)?;
-            if n >= before.len() {
-                let logits = self.state.get_logits().map_err(whisper)?;
-                sum += log_softmax(logits, token);
-            }
-            last = token;
-        }
-        Ok(sum / (words.len() + 1) as f32)
-    }
-
     /// The no-speech probability, which whisper.cpp 1.8.3 reads from a stale row: the start token alone, decoded
     /// in a call of its own, gives the true one (8 ms).
     fn no_speech(&mut self) -> Result<f32, RecogniseError> {
@@ -324,37 +260,6 @@ impl Recogniser {
             words.len(),
         )
     }
-}
-
-/// A choice must be at least as likely as this a token, and so much likelier than the next (nats).
-const LIKELY: f32 = -1.5;
-const CLEARER: f32 = 1.0;
-/// Room for the tokens of one text: whisper-rs is unsound when it is too small.
-const TOKENS: usize = 512;
-
-/// What was heard before its last words, which a choice of the same length replaces.
-fn without_end(heard: &str, words: &str, lang: Lang) -> String {
-    let heard = heard.trim_end_matches(|c: char| !c.is_alphanumeric());
-    match lang {
-        Lang::Zh => {
-            let kept = heard.chars().count().saturating_sub(words.chars().count());
-            heard.chars().take(kept).collect()
-        }
-        Lang::En => {
-            let all: Vec<&str> = heard.split_whitespace().collect();
-            let kept = all.len().saturating_sub(words.split_whitespace().count());
-            all[..kept].join(" ")
-        }
-    }
-}
-
-fn log_softmax(logits: &[f32], token: c_int) -> f32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-    let logit = usize::try_from(token)
-        .ok()
-        .and_then(|token| logits.get(token));
-    logit.map_or(f32::NEG_INFINITY, |logit| logit - highest - sum.ln())
 }
 
 impl Recognition {

@@ -12,9 +12,11 @@ use aftercall::speech::audio::decode_file;
 use aftercall::speech::ears::{Ears, EarsConfig, Job, Priority};
 use aftercall::speech::prompts::Prompts;
 use aftercall::speech::voice::{Voice, VoiceConfig};
-use aftercall_core::heard::Heard;
+use aftercall_core::heard::{Choices, Heard};
 use aftercall_core::lang::Lang;
+use aftercall_core::phi::Phi;
 use aftercall_core::pinyin;
+use jiff::civil::Date;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -52,7 +54,7 @@ fn job(token: u64, samples: &Arc<[i16]>, lang: Lang, reply: &Sender<(u64, Heard)
         lang,
         priority: Priority::Final,
         hot_words: Vec::new(),
-        choices: Vec::new(),
+        choices: Choices::None,
         cancelled: Arc::new(AtomicBool::new(false)),
         reply: reply.clone(),
     }
@@ -301,5 +303,53 @@ fn all_recorded_prompts_can_be_read() {
             safety.is_some_and(|samples| samples.len() > 8000),
             "the safety line lasts more than a second"
         );
+    }
+}
+
+/// Whether the words or the sound of a clip name this birthday.
+fn names_birthday(ears: &Ears, clip_name: &str, lang: Lang, record: Date) -> bool {
+    let written = match lang {
+        Lang::Zh => vec![format!("{}月{}号", record.month(), record.day())],
+        Lang::En => vec![
+            record.strftime("%B").to_string(),
+            format!(" {}th", record.day()),
+        ],
+    };
+    let (reply, answers) = channel();
+    let mut job = job(0, &clip(clip_name), lang, &reply);
+    job.choices = Choices::Birthday(Phi::new(record));
+    ears.submit(job);
+    match answers.recv().expect("each job is answered").1 {
+        Heard::Words(words) => {
+            words.choice.is_some() || written.iter().all(|part| words.text.contains(part))
+        }
+        Heard::NoSpeech | Heard::TooLate => panic!("{clip_name}: no words"),
+    }
+}
+
+#[test]
+fn a_birthday_is_told_by_its_sound_and_no_other_passes_for_it() {
+    let ears = ears(2, 100, Duration::from_secs(300));
+    let said = [
+        ("wife_li_birth", Lang::Zh, (6, 18)),
+        ("mrs_bei_birth_rh10005_chen", Lang::Zh, (7, 8)),
+        ("mrs_bei_birth_rh10020_luo", Lang::Zh, (4, 11)),
+        ("mrs_emma_birth_rh10021_lim", Lang::En, (5, 20)),
+        ("mr_michael_birth_rh10022_chen", Lang::En, (8, 12)),
+    ];
+    for (name, lang, (month, day)) in said {
+        let date = |month, day| Date::constant(1950, month, day);
+        let passes = |record: Date| names_birthday(&ears, name, lang, record);
+        assert!(passes(date(month, day)), "{name}");
+        let others = [
+            (month, day + 3),
+            (month, day / 2),
+            (month + 1, day),
+            (month - 2, day),
+            (month % 12 + 1, day + 1),
+        ];
+        for (month, day) in others {
+            assert!(!passes(date(month, day)), "{name} passes for {month}-{day}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
 use crate::ear::amd::{Amd, Announcement, Answerer};
 use crate::ear::{Ear, EarConfig};
 use crate::finding::PlacedFinding;
-use crate::heard::{Heard, Transcript};
+use crate::heard::{Choices, Heard, Transcript};
 use crate::id::{NodeId, UtteranceId};
 use crate::lang::Lang;
 use crate::phi::Phi;
@@ -129,7 +129,7 @@ pub enum Output {
         samples: Arc<[i16]>,
         lang: Lang,
         hot_words: Vec<String>,
-        choices: Vec<String>,
+        choices: Choices,
     },
     /// The turn did end with this utterance: its words are waited for now.
     Promote {

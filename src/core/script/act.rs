@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::node::PromptId;
 use crate::finding::Confirmation;
+use crate::heard::Choices;
 use crate::id::{ConceptId, NodeId};
 use crate::lang::Lang;
 use crate::patient::{Contact, Hearing};
@@ -100,8 +101,7 @@ pub struct Listen {
     pub keys: Option<KeySpec>,
     /// Words to expect, for the recogniser.
     pub hot_words: Vec<String>,
-    /// Usual wordings of the choices offered, one each, to be told apart by their sound; empty for other questions.
-    pub choices: Vec<String>,
+    pub choices: Choices,
 }
 
 /// Which keys answer the question.

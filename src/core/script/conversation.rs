@@ -791,7 +791,7 @@ impl Conversation {
             Form::Confirm { concept, .. } => (QuestionKind::YesNo, vec![concept.clone()]),
         };
         let mut listen = match &asking.form {
-            Form::Plain => speaking::listen(&self.script, node, self.pace),
+            Form::Plain => speaking::listen(&self.script, node, self.pace, self.birth()),
             Form::ReadBack(_) | Form::Confirm { .. } => {
                 speaking::listen_yes_no(&id, self.facts.lang, self.pace)
             }

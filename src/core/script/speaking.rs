@@ -1,9 +1,12 @@
 //! How a node becomes speech, and how long to wait for the reply.
 
+use jiff::civil::Date;
+
 use super::act::{Facts, KeySpec, Listen, Pace, Segment};
 use super::hot;
 use super::node::{Kind, Node, Piece, PromptId, Script, Variable};
 use super::spoken;
+use crate::heard::Choices;
 use crate::id::NodeId;
 use crate::lang::Lang;
 use crate::phi::Phi;
@@ -139,7 +142,9 @@ fn value(variable: Variable, facts: &Facts) -> String {
 }
 
 /// How to wait for a node's reply (speech.md §2.4; a quarter more where the pace is slow).
-pub fn listen(script: &Script, node: &Node, pace: Pace) -> Listen {
+///
+/// `birth` is the birthday on record, which a misheard one is held against.
+pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> Listen {
     let lang = script.lang;
     let (end_silence_ms, max_ms) = match &node.kind {
         Kind::YesNo { number: None, .. } | Kind::Choice(_) => (500, 15_000),
@@ -169,20 +174,23 @@ pub fn listen(script: &Script, node: &Node, pace: Pace) -> Listen {
             max_ms,
             keys,
             hot_words: hot::words(&node.kind, &question_text(script, node), &node.asks, lang),
-            choices: choices(&node.kind, lang),
+            choices: choices(&node.kind, lang, birth),
         },
         pace,
     )
 }
 
 /// The first wording of each choice, where a scale is offered: never where two answers mean life or death.
-fn choices(kind: &Kind, lang: Lang) -> Vec<String> {
+fn choices(kind: &Kind, lang: Lang, birth: Option<Date>) -> Choices {
     match kind {
-        Kind::Choice(choices) if choices.len() >= 3 => choices
-            .iter()
-            .filter_map(|choice| choice.words(lang).first().cloned())
-            .collect(),
-        _ => Vec::new(),
+        Kind::Choice(choices) if choices.len() >= 3 => {
+            let wordings = choices
+                .iter()
+                .filter_map(|choice| choice.words(lang).first().cloned());
+            Choices::Scale(wordings.collect())
+        }
+        Kind::BirthDate => birth.map_or(Choices::None, |date| Choices::Birthday(Phi::new(date))),
+        _ => Choices::None,
     }
 }
 
@@ -204,7 +212,7 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
             max_ms: 15_000,
             keys,
             hot_words: hot::words(&kind, "", &[], lang),
-            choices: Vec::new(),
+            choices: Choices::None,
         },
         pace,
     )
