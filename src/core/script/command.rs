@@ -305,6 +305,10 @@ fn asks_for_person(heard: &Heard) -> bool {
             "want a person",
             "not a robot",
             "not a machine",
+            "talk to a machine",
+            "talk to a robot",
+            "talking to a machine",
+            "talking to a robot",
             "have a nurse call",
         ],
     ) || heard.is(&["人工"], &["person", "nurse", "human"])
