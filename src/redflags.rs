@@ -7,10 +7,14 @@ use aftercall_core::redflag::{FILES, Lexicon};
 use anyhow::Context;
 
 /// `dialogs/redflags` as it was when the program was built.
-const BUILT_IN: [(&str, &str); 10] = [
+const BUILT_IN: [(&str, &str); 12] = [
     (
         "concepts.tsv",
         include_str!("../dialogs/redflags/concepts.tsv"),
+    ),
+    (
+        "details.tsv",
+        include_str!("../dialogs/redflags/details.tsv"),
     ),
     (
         "classes.zh.tsv",
@@ -48,6 +52,7 @@ const BUILT_IN: [(&str, &str); 10] = [
         "thresholds.tsv",
         include_str!("../dialogs/redflags/thresholds.tsv"),
     ),
+    ("packs.tsv", include_str!("../dialogs/redflags/packs.tsv")),
 ];
 
 /// Loads `dialogs/redflags` from a folder; without one, the lexicon that this program was built with.

@@ -180,11 +180,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A human must see it: present or uncertain in the patient, and not routine.
-    pub fn alerts(&self) -> bool {
+    /// Present or uncertain in the patient, and not denied when asked again.
+    pub fn is_there(&self) -> bool {
         matches!(self.polarity, Polarity::Present | Polarity::Uncertain)
-            && self.urgency != Urgency::Routine
             && self.confirmation != Confirmation::Denied
+    }
+
+    /// A human must see it: there, and not routine.
+    pub fn alerts(&self) -> bool {
+        self.is_there() && self.urgency != Urgency::Routine
     }
 }
 

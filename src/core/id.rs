@@ -31,6 +31,11 @@ pub struct WorkOrderId(pub String);
 #[serde(transparent)]
 pub struct ConceptId(pub String);
 
+/// A pack of `dialogs/redflags/packs.tsv`: what a condition makes more urgent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display)]
+#[serde(transparent)]
+pub struct PackId(pub String);
+
 /// A node of a script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display)]
 #[serde(transparent)]

@@ -18,11 +18,11 @@ struct Row {
     expected: Vec<String>,
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn files() -> Vec<(String, String)> {
+pub fn files() -> Vec<(String, String)> {
     let folder = root().join("dialogs/redflags");
     let read = |name: &&str| {
         fs::read_to_string(folder.join(name)).expect("the lexicon lies in dialogs/redflags")

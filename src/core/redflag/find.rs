@@ -33,7 +33,7 @@ pub struct CueHit {
 #[derive(Clone, Debug)]
 pub struct Sighting {
     pub concept: usize,
-    pub detail: Option<String>,
+    pub detail: Option<usize>,
     pub term: String,
     pub start: usize,
     pub end: usize,
@@ -387,7 +387,7 @@ fn sighting(entry: &Entry, spans: Vec<(usize, usize)>, level: MatchLevel, topic:
     let anchor = spans.last().copied().unwrap_or((0, 0));
     Sighting {
         concept: entry.concept,
-        detail: entry.detail.clone(),
+        detail: entry.detail,
         term: entry.wording.clone(),
         start,
         end: anchor.1,
@@ -529,15 +529,18 @@ fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
             a.start,
             std::cmp::Reverse(a.end),
             a.level,
-            a.gapped,
             a.concept,
+            // A detail says more than its concept alone.
+            a.detail.is_none(),
+            a.gapped,
         )
             .cmp(&(
                 b.start,
                 std::cmp::Reverse(b.end),
                 b.level,
-                b.gapped,
                 b.concept,
+                b.detail.is_none(),
+                b.gapped,
             ))
     });
     seen.dedup_by(|b, a| (a.start, a.end, a.concept) == (b.start, b.end, b.concept));

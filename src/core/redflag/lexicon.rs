@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use super::cue::{Cue, Cues};
 use super::measure::{Limit, limit_of};
 use super::normal;
+use super::pack::{self, Packs};
 use super::trie::{Symbols, Trie};
-use super::{Concept, Lexicon, LexiconError};
+use super::{Concept, Detail, Lexicon, LexiconError};
 use crate::finding::Urgency;
 use crate::id::ConceptId;
 use crate::pinyin;
@@ -23,16 +24,19 @@ pub const GAP_HAN: usize = 8;
 pub const GAP_WORDS: usize = 5;
 
 const CONCEPTS: &str = "concepts.tsv";
+const DETAILS: &str = "details.tsv";
 const CLASSES: [&str; 2] = ["classes.zh.tsv", "classes.en.tsv"];
 const WORDINGS: [&str; 2] = ["wordings.zh.tsv", "wordings.en.tsv"];
 const CUES: [&str; 2] = ["cues.zh.tsv", "cues.en.tsv"];
 const MASKERS: &str = "maskers.tsv";
 const COLLISIONS: &str = "collisions.tsv";
 const THRESHOLDS: &str = "thresholds.tsv";
+const PACKS: &str = "packs.tsv";
 
 /// Every file that a lexicon is made of.
-pub const FILES: [&str; 10] = [
+pub const FILES: [&str; 12] = [
     CONCEPTS,
+    DETAILS,
     CLASSES[0],
     CLASSES[1],
     WORDINGS[0],
@@ -42,6 +46,7 @@ pub const FILES: [&str; 10] = [
     MASKERS,
     COLLISIONS,
     THRESHOLDS,
+    PACKS,
 ];
 
 /// One text of the lexicon with everything it stands for.
@@ -69,7 +74,8 @@ pub struct Class {
 #[derive(Debug)]
 pub struct Entry {
     pub concept: usize,
-    pub detail: Option<String>,
+    /// Place among the details of the lexicon.
+    pub detail: Option<usize>,
     pub wording: String,
     /// Classes and the widest gap before each; empty for plain text.
     pub slots: Vec<(usize, usize)>,
@@ -99,6 +105,8 @@ pub struct Tables {
     term_of: BTreeMap<String, usize>,
     class_of: BTreeMap<String, usize>,
     concept_of: BTreeMap<String, usize>,
+    /// Details and their parents, by place.
+    detail_of: BTreeMap<String, (usize, usize)>,
 }
 
 struct Row<'a> {
@@ -138,6 +146,11 @@ impl Lexicon {
         for (at, concept) in concepts.iter().enumerate() {
             tables.concept_of.insert(concept.id.0.clone(), at);
         }
+        let mut details = Vec::new();
+        read(files, DETAILS, 7, &mut errors, |row| {
+            details.push(tables.read_detail(row, &concepts)?);
+            Ok(())
+        });
         for file in CLASSES {
             read(files, file, 3, &mut errors, |row| tables.read_class(row));
         }
@@ -156,10 +169,16 @@ impl Lexicon {
             tables.read_collisions(row)
         });
         read(files, THRESHOLDS, 5, &mut errors, |row| {
-            tables.limits.push(
-                limit_of(&row.cells, &tables.concept_of).map_err(|problem| row.error(problem))?,
-            );
+            let limit = limit_of(&row.cells, |concept, detail| tables.named(concept, detail))
+                .map_err(|problem| row.error(problem))?;
+            tables.limits.push(limit);
             Ok(())
+        });
+        let mut packs = Packs::default();
+        let known = |concept: &str, detail: Option<&str>| tables.named(concept, detail).map(|_| ());
+        read(files, PACKS, 5, &mut errors, |row| {
+            let rule = pack::rule_of(&row.cells, known).map_err(|problem| row.error(problem))?;
+            packs.add(rule).map_err(|problem| row.error(problem))
         });
         if !errors.is_empty() {
             return Err(errors);
@@ -167,6 +186,8 @@ impl Lexicon {
         tables.index();
         Ok(Lexicon {
             concepts,
+            details,
+            packs,
             hash: hash(files),
             tables,
         })
@@ -189,6 +210,54 @@ impl Tables {
         self.term_of
             .get(unit)
             .is_some_and(|at| !self.terms[*at].cues.is_empty())
+    }
+
+    /// A concept and its detail, by their ids.
+    fn named(&self, concept: &str, detail: Option<&str>) -> Result<(usize, Option<usize>), String> {
+        let parent = self
+            .concept(concept)
+            .ok_or_else(|| format!("unknown concept `{concept}`"))?;
+        let Some(detail) = detail else {
+            return Ok((parent, None));
+        };
+        match self.detail_of.get(detail) {
+            Some((at, of)) if *of == parent => Ok((parent, Some(*at))),
+            Some(_) => Err(format!("`{detail}` is no detail of `{concept}`")),
+            None => Err(format!("unknown detail `{detail}`")),
+        }
+    }
+
+    fn read_detail(&mut self, row: &Row<'_>, concepts: &[Concept]) -> Result<Detail, LexiconError> {
+        let [id, parent, zh, en, urgency, definition, why] = row.cells[..7] else {
+            return Err(
+                row.error("a detail has id, parent, zh, en, urgency, definition and why_lower")
+            );
+        };
+        let urgency = urgency_of(urgency).map_err(|problem| row.error(problem))?;
+        let of = self
+            .concept(parent)
+            .ok_or_else(|| row.error(format!("unknown concept `{parent}`")))?;
+        let usual = concepts[of].urgency;
+        if urgency == Urgency::Routine && usual != Urgency::Routine {
+            return Err(row.error(format!("`{parent}` alerts, so its details must as well")));
+        }
+        if urgency > usual && why.is_empty() {
+            let problem = format!("less urgent than `{parent}`, and no reason in why_lower");
+            return Err(row.error(problem));
+        }
+        let at = self.detail_of.len();
+        if self.detail_of.insert(id.to_owned(), (at, of)).is_some() {
+            return Err(row.error(format!("detail `{id}` stands here twice")));
+        }
+        Ok(Detail {
+            id: id.to_owned(),
+            parent: concepts[of].id.clone(),
+            zh: zh.to_owned(),
+            en: en.to_owned(),
+            urgency,
+            definition: definition.to_owned(),
+            why_lower: (!why.is_empty()).then(|| why.to_owned()),
+        })
     }
 
     fn term(&mut self, text: &str) -> Result<&mut Term, String> {
@@ -255,9 +324,9 @@ impl Tables {
 
     fn read_wordings(&mut self, row: &Row<'_>, gap: usize) -> Result<(), LexiconError> {
         let (id, detail, wordings) = (row.cells[0], row.cells[1], row.cells[2]);
-        let concept = self
-            .concept(id)
-            .ok_or_else(|| row.error(format!("unknown concept `{id}`")))?;
+        let (concept, detail) = self
+            .named(id, (!detail.is_empty()).then_some(detail))
+            .map_err(|problem| row.error(problem))?;
         for wording in alternatives(wordings) {
             let slots = self
                 .slots(wording, gap)
@@ -269,7 +338,6 @@ impl Tables {
                     .entries
                     .push(at);
             }
-            let detail = (!detail.is_empty()).then(|| detail.to_owned());
             self.entries.push(Entry {
                 concept,
                 detail,
@@ -433,13 +501,7 @@ fn read<'a>(
 }
 
 fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconError> {
-    let urgency = match row.cells[3] {
-        "emergent" => Urgency::Emergent,
-        "urgent" => Urgency::Urgent,
-        "same_day" => Urgency::SameDay,
-        "routine" => Urgency::Routine,
-        other => return Err(row.error(format!("unknown urgency `{other}`"))),
-    };
+    let urgency = urgency_of(row.cells[3]).map_err(|problem| row.error(problem))?;
     if concepts.iter().any(|c| c.id.0 == row.cells[0]) {
         return Err(row.error(format!("concept `{}` stands here twice", row.cells[0])));
     }
@@ -452,6 +514,17 @@ fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconErro
         event: row.cells[6] == "event",
     });
     Ok(())
+}
+
+/// One of the four steps.
+pub fn urgency_of(name: &str) -> Result<Urgency, String> {
+    match name {
+        "emergent" => Ok(Urgency::Emergent),
+        "urgent" => Ok(Urgency::Urgent),
+        "same_day" => Ok(Urgency::SameDay),
+        "routine" => Ok(Urgency::Routine),
+        other => Err(format!("unknown urgency `{other}`")),
+    }
 }
 
 fn alternatives(cell: &str) -> impl Iterator<Item = &str> {

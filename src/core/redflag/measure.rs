@@ -4,8 +4,6 @@
 //! what the question asks. Values out of the range of the measurement are not believed. Labels and units are the
 //! classes `m_*` of the lexicon; bounds are `thresholds.tsv`.
 
-use std::collections::BTreeMap;
-
 use super::find::Slots;
 use super::normal::{Cut, Unit};
 use super::numbers::{Number, numbers};
@@ -46,14 +44,19 @@ pub struct Limit {
     pub from: f64,
     pub to: f64,
     pub concept: usize,
+    pub detail: Option<usize>,
     pub polarity: Polarity,
 }
 
-/// Reads a row of `thresholds.tsv`: measure, from, to, concept, polarity; an empty bound is open.
+/// Reads a row of `thresholds.tsv`: measure, from, to, concept, polarity, detail; an empty bound is open. `named`
+/// finds a concept and its detail.
 ///
 /// # Errors
 /// What is wrong with the row.
-pub fn limit_of(cells: &[&str], concepts: &BTreeMap<String, usize>) -> Result<Limit, String> {
+pub fn limit_of(
+    cells: &[&str],
+    named: impl Fn(&str, Option<&str>) -> Result<(usize, Option<usize>), String>,
+) -> Result<Limit, String> {
     let [name, from, to, concept, polarity] = cells[..5] else {
         return Err("a threshold has measure, from, to, concept and polarity".to_owned());
     };
@@ -74,14 +77,14 @@ pub fn limit_of(cells: &[&str], concepts: &BTreeMap<String, usize>) -> Result<Li
         "absent" => Polarity::Absent,
         other => return Err(format!("a threshold cannot make `{other}`")),
     };
-    let concept = *concepts
-        .get(concept)
-        .ok_or_else(|| format!("unknown concept `{concept}`"))?;
+    let detail = cells.get(5).copied().filter(|detail| !detail.is_empty());
+    let (concept, detail) = named(concept, detail)?;
     Ok(Limit {
         measure,
         from: bound(from, f64::MIN)?,
         to: bound(to, f64::MAX)?,
         concept,
+        detail,
         polarity,
     })
 }
@@ -90,6 +93,7 @@ pub fn limit_of(cells: &[&str], concepts: &BTreeMap<String, usize>) -> Result<Li
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub concept: usize,
+    pub detail: Option<usize>,
     pub polarity: Polarity,
     pub start: usize,
     pub end: usize,
@@ -142,6 +146,7 @@ fn judge<'a>(
         .filter(move |l| l.measure == measure && l.from <= value && value < l.to)
         .map(move |limit| Reading {
             concept: limit.concept,
+            detail: limit.detail,
             polarity: limit.polarity,
             start: number.start,
             end: number.end,

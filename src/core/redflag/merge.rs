@@ -22,7 +22,7 @@ const DOUBTFUL_LOGPROB: f32 = -1.0;
 
 struct Mention {
     concept: usize,
-    detail: Option<String>,
+    detail: Option<usize>,
     term: String,
     span: (usize, usize),
     level: MatchLevel,
@@ -177,22 +177,50 @@ fn asked_classes(tables: &Tables, asked: &[usize]) -> Vec<usize> {
     classes
 }
 
-fn weight(lexicon: &Lexicon, concept: usize) -> Weight {
+/// A detail may make it weigh more, never less: what denies an emergent concept must deny all of it.
+fn weight(lexicon: &Lexicon, concept: usize, detail: Option<usize>) -> Weight {
+    let urgency = urgency_of(lexicon, concept, detail);
     let concept = &lexicon.concepts[concept];
     Weight {
-        urgency: concept.urgency,
+        urgency: concept.urgency.min(urgency),
         event: concept.event,
     }
+}
+
+fn urgency_of(lexicon: &Lexicon, concept: usize, detail: Option<usize>) -> Urgency {
+    match detail {
+        Some(detail) => lexicon.details[detail].urgency,
+        None => lexicon.concepts[concept].urgency,
+    }
+}
+
+/// Only the sound agrees: words that are there outweigh it.
+fn heard_only(level: MatchLevel) -> bool {
+    matches!(
+        level,
+        MatchLevel::PinyinTone | MatchLevel::Pinyin | MatchLevel::Fuzzy
+    )
+}
+
+fn is_there(mention: &Mention) -> bool {
+    matches!(
+        mention.verdict.polarity,
+        Some(Polarity::Present | Polarity::Uncertain)
+    )
 }
 
 fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
     let judged = scene.sightings.iter().map(|seen| Mention {
         concept: seen.concept,
-        detail: seen.detail.clone(),
+        detail: seen.detail,
         term: seen.term.clone(),
         span: (seen.start, seen.end),
         level: seen.level,
-        verdict: scene.judge(seen, weight(lexicon, seen.concept), Polarity::Present),
+        verdict: scene.judge(
+            seen,
+            weight(lexicon, seen.concept, seen.detail),
+            Polarity::Present,
+        ),
     });
     judged.collect()
 }
@@ -203,7 +231,7 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention>
         let span = (reading.start, reading.end);
         let seen = Sighting {
             concept: reading.concept,
-            detail: None,
+            detail: reading.detail,
             term: reading.said.clone(),
             start: span.0,
             end: span.1,
@@ -213,10 +241,14 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention>
             topic: false,
             gapped: false,
         };
-        let verdict = scene.judge(&seen, weight(lexicon, reading.concept), reading.polarity);
+        let verdict = scene.judge(
+            &seen,
+            weight(lexicon, reading.concept, reading.detail),
+            reading.polarity,
+        );
         Mention {
             concept: reading.concept,
-            detail: None,
+            detail: reading.detail,
             term: reading.said,
             span,
             level: MatchLevel::Frame,
@@ -274,17 +306,29 @@ impl Writer<'_> {
         let mut findings = Vec::new();
         for at in 0..self.lexicon.concepts.len() {
             let of: Vec<&Mention> = mentions.iter().filter(|m| m.concept == at).collect();
-            let own = of
+            let own = of.iter().filter(|m| speaks_for(m)).min_by_key(|m| {
+                let urgency = urgency_of(self.lexicon, at, m.detail);
+                (
+                    m.verdict.polarity,
+                    heard_only(m.level),
+                    urgency,
+                    m.level,
+                    m.span,
+                )
+            });
+            // 上楼喘 is less urgent than 喘 alone, but not where both are said.
+            let urgency = of
                 .iter()
-                .filter(|m| speaks_for(m))
-                .min_by_key(|m| (m.verdict.polarity, m.level, m.span));
+                .filter(|m| is_there(m) && !heard_only(m.level))
+                .map(|m| urgency_of(self.lexicon, at, m.detail))
+                .min();
             let others = of
                 .iter()
                 .find(|m| m.verdict.polarity == Some(Polarity::OtherPerson));
             findings.extend(
                 own.into_iter()
                     .chain(others)
-                    .map(|m| self.finding(m, logprob)),
+                    .map(|m| self.finding(m, urgency, logprob)),
             );
         }
         let mut suppressed: Vec<Suppressed> = mentions
@@ -313,21 +357,28 @@ impl Writer<'_> {
         }
     }
 
-    fn finding(&self, mention: &Mention, logprob: Option<f32>) -> Finding {
+    /// `highest`: the most urgent that plain words of the patient's say of this concept.
+    fn finding(
+        &self,
+        mention: &Mention,
+        highest: Option<Urgency>,
+        logprob: Option<f32>,
+    ) -> Finding {
         let concept = &self.lexicon.concepts[mention.concept];
+        let own = urgency_of(self.lexicon, mention.concept, mention.detail);
+        let urgency = highest
+            .filter(|_| is_there(mention))
+            .map_or(own, |h| h.min(own));
         let polarity = mention.verdict.polarity.unwrap_or(Polarity::Absent);
-        let heard_only = matches!(
-            mention.level,
-            MatchLevel::PinyinTone | MatchLevel::Pinyin | MatchLevel::Fuzzy
-        );
         let faint = logprob.is_some_and(|p| p < DOUBTFUL_LOGPROB);
-        let there = matches!(polarity, Polarity::Present | Polarity::Uncertain);
-        let due = there && concept.urgency == Urgency::Emergent && (heard_only || faint);
+        let due = is_there(mention)
+            && urgency == Urgency::Emergent
+            && (heard_only(mention.level) || faint);
         Finding {
             concept: concept.id.clone(),
-            detail: mention.detail.clone(),
+            detail: mention.detail.map(|at| self.lexicon.details[at].id.clone()),
             polarity,
-            urgency: concept.urgency,
+            urgency,
             confirmation: if due {
                 Confirmation::Due
             } else {
@@ -342,7 +393,7 @@ impl Writer<'_> {
     fn masked(&self, seen: &Sighting, text: &str) -> Suppressed {
         let mention = Mention {
             concept: seen.concept,
-            detail: seen.detail.clone(),
+            detail: seen.detail,
             term: seen.term.clone(),
             span: (seen.start, seen.end),
             level: seen.level,

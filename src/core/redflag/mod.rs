@@ -15,10 +15,12 @@ mod measure;
 mod merge;
 mod normal;
 mod numbers;
+pub mod pack;
 pub mod rows;
 mod span;
 mod trie;
 
+use self::pack::Packs;
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
 use crate::question::Question;
@@ -26,7 +28,7 @@ use crate::question::Question;
 pub use span::{Scope, assert_span};
 
 /// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
-pub const FILES: [&str; 10] = lexicon::FILES;
+pub const FILES: [&str; 12] = lexicon::FILES;
 
 /// Version of the rules in this module; it goes into every finding's evidence beside the lexicon's hash.
 pub const ENGINE: &str = concat!("redflag-", env!("CARGO_PKG_VERSION"), "-1");
@@ -44,6 +46,20 @@ pub struct Concept {
     pub event: bool,
 }
 
+/// A concept of our own below one of the 55: `assess` says both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    pub id: String,
+    pub parent: ConceptId,
+    pub zh: String,
+    pub en: String,
+    /// May be more or less urgent than the parent, and is never routine where the parent is not.
+    pub urgency: Urgency,
+    pub definition: String,
+    /// Why it may be less urgent than its parent; `None` where it is not.
+    pub why_lower: Option<String>,
+}
+
 /// Why a lexicon was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LexiconError {
@@ -57,10 +73,12 @@ pub enum LexiconError {
     },
 }
 
-/// The compiled lexicon: concepts, wordings, cues, maskers, collisions and thresholds.
+/// The compiled lexicon: concepts, details, wordings, cues, maskers, collisions, thresholds and packs.
 #[derive(Debug)]
 pub struct Lexicon {
     concepts: Vec<Concept>,
+    details: Vec<Detail>,
+    packs: Packs,
     hash: String,
     tables: lexicon::Tables,
 }
@@ -73,6 +91,15 @@ impl Lexicon {
 
     pub fn concepts(&self) -> &[Concept] {
         &self.concepts
+    }
+
+    pub fn details(&self) -> &[Detail] {
+        &self.details
+    }
+
+    /// What conditions make more urgent.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
     }
 }
 
