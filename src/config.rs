@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aftercall_core::audit::Sampling;
 use aftercall_core::plan::{Cadence, CadenceDay, CallingPolicy, Caps, PolicyError, Window};
 use aftercall_core::time;
 use aftercall_core::work_order::Deadlines;
@@ -31,6 +32,7 @@ pub struct Config {
     pub scripts: Scripts,
     pub recordings: Recordings,
     pub work_orders: WorkOrders,
+    pub audit: Audit,
     pub engine: Engine,
 }
 
@@ -159,6 +161,16 @@ pub struct WorkOrders {
     pub same_day_minutes: u32,
 }
 
+/// What QA listens to again, drawn at random (`aftercall_core::audit`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Shares from 0 to 1.
+    pub share_calls: f64,
+    pub share_suppressed: f64,
+    pub seed: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Engine {
@@ -182,6 +194,7 @@ impl Default for Config {
             scripts: Scripts::default(),
             recordings: Recordings::default(),
             work_orders: WorkOrders::default(),
+            audit: Audit::default(),
             engine: Engine::default(),
         }
     }
@@ -296,6 +309,16 @@ impl Default for WorkOrders {
             emergent_minutes: 5,
             urgent_minutes: 30,
             same_day_minutes: 240,
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            share_calls: 0.05,
+            share_suppressed: 0.1,
+            seed: 1,
         }
     }
 }
@@ -457,6 +480,17 @@ impl Config {
             "ears.deadline_ms",
             "must be 500 to 30000",
         )?;
+        let share = "must be 0 to 1, such as 0.05 for one in twenty";
+        must(
+            (0.0..=1.0).contains(&self.audit.share_calls),
+            "audit.share_calls",
+            share,
+        )?;
+        must(
+            (0.0..=1.0).contains(&self.audit.share_suppressed),
+            "audit.share_suppressed",
+            share,
+        )?;
         must(!self.engine.name.is_empty(), "engine.name", "is empty")?;
         must(
             (10..=3600).contains(&self.engine.lease_seconds),
@@ -505,6 +539,15 @@ impl Config {
             urgent: minutes(self.work_orders.urgent_minutes),
             same_day: minutes(self.work_orders.same_day_minutes),
             zone: self.zone(),
+        }
+    }
+
+    /// How the audit sample is drawn.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            share_calls: self.audit.share_calls,
+            share_suppressed: self.audit.share_suppressed,
+            seed: self.audit.seed.into(),
         }
     }
 
@@ -664,6 +707,31 @@ mod tests {
             .expect_err("nine rings")
             .to_string();
         assert!(error.starts_with("a.toml:4: calling.per_day"), "{error}");
+    }
+
+    #[test]
+    fn a_share_that_is_none_is_refused_with_its_line() {
+        for (text, key) in [
+            ("[audit]\nshare_calls = 5.0\n", "audit.share_calls"),
+            (
+                "[audit]\nshare_suppressed = -0.1\n",
+                "audit.share_suppressed",
+            ),
+            (
+                "[audit]\nshare_suppressed = nan\n",
+                "audit.share_suppressed",
+            ),
+        ] {
+            let error = Config::parse("a.toml", text).expect_err(text).to_string();
+            assert!(
+                error.starts_with(&format!("a.toml:2: {key}: must be 0 to 1")),
+                "{error}"
+            );
+        }
+        let whole =
+            Config::parse("a.toml", "[audit]\nshare_calls = 1.0\nseed = 9\n").expect("a good file");
+        let sampling = whole.sampling();
+        assert!(sampling.share_calls >= 1.0 && sampling.seed == 9);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub struct Metrics {
     attempts: Family<NameLabel, Gauge>,
     steps: Family<NameLabel, Gauge>,
     work_orders: Family<OrderLabels, Gauge>,
+    audit_items: Family<AuditLabels, Gauge>,
     outbox_waiting: Gauge,
 }
 
@@ -49,6 +50,12 @@ struct OrderLabels {
     state: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuditLabels {
+    kind: String,
+    verdict: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -68,6 +75,7 @@ impl Metrics {
             attempts: Family::default(),
             steps: Family::default(),
             work_orders: Family::default(),
+            audit_items: Family::default(),
             outbox_waiting: Gauge::default(),
         };
         metrics.register();
@@ -107,6 +115,11 @@ impl Metrics {
             "work_orders",
             "Work orders that are not closed",
             self.work_orders.clone(),
+        );
+        registry.register(
+            "audit_items",
+            "Calls and suppressed findings drawn for QA, by verdict",
+            self.audit_items.clone(),
         );
         registry.register(
             "outbox_waiting",
@@ -170,6 +183,13 @@ impl Metrics {
                 state: state.to_string(),
             };
             self.work_orders.get_or_create(&labels).set(number(orders));
+        }
+        self.audit_items.clear();
+        for (kind, verdict, items) in store.audit_items_by_verdict().await? {
+            let verdict = verdict.map_or_else(|| "open".to_owned(), |verdict| verdict.to_string());
+            self.audit_items
+                .get_or_create(&AuditLabels { kind, verdict })
+                .set(number(items));
         }
         self.outbox_waiting
             .set(number(store.outbox_waiting().await?));

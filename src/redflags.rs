@@ -86,3 +86,12 @@ fn read(dir: &Path, name: &str) -> anyhow::Result<(String, String)> {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok((name.to_owned(), text))
 }
+
+/// Whether it is one of the concepts that this program was built with.
+pub fn is_concept(id: &str) -> bool {
+    BUILT_IN
+        .iter()
+        .filter(|(name, _)| *name == "concepts.tsv")
+        .flat_map(|(_, text)| text.lines().filter(|line| !line.starts_with('#')).skip(1))
+        .any(|line| line.split('\t').next() == Some(id))
+}

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
 pub mod assess;
+pub mod audit;
 pub mod call;
 pub mod check;
 pub mod demo;
@@ -31,6 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Assess(assess::Args),
+    Audit(audit::Args),
     Call(call::Args),
     Check(check::Args),
     Demo(demo::Args),
@@ -54,6 +56,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(&cli.command);
     match cli.command {
         Command::Assess(args) => assess::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),

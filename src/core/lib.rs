@@ -4,6 +4,7 @@
 //! obeys the sans-IO contract of [`call::Call`]. `src/ARCHITECTURE.md` is the map.
 
 pub mod attempt;
+pub mod audit;
 pub mod call;
 pub mod codec;
 pub mod ear;

@@ -32,6 +32,27 @@ pub fn wilson(successes: f64, trials: f64) -> (f64, f64) {
     (low.max(0.0), high.min(1.0))
 }
 
+/// The interval of a / b from the intervals of two independent quantities that are not negative, each given as
+/// (value, low, high). The upper end is infinite where b may be 0.
+///
+/// Method of variance estimates recovery, which keeps the asymmetry of both intervals and works where a is 0:
+/// A. Donner and G. Y. Zou, Statistical Methods in Medical Research 21 (2012) 347; its lower limit is written here
+/// with a rational denominator, so that it stays defined where b's upper end is 2 b.
+pub fn ratio_interval(a: (f64, f64, f64), b: (f64, f64, f64)) -> (f64, f64) {
+    let ((a, a_low, a_high), (b, b_low, b_high)) = (a, b);
+    let root = |corner: f64| ((a * b).powi(2) - corner).max(0.0).sqrt();
+    let spared = a_low * (2.0 * a - a_low);
+    let whole = a * b + root(spared * b_high * (2.0 * b - b_high));
+    let low = if spared > 0.0 { spared / whole } else { 0.0 };
+    let below = b_low * (2.0 * b - b_low);
+    let high = if below > 0.0 {
+        (a * b + root(a_high * (2.0 * a - a_high) * below)) / below
+    } else {
+        f64::INFINITY
+    };
+    (low, high)
+}
+
 /// How far two raters agree beyond chance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kappa {

@@ -12,6 +12,7 @@ mod settle;
 
 use std::time::Duration;
 
+use aftercall_core::audit::Sampling;
 use aftercall_core::plan::CallingPolicy;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::Deadlines;
@@ -27,6 +28,7 @@ pub struct Rules {
     pub clock: PlanClock,
     pub policy: CallingPolicy,
     pub deadlines: Deadlines,
+    pub sampling: Sampling,
     /// The name that leases carry.
     pub engine: String,
     pub lease: SignedDuration,
@@ -45,6 +47,7 @@ impl Rules {
             clock,
             policy: config.policy()?,
             deadlines: config.deadlines(),
+            sampling: config.sampling(),
             engine: config.engine.name.clone(),
             lease: SignedDuration::from_secs(config.engine.lease_seconds.into()),
         })

@@ -1,6 +1,7 @@
 //! What `dial`, `record` and `recover` share: load what a decision looks at, and say it as a step's change.
 
 use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
+use aftercall_core::audit;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
@@ -152,6 +153,7 @@ pub(super) async fn finish(
             Disposition::ReportedReadmission,
         ),
         asked_for,
+        audit: audit::draw(&rules.sampling, id, &record),
         record,
     };
     let finished = store.finish_attempt(&finish).await?;

@@ -1,6 +1,7 @@
 //! What a call leaves: turns and findings while it runs, and its end in one transaction.
 
 use aftercall_core::attempt::{CallNote, CallRecord, Disposition, Turn};
+use aftercall_core::audit::Judged;
 use aftercall_core::finding::{Finding, PlacedFinding, Suppressed};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId};
 use aftercall_core::phi::Phi;
@@ -10,6 +11,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::attempt::AttemptRow;
+use super::audit_item::put_audit;
 use super::outbox::post;
 use super::row::{Columns, json, word};
 use super::step::StepChange;
@@ -33,6 +35,8 @@ pub struct Finish {
     pub reported_readmission: bool,
     /// When the callee asked to be called again, where a time was understood.
     pub asked_for: Option<Timestamp>,
+    /// What the audit sample makes of the call.
+    pub audit: Option<Judged>,
 }
 
 /// What the end of a call became.
@@ -119,6 +123,9 @@ impl Store {
             Some(raise) => raise_or_join(&mut tx, raise, finish.at).await?,
             None => None,
         };
+        if let Some(judged) = &finish.audit {
+            put_audit(&mut tx, finish, judged, raised.as_ref()).await?;
+        }
         if let Some(phone) = &finish.suppress {
             suppress(&mut tx, phone, "opted_out", "call", finish.at).await?;
         }

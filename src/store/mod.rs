@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod audit;
+pub mod audit_item;
 pub mod call;
 pub mod import;
 pub mod observation;

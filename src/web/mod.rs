@@ -3,6 +3,7 @@
 //! Core types are not wire types: each resource's file has its views. Nothing here decides; a request becomes
 //! one call of the store, and every look at a patient's record is written to the audit log first.
 
+mod audit;
 mod auth;
 mod calls;
 mod do_not_call;
@@ -23,6 +24,7 @@ use aftercall_core::import::Defaults;
 use aftercall_core::plan::Cadence;
 use aftercall_core::time::Timestamp;
 
+pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 pub use auth::Caller;
 pub use extract::List;
 pub use problem::Problem;

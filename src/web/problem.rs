@@ -102,6 +102,7 @@ impl From<StoreError> for Problem {
                 let code = match state.as_str() {
                     "acknowledged" => "already_acknowledged",
                     "closed" => "already_closed",
+                    "decided" => "already_decided",
                     "open" => "not_acknowledged",
                     _ => "conflict",
                 };

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AppState, Problem, auth, calls, do_not_call, imports, observations, patients, plans,
+    AppState, Problem, audit, auth, calls, do_not_call, imports, observations, patients, plans,
     recordings, system, work_orders,
 };
 
@@ -46,6 +46,9 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(work_orders::show))
         .routes(routes!(work_orders::acknowledge))
         .routes(routes!(work_orders::close))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::decide))
+        .routes(routes!(audit::show_figures))
         .routes(routes!(do_not_call::list, do_not_call::add))
         .routes(routes!(do_not_call::remove))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -276,5 +276,6 @@ pub fn finish(new: &NewAttempt, disposition: Disposition, findings: Vec<PlacedFi
         reported_death: false,
         reported_readmission: false,
         asked_for: None,
+        audit: None,
     }
 }
