@@ -41,26 +41,7 @@ enum Command {
         #[arg(long, default_value = "open")]
         state: Choice,
     },
-    /// Give an item its verdict, once.
-    ///
-    /// right: it is as written down. wrong: it is not, but nothing that should have alerted was lost.
-    /// missed: something should have alerted and did not.
-    #[command(
-        after_help = "Example:\n  aftercall audit decide ID missed --concept chest_pain --by li"
-    )]
-    Decide {
-        id: String,
-        verdict: Word,
-        /// What should have alerted, with `missed`.
-        #[arg(long, value_name = "CONCEPT")]
-        concept: Option<String>,
-        /// In QA's own words.
-        #[arg(long, default_value = "")]
-        note: String,
-        /// Who decides; this name stands in the audit log.
-        #[arg(long, value_name = "NAME")]
-        by: String,
-    },
+    Decide(Decide),
     /// Print sensitivity and positive predictive value in the field, with 95 % intervals.
     #[command(
         after_help = "Example:\n  aftercall audit figures --since 2026-11-01T00:00:00Z --json"
@@ -73,6 +54,26 @@ enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
+}
+
+/// Give an item its verdict, once.
+///
+/// right: it is as written down. wrong: it is not, but nothing that should have alerted was lost.
+/// missed: something should have alerted and did not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  aftercall audit decide ID missed --concept chest_pain --by li")]
+struct Decide {
+    id: String,
+    verdict: Word,
+    /// What should have alerted, with `missed`; left out, it is that of the suppressed finding.
+    #[arg(long, value_name = "CONCEPT")]
+    concept: Option<String>,
+    /// In QA's own words.
+    #[arg(long, default_value = "")]
+    note: String,
+    /// Who decides; this name stands in the audit log.
+    #[arg(long, value_name = "NAME")]
+    by: String,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -101,7 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let store = args.place.open().await?;
         match &args.command {
             Command::List { state } => list(&store, *state, args.json).await?,
-            Command::Decide { .. } => decide(&store, &args.command, args.json).await?,
+            Command::Decide(wanted) => decide(&store, wanted, args.json).await?,
             Command::Figures { since, until } => {
                 let period = Period {
                     since: *since,
@@ -157,26 +158,17 @@ fn line(item: &AuditItemView) {
     );
 }
 
-async fn decide(store: &Store, command: &Command, json: bool) -> anyhow::Result<()> {
-    let Command::Decide {
-        id,
-        verdict,
-        concept,
-        note,
-        by,
-    } = command
-    else {
-        return Ok(());
-    };
-    let verdict = match verdict {
+async fn decide(store: &Store, wanted: &Decide, json: bool) -> anyhow::Result<()> {
+    let verdict = match wanted.verdict {
         Word::Right => Verdict::Right,
         Word::Wrong => Verdict::Wrong,
         Word::Missed => Verdict::Missed,
     };
-    let decision = decision(verdict, concept.clone(), note.clone())
+    let decision = decision(verdict, wanted.concept.clone(), wanted.note.clone())
         .map_err(anyhow::Error::msg)
         .context("--concept")?;
     let now = Timestamp::now();
+    let (id, by) = (&wanted.id, &wanted.by);
     let item = store.decide_audit_item(id, &decision, by, now).await?;
     store
         .audit(by, "audit_item.decide", id, &verdict.to_string(), now)

@@ -1,5 +1,6 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
 
+mod audit;
 mod bad_input;
 mod crash;
 mod crash_demo;

@@ -20,6 +20,7 @@ use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life
 use aftercall_core::plan::StepState;
 use aftercall_core::work_order::{Cause, Joined, Outcome, WorkOrderState, due_step};
 
+use crate::audit;
 use crate::postgres::Postgres;
 use crate::record::{
     ENGINE, at, calling, enrol, enrolment, finding, finish, found, new_attempt, phone, raise, turn,
@@ -97,6 +98,23 @@ const CHECKS: &[(&str, Check)] = &[
     }),
     ("audit_and_imports_are_lists", |store, _| {
         Box::pin(audit_and_imports_are_lists(store))
+    }),
+    (
+        "a_call_is_drawn_in_the_transaction_that_ends_it",
+        |store, _| {
+            Box::pin(audit::a_call_is_drawn_in_the_transaction_that_ends_it(
+                store,
+            ))
+        },
+    ),
+    ("an_item_gets_one_verdict", |store, _| {
+        Box::pin(audit::an_item_gets_one_verdict(store))
+    }),
+    ("a_tally_counts_both_strata", |store, _| {
+        Box::pin(audit::a_tally_counts_both_strata(store))
+    }),
+    ("a_late_alert_is_no_quiet_call", |store, _| {
+        Box::pin(audit::a_late_alert_is_no_quiet_call(store))
     }),
     ("migrations_run_once", |store, url| {
         Box::pin(migrations_run_once(store, url))

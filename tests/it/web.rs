@@ -21,17 +21,17 @@ use serde_json::{Value, json};
 use crate::record::{at, calling, finding, finish, phone, raise};
 
 /// A server with an empty database, and a client that has a token.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     secret: String,
-    store: Store,
+    pub store: Store,
     recordings: Recordings,
     client: Client,
     _folder: tempfile::TempDir,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/a.db", folder.path().display());
         let store = Store::open(&url).await.expect("a new database");
@@ -64,23 +64,23 @@ impl Server {
         }
     }
 
-    fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("http://{}{path}", self.address))
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, &format!("/api/v1{path}"))
             .bearer_auth(&self.secret)
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let response = send(self.request(Method::GET, path)).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         body(response).await
     }
 
-    async fn audited(&self, what: &str) -> usize {
+    pub async fn audited(&self, what: &str) -> usize {
         let log = self
             .store
             .audit_log(
@@ -99,16 +99,16 @@ impl Server {
     }
 }
 
-async fn send(request: RequestBuilder) -> Response {
+pub async fn send(request: RequestBuilder) -> Response {
     request.send().await.expect("the server answers")
 }
 
-async fn body(response: Response) -> Value {
+pub async fn body(response: Response) -> Value {
     response.json().await.expect("JSON")
 }
 
 /// Checks that a response is a problem with this status and code, and returns it.
-async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
+pub async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let response = send(request).await;
     assert_eq!(response.status().as_u16(), status, "{code}");
     assert_eq!(
