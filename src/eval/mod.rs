@@ -5,3 +5,4 @@
 pub mod negex;
 pub mod score;
 pub mod set;
+pub mod spoken;

@@ -2,6 +2,7 @@
 
 mod eval;
 mod kappa;
+mod spoken;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ pub struct Args {
 enum Command {
     Eval(eval::Args),
     Kappa(kappa::Args),
+    Spoken(spoken::Args),
 }
 
 /// Runs one subcommand.
@@ -29,5 +31,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Eval(args) => eval::run(args),
         Command::Kappa(args) => kappa::run(args),
+        Command::Spoken(args) => spoken::run(args),
     }
 }

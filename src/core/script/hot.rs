@@ -8,6 +8,7 @@ use super::node::Kind;
 use super::number::Unit;
 use crate::id::ConceptId;
 use crate::lang::Lang;
+use crate::question::{Question, QuestionKind};
 
 /// The words for a node's question; `question` and `asks` tell what kind of yes or no it wants.
 pub fn words(kind: &Kind, question: &str, asks: &[ConceptId], lang: Lang) -> Vec<String> {
@@ -31,6 +32,20 @@ pub fn words(kind: &Kind, question: &str, asks: &[ConceptId], lang: Lang) -> Vec
         Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait => &[],
     };
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The words for a question that stands outside a script, as labelled replies do.
+pub fn for_question(question: &Question) -> Vec<String> {
+    let inverse = match question.kind {
+        QuestionKind::YesNo | QuestionKind::YesNoNegated => false,
+        QuestionKind::YesNoInverse => true,
+        QuestionKind::Wh | QuestionKind::Open => return Vec::new(),
+    };
+    let kind = Kind::YesNo {
+        inverse,
+        number: None,
+    };
+    words(&kind, &question.text, &question.asks, question.lang)
 }
 
 fn yes_no(
