@@ -128,6 +128,15 @@ pub fn load(path: &Path) -> Result<Vec<Script>, DialogsError> {
     script::load(&files).map_err(|errors| DialogsError::Broken { errors })
 }
 
+/// Reads every script below a folder, and leaves out those that are broken, with what is wrong with them.
+///
+/// # Errors
+/// Folders that cannot be read.
+pub fn load_sound(path: &Path) -> Result<(Vec<Script>, Vec<ScriptError>), DialogsError> {
+    let files = Shelf::find(path)?.files()?;
+    Ok(script::load_sound(&files))
+}
+
 /// One script in one language.
 ///
 /// # Errors

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use aftercall_core::call::{CallKit, Limits};
 use aftercall_core::lang::Lang;
-use aftercall_core::script::Script;
+use aftercall_core::script::check::{Concepts, check};
 use aftercall_core::script::signature::{SignatureError, TrustedKey, verify};
+use aftercall_core::script::{Script, ScriptError};
 use anyhow::{Context, bail};
 use jiff::civil::Date;
+use tracing::{error, warn};
 
 use crate::cli::check::KeyFile;
 use crate::config;
-use crate::dialogs;
+use crate::dialogs::{self, DialogsError};
 use crate::redflags;
+use crate::speech::audio::AudioError;
 use crate::speech::prompts::Prompts;
 
 /// The demo's key pair: public, and so worth nothing outside the loopback telephone network.
@@ -28,6 +31,10 @@ pub struct Library {
     pub demo_signed: BTreeSet<String>,
     /// Scripts that may not, and why.
     pub refused: Vec<(Arc<Script>, SignatureError)>,
+    /// What is wrong with the scripts that are left out: they cannot be read, or break a rule of `check`.
+    pub broken: Vec<ScriptError>,
+    /// Recorded prompts that cannot be used: their texts are synthesised.
+    pub unplayable: Vec<AudioError>,
     keys: Vec<TrustedKey>,
     pub kit: Arc<CallKit>,
 }
@@ -36,20 +43,27 @@ impl Library {
     /// Reads scripts, lexicon and prompts of a dialogs folder.
     ///
     /// # Errors
-    /// Broken scripts or lexicon, each with file and line; a recorded prompt that cannot be decoded.
+    /// A broken lexicon, or no script that is sound: each fault with file and line. Where some scripts are sound,
+    /// the broken ones are left out.
     pub fn load(dialogs: &Path, keys: &[TrustedKey], today: Date) -> anyhow::Result<Library> {
         let lexicon_dir = dialogs.join("redflags");
         let lexicon = redflags::load(lexicon_dir.is_dir().then_some(lexicon_dir.as_path()))?;
-        let prompts = Prompts::load(dialogs)?;
-        if let Some(refused) = prompts.refused.first() {
-            bail!(
-                "{} recorded prompts cannot be used; the first: {refused}",
-                prompts.refused.len()
-            );
-        }
+        let mut prompts = Prompts::load(dialogs)?;
         let (mut scripts, mut refused) = (Vec::new(), Vec::new());
         let mut demo_signed = BTreeSet::new();
-        for script in dialogs::load(dialogs)?.into_iter().map(Arc::new) {
+        let (mut sound, mut broken) = dialogs::load_sound(dialogs)?;
+        // A signature says who read a script; that it holds the rules is proved here, before it can dial.
+        let concepts = Concepts::of(lexicon.concepts());
+        sound.retain(|script| {
+            let errors = check(std::slice::from_ref(script), &concepts);
+            let holds = errors.is_empty();
+            broken.extend(errors);
+            holds
+        });
+        if sound.is_empty() {
+            return Err(DialogsError::Broken { errors: broken }.into());
+        }
+        for script in sound.into_iter().map(Arc::new) {
             match verify(&script, keys, today) {
                 Ok(signed) => {
                     if signed.loopback_only {
@@ -69,9 +83,24 @@ impl Library {
             scripts,
             demo_signed,
             refused,
+            broken,
+            unplayable: std::mem::take(&mut prompts.refused),
             keys: keys.to_vec(),
             kit,
         })
+    }
+
+    /// Says in the log which scripts may not dial and which recordings are not used, and why.
+    pub fn log_what_is_left_out(&self) {
+        for (script, why) in &self.refused {
+            error!(script = %script.id, lang = %script.lang, "script may not dial: {why}");
+        }
+        for fault in &self.broken {
+            error!("script left out: {fault}");
+        }
+        for fault in &self.unplayable {
+            warn!("recorded prompt not used, its text is synthesised: {fault}");
+        }
     }
 
     /// The script that may dial `today`: a signature may have run out since it was loaded.
@@ -86,6 +115,11 @@ impl Library {
         }
         if let Some((_, error)) = self.refused.iter().find(|(script, _)| wanted(script)) {
             bail!("{error}");
+        }
+        let folder = format!("{id}/");
+        let own = self.broken.iter().find(|e| e.at.file.starts_with(&folder));
+        if let Some(error) = own {
+            bail!("script `{id}` is broken: {error}");
         }
         let known: Vec<String> = self
             .scripts

@@ -68,9 +68,7 @@ impl Engine {
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let library = Library::load(&config.scripts.dir, &keys, today)?;
-        for (script, why) in &library.refused {
-            error!(script = %script.id, lang = %script.lang, "script may not dial: {why}");
-        }
+        library.log_what_is_left_out();
         let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
         audit_demo_key(&store, &library, &rules).await?;

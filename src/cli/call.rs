@@ -108,6 +108,7 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     let today = Timestamp::now().to_zoned(config.zone()).date();
     let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
     let library = Library::load(&config.scripts.dir, &keys, today)?;
+    library.log_what_is_left_out();
     let script = library.script(&args.script, args.lang, today)?;
     if !script.days.contains(&args.day) {
         bail!(

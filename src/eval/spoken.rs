@@ -206,7 +206,7 @@ fn carried(samples: &[i16], loss: f64) -> Vec<[i16; FRAME]> {
         first_seq: 1,
         first_timestamp: 0,
     };
-    let mut sender = Stream::new(config.clone());
+    let mut sender = Stream::new(config);
     let mut receiver = Stream::new(config);
     let mut padded = vec![0_i16; QUIET * FRAME];
     padded.extend_from_slice(samples);

@@ -1,11 +1,16 @@
 //! Broken input to the real program: each error names the place and the cure, and the rest goes on.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use aftercall::config::Scripts;
+use aftercall::library::{Library, trusted_keys};
+use aftercall_core::lang::Lang;
+use jiff::civil::Date;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -147,6 +152,19 @@ fn a_broken_script_is_named_by_file_and_line() {
         !said.contains("cardiac/script.toml:"),
         "the sound scripts are not blamed: {said}"
     );
+
+    let today = Date::constant(2026, 12, 1);
+    let keys = trusted_keys(&Scripts::default(), true).expect("the demo's key");
+    let library = Library::load(&dialogs, &keys, today).expect("the other scripts");
+    let ids: BTreeSet<&str> = library.scripts.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        BTreeSet::from(["cardiac", "surgery"]),
+        "the rest goes on"
+    );
+    let refused = library.script("general", Lang::Zh, today);
+    let refused = refused.expect_err("a broken script").to_string();
+    says(&refused, &["general/script.toml:", "confusoin"]);
 }
 
 fn toml_files(folder: &Path) -> Vec<PathBuf> {

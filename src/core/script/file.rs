@@ -146,6 +146,17 @@ impl Source<'_> {
 /// # Errors
 /// Every problem found, each with its file and line.
 pub fn load(files: &[(String, String)]) -> Result<Vec<Script>, Vec<ScriptError>> {
+    let (scripts, errors) = load_sound(files);
+    if errors.is_empty() {
+        Ok(scripts)
+    } else {
+        Err(errors)
+    }
+}
+
+/// Reads a whole `dialogs` folder and leaves out the script folders that are broken: their errors stand beside
+/// the scripts that may be used.
+pub fn load_sound(files: &[(String, String)]) -> (Vec<Script>, Vec<ScriptError>) {
     let shelf = Shelf::new(files);
     let mut scripts = Vec::new();
     let mut errors = Vec::new();
@@ -168,11 +179,7 @@ pub fn load(files: &[(String, String)]) -> Result<Vec<Script>, Vec<ScriptError>>
     }
     errors.sort();
     errors.dedup();
-    if errors.is_empty() {
-        Ok(scripts)
-    } else {
-        Err(errors)
-    }
+    (scripts, errors)
 }
 
 /// The files by name.

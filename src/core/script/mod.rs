@@ -24,5 +24,5 @@ pub mod words;
 
 pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict};
 pub use conversation::Conversation;
-pub use file::load;
+pub use file::{load, load_sound};
 pub use node::{Place, PromptId, Script, ScriptError};
