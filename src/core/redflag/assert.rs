@@ -6,6 +6,7 @@
 
 use super::cue::{Cue, Cues};
 use super::find::{CueHit, Sighting, Slots};
+use super::index::Index;
 use super::normal::{Cut, Unit};
 use crate::finding::{Polarity, RuleFired, Urgency};
 use crate::question::Respondent;
@@ -20,6 +21,7 @@ pub struct Scene<'a> {
     pub slots: &'a Slots<'a>,
     pub sightings: &'a [Sighting],
     pub respondent: Respondent,
+    pub index: Index,
 }
 
 /// What is known of a concept beside its wording.
@@ -110,11 +112,11 @@ impl Scene<'_> {
     }
 
     fn cue_ending(&self, at: usize) -> Option<&CueHit> {
-        self.cues.iter().find(|c| c.end == at)
+        self.index.ending(at).map(|cue| &self.cues[cue])
     }
 
-    fn cue_starting(&self, at: usize) -> Option<&CueHit> {
-        self.cues.iter().find(|c| c.start == at)
+    pub fn cue_starting(&self, at: usize) -> Option<&CueHit> {
+        self.index.starting(at).map(|cue| &self.cues[cue])
     }
 
     /// The cut before unit `at`.
@@ -128,32 +130,15 @@ impl Scene<'_> {
 
     /// First unit of the clause of `at`: behind the last cut or at the last contrast word.
     pub fn clause_start(&self, at: usize) -> usize {
-        let contrast = |i: usize| {
-            self.cue_starting(i)
-                .is_some_and(|c| c.cues.has(Cue::Contrast))
-        };
-        (0..=at)
-            .rev()
-            .find(|i| self.cut_before(*i) >= Cut::Weak || contrast(*i))
-            .unwrap_or(0)
+        self.index.clause(at)
     }
 
     pub fn clause_end(&self, at: usize) -> usize {
-        let contrast = |i: usize| {
-            self.cue_starting(i)
-                .is_some_and(|c| c.cues.has(Cue::Contrast))
-        };
-        let first = at.max(1);
-        (first..self.units.len())
-            .find(|i| self.cut_before(*i) >= Cut::Weak || contrast(*i))
-            .unwrap_or(self.units.len())
+        self.index.next_clause(at)
     }
 
     fn sentence_start(&self, at: usize) -> usize {
-        (0..=at)
-            .rev()
-            .find(|i| self.cut_before(*i) >= Cut::Strong)
-            .unwrap_or(0)
+        self.index.sentence(at)
     }
 
     fn cues_between(
@@ -162,10 +147,12 @@ impl Scene<'_> {
         to: usize,
         kinds: &[Cue],
     ) -> impl DoubleEndedIterator<Item = &CueHit> {
-        let kinds = kinds.to_vec();
-        self.cues
-            .iter()
-            .filter(move |c| from <= c.start && c.end <= to && c.cues.any(&kinds))
+        let kinds = Cues::of(kinds);
+        // Cues stand in order and do not overlap.
+        let first = self.cues.partition_point(|c| c.start < from);
+        let behind = self.cues.partition_point(|c| c.end <= to);
+        let between = self.cues.get(first..behind).unwrap_or_default();
+        between.iter().filter(move |c| c.cues.meets(kinds))
     }
 
     fn question(&self, seen: &Sighting) -> Option<CueHit> {
@@ -367,12 +354,11 @@ impl Scene<'_> {
     }
 
     fn in_sighting(&self, at: usize) -> bool {
-        self.sightings.iter().any(|s| s.start <= at && at < s.end)
+        self.index.sighted(at)
     }
 
     fn in_span(&self, at: usize) -> bool {
-        let spans = self.sightings.iter().flat_map(|s| &s.spans);
-        spans.into_iter().any(|(from, to)| *from <= at && at < *to)
+        self.index.spanned(at)
     }
 
     fn in_body(&self, at: usize) -> bool {

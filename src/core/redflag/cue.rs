@@ -131,6 +131,18 @@ impl Cue {
 pub struct Cues(u64);
 
 impl Cues {
+    pub fn of(kinds: &[Cue]) -> Cues {
+        let mut all = Cues::default();
+        for cue in kinds {
+            all.add(*cue);
+        }
+        all
+    }
+
+    pub fn meets(self, other: Cues) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub fn add(&mut self, cue: Cue) {
         self.0 |= cue.bit();
     }

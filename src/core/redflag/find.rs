@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::cue::{Cue, Cues};
-use super::lexicon::{Entry, Tables};
+use super::lexicon::{Entry, Sounds, Tables};
 use super::normal::{Cut, Unit};
 use crate::finding::MatchLevel;
-use crate::pinyin;
 
 /// One term of the lexicon in the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,22 +202,9 @@ pub fn sound_hits(
     context: &Context<'_>,
 ) -> Vec<Hit> {
     let known = known_words(tables, units.len(), exact);
-    let spoken: Vec<Option<pinyin::Reading>> = units
-        .iter()
-        .map(|u| u.text.chars().next().and_then(pinyin::reading))
-        .collect();
-    let plain: Vec<Option<u32>> = spoken
-        .iter()
-        .map(|r| r.and_then(|r| tables.plains.find(r.plain)))
-        .collect();
-    let toned: Vec<Option<u32>> = spoken
-        .iter()
-        .map(|r| r.and_then(|r| tables.tones.find(&format!("{}{}", r.plain, r.tone))))
-        .collect();
-    let blurred: Vec<Option<u32>> = spoken
-        .iter()
-        .map(|r| r.and_then(|r| tables.blurs.find(&pinyin::blur(r.plain))))
-        .collect();
+    let spoken: Vec<Sounds> = units.iter().map(|u| tables.sounds(u)).collect();
+    let of = |layer: fn(&Sounds) -> Option<u32>| spoken.iter().map(layer).collect::<Vec<_>>();
+    let (plain, toned, blurred) = (of(|s| s.plain), of(|s| s.toned), of(|s| s.blurred));
     let joined = |at: usize| units[at].after == Cut::None;
     let mut hits: Vec<Hit> = Vec::new();
     let layers = [
@@ -372,7 +358,13 @@ pub fn sightings(
             }
         }
     }
-    seen.retain(|s| match masker(tables, slots, s) {
+    let maskers: Vec<Hit> = slots
+        .hits()
+        .iter()
+        .copied()
+        .filter(|h| masks(tables, h))
+        .collect();
+    seen.retain(|s| match masker(tables, &maskers, s) {
         Some(text) => {
             masked.push((s.clone(), text));
             false
@@ -501,22 +493,23 @@ fn blocked(
     body && !joins && slots.body_within(from, to)
 }
 
+fn masks(tables: &Tables, hit: &Hit) -> bool {
+    hit.level == MatchLevel::Text && !tables.terms[hit.term].masks.is_empty()
+}
+
 /// The text of a masker that covers one of the slots.
-fn masker(tables: &Tables, slots: &Slots<'_>, seen: &Sighting) -> Option<String> {
+fn masker(tables: &Tables, maskers: &[Hit], seen: &Sighting) -> Option<String> {
     let covers = |hit: &&Hit| {
         let term = &tables.terms[hit.term];
-        hit.level == MatchLevel::Text
+        seen.spans
+            .iter()
+            .any(|(start, end)| hit.start <= *start && *end <= hit.end)
             && term
                 .masks
                 .iter()
                 .any(|id| id.is_empty() || tables.concept(id) == Some(seen.concept))
-            && seen
-                .spans
-                .iter()
-                .any(|(start, end)| hit.start <= *start && *end <= hit.end)
     };
-    slots
-        .hits()
+    maskers
         .iter()
         .find(covers)
         .map(|hit| tables.terms[hit.term].text.clone())
@@ -546,7 +539,9 @@ fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
     seen.dedup_by(|b, a| (a.start, a.end, a.concept) == (b.start, b.end, b.concept));
     let covered = |i: usize| {
         let s = &seen[i];
-        seen.iter().enumerate().any(|(j, t)| {
+        // Sorted by their starts: what covers it begins no later.
+        let earlier = seen.partition_point(|t| t.start <= s.start);
+        seen[..earlier].iter().enumerate().any(|(j, t)| {
             let longer = t.end - t.start > s.end - s.start;
             let over = t.start <= s.start && s.end <= t.end;
             j != i

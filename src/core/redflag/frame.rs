@@ -301,7 +301,7 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
     let mut answer: Option<Answer> = None;
     let mut at = from;
     while at < to {
-        let Some(cue) = scene.cues.iter().find(|c| c.start == at) else {
+        let Some(cue) = scene.cue_starting(at) else {
             if answer.is_some() && leads(scene, at) {
                 said.bare = false;
                 break;
@@ -410,7 +410,7 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
             at += 1;
             continue;
         }
-        match scene.cues.iter().find(|c| c.start == at) {
+        match scene.cue_starting(at) {
             Some(cue) if cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No]) => {
                 denied = true;
                 at = cue.end;

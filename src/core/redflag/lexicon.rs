@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::cue::{Cue, Cues};
 use super::measure::{Limit, limit_of};
-use super::normal;
+use super::normal::{self, Unit};
 use super::pack::{self, Packs};
 use super::trie::{Symbols, Trie};
 use super::{Concept, Detail, Lexicon, LexiconError};
@@ -102,11 +102,21 @@ pub struct Tables {
     pub blurred: Trie,
     /// Single syllables of slots.
     pub single: Trie,
+    /// How each syllable in each tone is numbered in the tries over sound.
+    sounds: BTreeMap<(&'static str, u8), Sounds>,
     term_of: BTreeMap<String, usize>,
     class_of: BTreeMap<String, usize>,
     concept_of: BTreeMap<String, usize>,
     /// Details and their parents, by place.
     detail_of: BTreeMap<String, (usize, usize)>,
+}
+
+/// One syllable as the tries over sound know it; `None` where no wording has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sounds {
+    pub plain: Option<u32>,
+    pub toned: Option<u32>,
+    pub blurred: Option<u32>,
 }
 
 struct Row<'a> {
@@ -203,6 +213,13 @@ impl Tables {
     pub fn covers(&self, severe: usize, mild: usize) -> bool {
         let contained = self.milder.get(severe).and_then(Option::as_deref);
         contained.is_some_and(|ids| alternatives(ids).any(|id| self.concept(id) == Some(mild)))
+    }
+
+    /// How a unit sounds; nothing for what is no Chinese character.
+    pub fn sounds(&self, unit: &Unit) -> Sounds {
+        let reading = unit.text.chars().next().and_then(pinyin::reading);
+        let known = reading.and_then(|r| self.sounds.get(&(r.plain, r.tone)));
+        known.copied().unwrap_or_default()
     }
 
     /// Whether one unit alone is a cue.
@@ -460,6 +477,20 @@ impl Tables {
             self.plain.insert(&plain, at);
             self.toned.insert(&toned, at);
             self.blurred.insert(&blurred, at);
+        }
+        self.number_sounds();
+    }
+
+    /// Looks every syllable that any character has up once, so that no reply has to.
+    fn number_sounds(&mut self) {
+        for reading in ('\u{4e00}'..='\u{9fff}').filter_map(pinyin::reading) {
+            let (plain, tone) = (reading.plain, reading.tone);
+            let known = self.sounds.entry((plain, tone));
+            known.or_insert_with(|| Sounds {
+                plain: self.plains.find(plain),
+                toned: self.tones.find(&format!("{plain}{tone}")),
+                blurred: self.blurs.find(&pinyin::blur(plain)),
+            });
         }
     }
 }

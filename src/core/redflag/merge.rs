@@ -4,8 +4,9 @@
 
 use super::assert::{Scene, Verdict, Weight};
 use super::cue::Cue;
-use super::find::{Context, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
+use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
 use super::frame::{Put, answers};
+use super::index::Index;
 use super::lexicon::Tables;
 use super::measure::{Asked, readings};
 use super::normal::{self, Unit};
@@ -29,6 +30,81 @@ struct Mention {
     verdict: Verdict,
 }
 
+/// A long reply is read in stretches of so many units at most, parted where a sentence or a clause ends, so that the
+/// work grows with its length and not with the square of it. Whole replies are far shorter.
+const STRETCH: usize = 240;
+
+/// One stretch of the reply and what was found in it.
+struct Part<'a> {
+    /// Its first unit in the reply.
+    from: usize,
+    units: &'a [Unit],
+    cues: Vec<CueHit>,
+    slots: Slots<'a>,
+    seen: Vec<Sighting>,
+    masked: Vec<(Sighting, String)>,
+}
+
+impl<'a> Part<'a> {
+    fn of(
+        tables: &'a Tables,
+        all: &'a [Unit],
+        place: (usize, usize),
+        context: &Context<'_>,
+    ) -> Part<'a> {
+        let units = &all[place.0..place.1];
+        let exact = text_hits(tables, units);
+        let cues = cue_hits(tables, &exact);
+        let sounds = sound_hits(tables, units, &exact, context);
+        let slots = Slots::new(tables, [exact, sounds].concat());
+        let mut masked = Vec::new();
+        let seen = sightings(tables, units, &slots, &cues, context, &mut masked);
+        Part {
+            from: place.0,
+            units,
+            cues,
+            slots,
+            seen,
+            masked,
+        }
+    }
+
+    fn scene(&'a self, question: &Question) -> Scene<'a> {
+        Scene {
+            units: self.units,
+            cues: &self.cues,
+            slots: &self.slots,
+            sightings: &self.seen,
+            respondent: question.respondent,
+            index: Index::new(self.units, &self.cues, &self.seen),
+        }
+    }
+
+    fn is_noise(&self) -> bool {
+        self.cues.iter().any(|c| c.cues.has(Cue::Noise))
+    }
+
+    /// A place in the stretch as a place in the reply.
+    fn whole(&self, span: (usize, usize)) -> (usize, usize) {
+        (span.0 + self.from, span.1 + self.from)
+    }
+}
+
+/// Where the stretches of a reply begin and end.
+fn stretches(units: &[Unit]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while units.len() - from > STRETCH {
+        let room = from + STRETCH / 2..from + STRETCH;
+        let best = room.max_by_key(|at| (units[*at].after, *at));
+        let to = best.map_or(from + STRETCH, |at| at + 1);
+        found.push((from, to));
+        from = to;
+    }
+    found.push((from, units.len()));
+    found
+}
+
 pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Assessment {
     let tables = &lexicon.tables;
     let units = normal::units(reply.text);
@@ -43,31 +119,31 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         topics: heard_question.topics,
         asked_classes: asked_classes(tables, &asked),
     };
-    let exact = text_hits(tables, &units);
-    let cues = cue_hits(tables, &exact);
-    if cues.iter().any(|c| c.cues.has(Cue::Noise)) {
+    let parts: Vec<Part<'_>> = stretches(&units)
+        .into_iter()
+        .map(|place| Part::of(tables, &units, place, &context))
+        .collect();
+    if parts.iter().any(Part::is_noise) {
         return Assessment::default();
     }
-    let mut hits = exact.clone();
-    hits.extend(sound_hits(tables, &units, &exact, &context));
-    let slots = Slots::new(tables, hits);
-    let mut masked = Vec::new();
-    let seen = sightings(tables, &units, &slots, &cues, &context, &mut masked);
-    let scene = Scene {
-        units: &units,
-        cues: &cues,
-        slots: &slots,
-        sightings: &seen,
-        respondent: question.respondent,
-    };
     let writer = Writer {
         lexicon,
         raw: reply.text,
         units: &units,
     };
 
-    let mut mentions = wordings(lexicon, &scene);
-    mentions.extend(measured(lexicon, &scene, &heard_question.measures));
+    let mut mentions = Vec::new();
+    for part in &parts {
+        let scene = part.scene(question);
+        let found = [
+            wordings(lexicon, &scene),
+            measured(lexicon, &scene, &heard_question.measures),
+        ];
+        mentions.extend(found.into_iter().flatten().map(|mention| Mention {
+            span: part.whole(mention.span),
+            ..mention
+        }));
+    }
     let named: Vec<usize> = mentions
         .iter()
         .filter(|m| speaks_for(m))
@@ -84,10 +160,19 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         units: &heard_question.units,
         named: &heard_question.named,
     };
-    for answered in answers(&scene, &put, &named) {
+    // The question is answered once, where the answer comes first.
+    let answered = parts.iter().find_map(|part| {
+        let answers = answers(&part.scene(question), &put, &named);
+        (!answers.is_empty()).then_some((part, answers))
+    });
+    for (part, answered) in answered
+        .into_iter()
+        .flat_map(|(part, answers)| answers.into_iter().map(move |one| (part, one)))
+    {
+        let span = part.whole(answered.span);
         let fired = RuleFired {
             rule: answered.rule.to_owned(),
-            span: writer.raw_span(answered.span),
+            span: writer.raw_span(span),
             before: Polarity::Uncertain,
             after: answered.polarity,
         };
@@ -95,7 +180,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
             concept: answered.concept,
             detail: None,
             term: String::new(),
-            span: answered.span,
+            span,
             level: MatchLevel::Frame,
             verdict: Verdict {
                 polarity: Some(answered.polarity),
@@ -103,7 +188,14 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
             },
         });
     }
-    writer.merged(mentions, masked, reply.logprob)
+    let masked = parts.iter().flat_map(|part| {
+        part.masked.iter().map(|(seen, text)| {
+            let mut seen = seen.clone();
+            (seen.start, seen.end) = part.whole((seen.start, seen.end));
+            (seen, text.clone())
+        })
+    });
+    writer.merged(mentions, masked.collect(), reply.logprob)
 }
 
 /// Whether the mention says something of the patient, so that a bare answer need not speak for its concept.

@@ -10,6 +10,7 @@ mod assert;
 mod cue;
 mod find;
 mod frame;
+mod index;
 mod lexicon;
 mod measure;
 mod merge;

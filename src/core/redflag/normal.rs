@@ -244,6 +244,10 @@ fn copies_of(units: &[Unit], at: usize, n: usize) -> usize {
     let Some(first) = units.get(at..at + n) else {
         return 0;
     };
+    // Most stretches differ in their first unit.
+    if units.get(at + n).is_none_or(|u| u.text != first[0].text) {
+        return 1;
+    }
     if first.iter().any(|u| is_numeral(&u.text)) {
         return 1;
     }
@@ -255,7 +259,25 @@ fn copies_of(units: &[Unit], at: usize, n: usize) -> usize {
 }
 
 fn is_numeral(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit() || "零一二三四五六七八九十百千点".contains(c))
+    text.starts_with(|c: char| {
+        c.is_ascii_digit()
+            || matches!(
+                c,
+                '零' | '一'
+                    | '二'
+                    | '三'
+                    | '四'
+                    | '五'
+                    | '六'
+                    | '七'
+                    | '八'
+                    | '九'
+                    | '十'
+                    | '百'
+                    | '千'
+                    | '点'
+            )
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::Lexicon;
 use super::assert::{Scene, Verdict, Weight};
 use super::find::{Context, Sighting, Slots, cue_hits, sightings, text_hits};
+use super::index::Index;
 use super::normal;
 use crate::finding::{MatchLevel, Polarity, Urgency};
 use crate::question::Respondent;
@@ -47,6 +48,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         slots: &slots,
         sightings: &seen,
         respondent: Respondent::Patient,
+        index: Index::new(&units, &cues, &seen),
     };
     let place = (*first, last + 1);
     let target = Sighting {

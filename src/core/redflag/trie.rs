@@ -3,12 +3,13 @@
 //! Replies are short and symbols are whole characters, words or syllables, so a trie walked from every start is
 //! as fast as an automaton and gives every overlapping match, which slots of gapped wordings need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
-/// Symbols to numbers.
+/// Symbols to numbers. Only ever looked up, never walked through: its order decides nothing.
 #[derive(Debug, Default)]
 pub struct Symbols {
-    known: BTreeMap<String, u32>,
+    known: HashMap<String, u32, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Symbols {
@@ -26,6 +27,8 @@ impl Symbols {
 #[derive(Debug)]
 pub struct Trie {
     nodes: Vec<Node>,
+    /// For each symbol, the node behind the root; 0 for none. Nearly every walk ends here.
+    first: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ impl Default for Trie {
     fn default() -> Trie {
         Trie {
             nodes: vec![Node::default()],
+            first: Vec::new(),
         }
     }
 }
@@ -54,9 +58,22 @@ impl Trie {
             }
             node = next as usize;
         }
+        if let Some(symbol) = sequence.first() {
+            let at = *symbol as usize;
+            self.first.resize(self.first.len().max(at + 1), 0);
+            self.first[at] = self.nodes[0].next[symbol];
+        }
         if !self.nodes[node].ends.contains(&payload) {
             self.nodes[node].ends.push(payload);
         }
+    }
+
+    fn next(&self, node: usize, symbol: u32) -> Option<usize> {
+        let next = match node {
+            0 => self.first.get(symbol as usize).filter(|next| **next != 0),
+            _ => self.nodes[node].next.get(&symbol),
+        };
+        next.map(|next| *next as usize)
     }
 
     /// Every sequence that begins at `start`: `found(end, payload)`, shortest first. `joined(i)` says whether
@@ -70,10 +87,10 @@ impl Trie {
     ) {
         let mut node = 0;
         for (at, symbol) in symbols.iter().enumerate().skip(start) {
-            let Some(next) = symbol.and_then(|s| self.nodes[node].next.get(&s)) else {
+            let Some(next) = symbol.and_then(|s| self.next(node, s)) else {
                 return;
             };
-            node = *next as usize;
+            node = next;
             for payload in &self.nodes[node].ends {
                 found(at + 1, *payload);
             }
