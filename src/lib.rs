@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod phones;
 pub mod recording;
 pub mod redflags;
+pub mod report;
 pub mod run;
 pub mod speech;
 pub mod store;

@@ -60,17 +60,29 @@ const BUILT_IN: [(&str, &str); 12] = [
 /// # Errors
 /// A file that cannot be read, or the broken lines of the files, one a line.
 pub fn load(dir: Option<&Path>) -> anyhow::Result<Lexicon> {
-    let files = match dir {
-        Some(dir) => FILES
-            .iter()
-            .map(|name| read(dir, name))
-            .collect::<anyhow::Result<Vec<_>>>()?,
-        None => BUILT_IN
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect(),
-    };
-    Lexicon::compile(&files).map_err(|errors| {
+    compile(&files(dir)?)
+}
+
+/// Names and texts of the lexicon's files, from a folder or as built in.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
+    match dir {
+        Some(dir) => FILES.iter().map(|name| read(dir, name)).collect(),
+        None => {
+            let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+            Ok(BUILT_IN.iter().map(owned).collect())
+        }
+    }
+}
+
+/// Compiles what [`files`] read.
+///
+/// # Errors
+/// The broken lines of the files, one a line.
+pub fn compile(files: &[(String, String)]) -> anyhow::Result<Lexicon> {
+    Lexicon::compile(files).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!(
             "the red-flag lexicon has {} broken lines:\n{}",

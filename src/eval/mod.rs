@@ -3,6 +3,7 @@
 //! The judging is the core's, unchanged; nothing here decides about a patient.
 
 pub mod negex;
+pub mod sample;
 pub mod score;
 pub mod set;
 pub mod spoken;

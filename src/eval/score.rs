@@ -35,6 +35,8 @@ pub struct Item {
     pub expected: Vec<Expected>,
     pub alert: bool,
     pub note: String,
+    /// The clinician who labelled it blind (`aftercall redflags label`).
+    pub labelled_by: Option<String>,
 }
 
 /// What was judged of it.
@@ -214,8 +216,8 @@ pub struct Score {
     pub concepts: Vec<ConceptScore>,
     /// The gravest first.
     pub errors: Vec<Difference>,
-    /// A reminder that goes wherever the figures go.
-    pub labels: &'static str,
+    /// Whose labels they are: goes wherever the figures go.
+    pub labels: String,
 }
 
 impl Score {
@@ -252,8 +254,20 @@ impl Score {
                 .map(|concept| concept_score(concept, judged))
                 .collect(),
             errors: tally.errors,
-            labels: NOT_A_CLINICIANS,
+            labels: whose(judged.iter().map(|(item, _)| item)),
         }
+    }
+}
+
+/// Whose labels a set has. They are a clinician's only where every one of them was given blind, by name.
+pub fn whose<'a>(items: impl Iterator<Item = &'a Item>) -> String {
+    let raters: Option<BTreeSet<&str>> = items.map(|item| item.labelled_by.as_deref()).collect();
+    match raters {
+        Some(raters) if !raters.is_empty() => {
+            let names: Vec<&str> = raters.into_iter().collect();
+            format!("The labels were given blind by {}.", names.join(", "))
+        }
+        Some(_) | None => NOT_A_CLINICIANS.to_owned(),
     }
 }
 
@@ -460,6 +474,7 @@ mod tests {
             expected: labels(gold.0),
             alert: gold.1,
             note: String::new(),
+            labelled_by: None,
         };
         let prediction = Prediction {
             findings: labels(said.0),
@@ -532,5 +547,19 @@ mod tests {
             (Fault::Concept, "4"),
         ];
         assert_eq!(faults, expected);
+    }
+
+    #[test]
+    fn labels_are_a_clinicians_only_where_every_one_has_a_name() {
+        let by = |name: Option<&str>| {
+            let (mut item, _) = judged("1", ("fever present", true), ("fever present", true));
+            item.labelled_by = name.map(str::to_owned);
+            item
+        };
+        let said = |items: &[Item]| whose(items.iter());
+        assert_eq!(said(&[]), NOT_A_CLINICIANS);
+        assert_eq!(said(&[by(None), by(Some("li"))]), NOT_A_CLINICIANS);
+        let both = [by(Some("wang")), by(Some("li")), by(Some("li"))];
+        assert_eq!(said(&both), "The labels were given blind by li, wang.");
     }
 }

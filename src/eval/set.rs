@@ -46,6 +46,8 @@ struct Line {
     source: String,
     #[serde(default)]
     note: String,
+    #[serde(default)]
+    labelled_by: Option<String>,
 }
 
 /// Reads a set; the name tells rows (`.tsv`) from JSON lines, the first line tells items from spans.
@@ -107,6 +109,7 @@ fn of_row(row: Row) -> Item {
             .collect(),
         alert: row.alert,
         note: String::new(),
+        labelled_by: None,
     }
 }
 
@@ -131,6 +134,7 @@ fn item(line: &str, concepts: &[Concept]) -> anyhow::Result<Item> {
         expected: line.expected,
         alert: line.alert,
         note: line.note,
+        labelled_by: line.labelled_by,
     })
 }
 

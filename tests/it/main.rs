@@ -11,6 +11,7 @@ mod phones;
 mod postgres;
 mod process;
 mod record;
+mod redflags;
 mod sipp;
 mod speech;
 mod store;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::eval::negex::{self, SpanScore};
-use crate::eval::score::{Alerts, Difference, NOT_A_CLINICIANS, Pairs, Score, Share};
+use crate::eval::score::{Alerts, Difference, Pairs, Score, Share};
 use crate::eval::set::{self, OWN, Set};
 use crate::redflags;
 
@@ -132,7 +132,7 @@ fn gates(args: &Args, score: &Score) -> impl Iterator<Item = String> + use<> {
 
 fn reply_lines(score: &Score, errors: usize) -> Vec<String> {
     let mut lines = vec![
-        format!("{} items. {NOT_A_CLINICIANS}", score.items),
+        format!("{} items. {}", score.items, score.labels),
         "== alerts, with 95 % intervals".to_owned(),
         alerts("ALL", &score.alerts),
     ];

@@ -2,6 +2,8 @@
 
 mod eval;
 mod kappa;
+mod label;
+mod report;
 mod spoken;
 
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ pub struct Args {
 enum Command {
     Eval(eval::Args),
     Kappa(kappa::Args),
+    Label(label::Args),
+    Report(report::Args),
     Spoken(spoken::Args),
 }
 
@@ -31,6 +35,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Eval(args) => eval::run(args),
         Command::Kappa(args) => kappa::run(args),
+        Command::Label(args) => label::run(args),
+        Command::Report(args) => report::run(args),
         Command::Spoken(args) => spoken::run(args),
     }
 }

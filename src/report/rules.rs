@@ -1,0 +1,129 @@
+//! The assertion rules in a clinician's words, by the ids that every finding's evidence carries.
+
+/// A rule: its id, and what it does in Chinese and in English. In the order in which they are tried.
+pub const RULES: &[(&str, &str, &str)] = &[
+    (
+        "question",
+        "这是在问，不是在说",
+        "A question about the sign, not a report of it: nothing is found.",
+    ),
+    (
+        "hypothetical",
+        "如果、害怕、听说、医嘱：不算",
+        "A condition, a fear, hearsay or a recalled instruction: nothing is found.",
+    ),
+    (
+        "double_negation",
+        "双重否定：有",
+        "Two negations make it present.",
+    ),
+    (
+        "negation",
+        "前后有否定词：没有",
+        "A negation before or after it, over listed things: absent.",
+    ),
+    (
+        "negation_far",
+        "否定词离得太远：不确定",
+        "The negation stands too far off an emergent sign: uncertain, never absent.",
+    ),
+    (
+        "ceased",
+        "已经好了、停了：以前",
+        "It has stopped: past, or a sign that still counts for an emergent one.",
+    ),
+    (
+        "better",
+        "好多了，但还在",
+        "Better, but not gone: still there.",
+    ),
+    (
+        "experiencer",
+        "说的是别人",
+        "Another person's, by who is speaking (patient or relative).",
+    ),
+    (
+        "past",
+        "住院前、出院前",
+        "Before or at the admission: past.",
+    ),
+    (
+        "older",
+        "出院后但两天以前",
+        "Since discharge, more than two days ago: past where the sign counts for two days only.",
+    ),
+    (
+        "over_later",
+        "后面说已经过去",
+        "Said later in the reply to be over: past.",
+    ),
+    ("hedge", "好像、可能：不确定", "A hedge: uncertain."),
+    (
+        "conflict",
+        "线索矛盾：不确定",
+        "Signs that contradict each other on an emergent concept: uncertain, never absent.",
+    ),
+    (
+        "frame_yes",
+        "按问题理解：回答有",
+        "A bare yes to the question: present; to several things at once: uncertain.",
+    ),
+    (
+        "frame_no",
+        "按问题理解：回答没有",
+        "A bare no to the question: absent.",
+    ),
+    (
+        "frame_agrees",
+        "同意“没有吧？”",
+        "Agrees with a question that expects no: absent.",
+    ),
+    (
+        "frame_contradicts",
+        "否认“没有吧？”",
+        "Contradicts a question that expects no: present.",
+    ),
+    (
+        "frame_inverse",
+        "问的是正常或服药：没有就是有问题",
+        "Asked for the healthy state or for adherence: a bare no means the sign is there.",
+    ),
+    ("frame_both", "两个都有", "Both of the things asked."),
+    (
+        "frame_ordinal",
+        "第一个没有，第二个有",
+        "By order: the first, the second.",
+    ),
+    (
+        "frame_rest",
+        "其他都没有",
+        "Nothing else: denies what was asked and not named.",
+    ),
+    ("frame_persists", "还是那样、一直有", "It goes on: present."),
+    ("frame_since", "从……开始", "Says since when: present."),
+    (
+        "frame_open",
+        "对开放问题只答“有”",
+        "A bare yes to an open question: uncertain.",
+    ),
+    (
+        "frame_conflict",
+        "又说有又说没有：不确定",
+        "Yes and no to one question: uncertain.",
+    ),
+    (
+        "confirmed_when_asked",
+        "追问后确认",
+        "Confirmed when asked once more: present.",
+    ),
+    (
+        "denied_when_asked",
+        "追问后否认",
+        "Denied when asked once more: not counted, kept for the audit sample.",
+    ),
+    (
+        "unclear_when_asked",
+        "追问后仍不清楚",
+        "Still unclear when asked once more: uncertain, and the order says unconfirmed.",
+    ),
+];
