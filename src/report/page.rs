@@ -53,6 +53,11 @@ pub fn page(report: &Report<'_>) -> Markup {
                 (scores(report))
                 (index(report))
                 h2 { "各概念 · Concepts" }
+                p.small {
+                    "{chest} 是附录中的一类词；~ 表示同一分句内可隔几个字（~3：最多三个）；按字、按读音都会匹配。 "
+                    "{chest} is a class of words in the appendix; ~ is a gap within one clause (~3: at most three). Wordings are "
+                    "matched by their characters or words, and in Chinese by their sound as well."
+                }
                 @for concept in report.lexicon.concepts() { (section(report, &sheets, concept)) }
                 (rules(&sheets))
                 (table("病种包 · Packs by condition", "packs", &sheets.packs))

@@ -27,15 +27,11 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "否定词离得太远：不确定",
         "The negation stands too far off an emergent sign: uncertain, never absent.",
     ),
-    (
-        "ceased",
-        "已经好了、停了：以前",
-        "It has stopped: past, or a sign that still counts for an emergent one.",
-    ),
+    ("ceased", "已经好了、停了：以前", "It has stopped: past."),
     (
         "better",
-        "好多了，但还在",
-        "Better, but not gone: still there.",
+        "好多了，但还在：不确定（仍报警）",
+        "Better, but not gone: uncertain, so it still alerts.",
     ),
     (
         "experiencer",
@@ -49,20 +45,20 @@ pub const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "older",
-        "出院后但两天以前",
-        "Since discharge, more than two days ago: past where the sign counts for two days only.",
+        "出院后但两天以前：以前（紧急症状和事件除外）",
+        "Since discharge, but more than two days ago: past; never for an emergent concept or an event.",
+    ),
+    (
+        "dated_behind",
+        "后面带着很早的日期：以前",
+        "An old date stands behind it: past.",
     ),
     (
         "over_later",
-        "后面说已经过去",
-        "Said later in the reply to be over: past.",
+        "后面说已经过去：以前（紧急症状和事件除外）",
+        "Said in the next clause to be over: past; never for an emergent concept or an event.",
     ),
     ("hedge", "好像、可能：不确定", "A hedge: uncertain."),
-    (
-        "conflict",
-        "线索矛盾：不确定",
-        "Signs that contradict each other on an emergent concept: uncertain, never absent.",
-    ),
     (
         "frame_yes",
         "按问题理解：回答有",
@@ -105,6 +101,11 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "frame_open",
         "对开放问题只答“有”",
         "A bare yes to an open question: uncertain.",
+    ),
+    (
+        "frame_past",
+        "按问题理解：那是以前的事",
+        "A bare yes that is dated before the admission: past.",
     ),
     (
         "frame_conflict",

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use aftercall::eval::set::{self, OWN, Set};
 use serde_json::{Value, json};
 
 struct Desk(tempfile::TempDir);
@@ -416,6 +417,26 @@ fn every_rule_that_fires_is_explained_on_the_page() {
             .iter()
             .flat_map(|kept| &kept.evidence.rules);
         seen.extend(asked.map(|fired| fired.rule.clone()));
+    }
+    for own in OWN.map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path)) {
+        if !own.exists() {
+            continue;
+        }
+        let set = set::load(&own, lexicon.concepts()).expect("our own rows");
+        let Set::Replies(items) = set else {
+            panic!("our own rows are replies");
+        };
+        for item in &items {
+            let reply = Reply {
+                text: &item.reply,
+                logprob: None,
+            };
+            let assessment = assess(&lexicon, &item.question, &reply);
+            let found = assessment.findings.iter().map(|one| &one.evidence);
+            let kept = assessment.suppressed.iter().map(|one| &one.evidence);
+            let rules = found.chain(kept).flat_map(|evidence| &evidence.rules);
+            seen.extend(rules.map(|fired| fired.rule.clone()));
+        }
     }
     assert!(seen.len() > 12, "the replies meet most rules: {seen:?}");
     for rule in seen {
