@@ -53,7 +53,7 @@ impl Library {
         let mut demo_signed = BTreeSet::new();
         let (mut sound, mut broken) = dialogs::load_sound(dialogs)?;
         // A signature says who read a script; that it holds the rules is proved here, before it can dial.
-        let concepts = Concepts::of(lexicon.concepts());
+        let concepts = Concepts::of(&lexicon);
         sound.retain(|script| {
             let errors = check(std::slice::from_ref(script), &concepts);
             let holds = errors.is_empty();

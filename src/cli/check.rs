@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.dirs.is_empty() && args.new_key.is_none() {
         bail!("which folder? for example: aftercall check dialogs");
     }
-    let concepts = Concepts::of(redflags::load(None)?.concepts());
+    let concepts = Concepts::of(&redflags::load(None)?);
     let mut all: Vec<Found> = Vec::new();
     for dir in &args.dirs {
         all.push(prove(dir, &concepts)?);

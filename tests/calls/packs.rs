@@ -95,27 +95,27 @@ fn a_broken_detail_or_rule_is_named_with_file_and_line() {
         ),
         (
             "details.tsv",
-            "x\tno_such\t\t\turgent\t\t",
+            "x\tno_such\t\t\turgent\t\t\t",
             "unknown concept `no_such`",
         ),
         (
             "details.tsv",
-            "at_rest\tdyspnea\t\t\temergent\t\t",
+            "at_rest\tdyspnea\t\t\temergent\t\t\t",
             "detail `at_rest` stands here twice",
         ),
         (
             "details.tsv",
-            "x\tdyspnea\t\t\turgent\t\t",
+            "x\tdyspnea\t\t\turgent\t\t\t",
             "less urgent than `dyspnea`, and no reason in why_lower",
         ),
         (
             "details.tsv",
-            "x\tdyspnea\t\t\troutine\t\tsays so",
+            "x\tdyspnea\t\t\troutine\t\t\tsays so",
             "`dyspnea` alerts, so its details must as well",
         ),
         (
             "details.tsv",
-            "x\tdyspnea\t\t\tsoon\t\t",
+            "x\tdyspnea\t\t\tsoon\t\t\t",
             "unknown urgency `soon`",
         ),
         (

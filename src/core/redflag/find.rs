@@ -443,7 +443,14 @@ fn gapped(
     if entry.slots.len() == 1 && single(&last) {
         return None;
     }
-    Some(sighting(entry, spans, level, false))
+    let mut seen = sighting(entry, spans, level, false);
+    // 走路没事，喘 is not 走路就喘: what makes it less urgent must be said in one breath.
+    if seen.detail.is_some_and(|at| tables.lowers[at])
+        && crosses(units, seen.start + 1, seen.end, Cut::Weak)
+    {
+        seen.detail = None;
+    }
+    Some(seen)
 }
 
 /// Whether the question names the part of the body that the reply leaves out.

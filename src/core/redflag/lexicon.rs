@@ -91,6 +91,8 @@ pub struct Tables {
     pub by_last: BTreeMap<usize, Vec<usize>>,
     /// For each concept, the milder one that its wordings contain (severe_headache: headache).
     pub milder: Vec<Option<String>>,
+    /// For each detail, whether it is less urgent than its concept.
+    pub lowers: Vec<bool>,
     pub limits: Vec<Limit>,
     pub words: Symbols,
     pub tones: Symbols,
@@ -157,7 +159,7 @@ impl Lexicon {
             tables.concept_of.insert(concept.id.0.clone(), at);
         }
         let mut details = Vec::new();
-        read(files, DETAILS, 7, &mut errors, |row| {
+        read(files, DETAILS, 8, &mut errors, |row| {
             details.push(tables.read_detail(row, &concepts)?);
             Ok(())
         });
@@ -245,11 +247,16 @@ impl Tables {
     }
 
     fn read_detail(&mut self, row: &Row<'_>, concepts: &[Concept]) -> Result<Detail, LexiconError> {
-        let [id, parent, zh, en, urgency, definition, why] = row.cells[..7] else {
-            return Err(
-                row.error("a detail has id, parent, zh, en, urgency, definition and why_lower")
-            );
+        let [id, parent, zh, en, urgency, confirm, definition, why] = row.cells[..8] else {
+            return Err(row.error(
+                "a detail has id, parent, zh, en, urgency, confirm, definition and why_lower",
+            ));
         };
+        if !matches!(confirm, "" | "parent") {
+            return Err(row.error(format!(
+                "unknown confirm `{confirm}`; there is only `parent`"
+            )));
+        }
         let urgency = urgency_of(urgency).map_err(|problem| row.error(problem))?;
         let of = self
             .concept(parent)
@@ -263,6 +270,7 @@ impl Tables {
             return Err(row.error(problem));
         }
         let at = self.detail_of.len();
+        self.lowers.push(urgency > usual);
         if self.detail_of.insert(id.to_owned(), (at, of)).is_some() {
             return Err(row.error(format!("detail `{id}` stands here twice")));
         }
@@ -272,6 +280,7 @@ impl Tables {
             zh: zh.to_owned(),
             en: en.to_owned(),
             urgency,
+            confirmed_by_parent: confirm == "parent",
             definition: definition.to_owned(),
             why_lower: (!why.is_empty()).then(|| why.to_owned()),
         })

@@ -449,6 +449,13 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether the concept's confirming question is about what was heard: "is your oxygen low?" is not about blue lips.
+    fn can_be_asked(&self, mention: &Mention) -> bool {
+        mention
+            .detail
+            .is_none_or(|at| self.lexicon.details[at].confirmed_by_parent)
+    }
+
     /// `highest`: the most urgent that plain words of the patient's say of this concept.
     fn finding(
         &self,
@@ -471,10 +478,10 @@ impl Writer<'_> {
             detail: mention.detail.map(|at| self.lexicon.details[at].id.clone()),
             polarity,
             urgency,
-            confirmation: if due {
-                Confirmation::Due
-            } else {
-                Confirmation::NotNeeded
+            confirmation: match due {
+                true if self.can_be_asked(mention) => Confirmation::Due,
+                true => Confirmation::Unclear,
+                false => Confirmation::NotNeeded,
             },
             when: When::Unclear,
             subject: About::Patient,

@@ -56,6 +56,8 @@ pub struct Detail {
     pub en: String,
     /// May be more or less urgent than the parent, and is never routine where the parent is not.
     pub urgency: Urgency,
+    /// The confirming question of the parent fits it; otherwise a doubtful hit is raised as unconfirmed.
+    pub confirmed_by_parent: bool,
     pub definition: String,
     /// Why it may be less urgent than its parent; `None` where it is not.
     pub why_lower: Option<String>,

@@ -12,20 +12,21 @@ use super::paths;
 use super::speaking::names;
 use super::words;
 use crate::finding::Urgency;
-use crate::id::ConceptId;
+use crate::id::{ConceptId, PackId};
 use crate::lang::Lang;
-use crate::redflag::Concept;
+use crate::redflag::Lexicon;
 
 /// Mandarin: characters between two marks; English: words between two marks.
 const BREATH_ZH: usize = 25;
 const BREATH_EN: usize = 22;
 
-/// The concepts a script may ask for, from the red-flag lexicon; an empty set leaves them unproved.
+/// The concepts a script may ask for and its packs, from the red-flag lexicon; an empty set leaves them unproved.
 #[derive(Clone, Debug, Default)]
 pub struct Concepts {
     pub all: BTreeSet<ConceptId>,
     /// Those of which a doubtful hit is asked about once more.
     pub emergent: BTreeSet<ConceptId>,
+    pub packs: BTreeSet<PackId>,
 }
 
 /// Holds every rule against every script; empty means that they may be signed.
@@ -36,6 +37,7 @@ pub fn check(scripts: &[Script], concepts: &Concepts) -> Vec<ScriptError> {
             script,
             errors: &mut errors,
         };
+        proof.packs(concepts);
         proof.texts();
         proof.engine_prompts(concepts);
         for node in &script.nodes {
@@ -81,12 +83,14 @@ struct Proof<'a> {
 }
 
 impl Concepts {
-    /// The concepts of a lexicon.
-    pub fn of(concepts: &[Concept]) -> Concepts {
+    /// The concepts and packs of a lexicon.
+    pub fn of(lexicon: &Lexicon) -> Concepts {
+        let concepts = lexicon.concepts();
         let emergent = concepts.iter().filter(|c| c.urgency == Urgency::Emergent);
         Concepts {
             all: concepts.iter().map(|c| c.id.clone()).collect(),
             emergent: emergent.map(|c| c.id.clone()).collect(),
+            packs: lexicon.packs().names().into_iter().cloned().collect(),
         }
     }
 }
@@ -98,6 +102,17 @@ impl Proof<'_> {
             rule,
             problem,
         });
+    }
+
+    fn packs(&mut self, concepts: &Concepts) {
+        let known = &concepts.packs;
+        for pack in &self.script.packs {
+            if !known.is_empty() && !known.contains(pack) {
+                let names: Vec<&str> = known.iter().map(|name| name.0.as_str()).collect();
+                let problem = format!("pack `{pack}` is unknown; there are {}", names.join(", "));
+                self.refuse(&self.script.packs_at, Rule::UnknownPack, problem);
+            }
+        }
     }
 
     fn texts(&mut self) {

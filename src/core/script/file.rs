@@ -16,7 +16,7 @@ use super::node::{
     Script, ScriptError, Target, Variable,
 };
 use super::signature::{self, Signature};
-use crate::id::{ConceptId, NodeId};
+use crate::id::{ConceptId, NodeId, PackId};
 use crate::lang::Lang;
 
 /// The folder whose nodes and prompts every script shares.
@@ -34,6 +34,7 @@ struct ScriptFile {
     sources: Vec<String>,
     languages: Vec<Lang>,
     days: Vec<u16>,
+    packs: Spanned<Vec<PackId>>,
     #[serde(default)]
     slots: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
@@ -249,6 +250,8 @@ impl<'a> Shelf<'a> {
                 author: file.author.clone(),
                 sources: file.sources.clone(),
                 days: file.days.clone(),
+                packs: file.packs.as_ref().clone(),
+                packs_at: source.place(&file.packs.span()),
                 hash: signature::content_hash(&content),
                 content: String::from_utf8_lossy(&content).into_owned(),
                 signature: signature.clone(),

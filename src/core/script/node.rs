@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::number::Unit;
 use super::signature::Signature;
-use crate::id::{ConceptId, NodeId};
+use crate::id::{ConceptId, NodeId, PackId};
 use crate::lang::Lang;
 use crate::question::QuestionKind;
 
@@ -67,6 +67,8 @@ pub enum Rule {
     UnknownVariable,
     #[display("unknown_concept")]
     UnknownConcept,
+    #[display("unknown_pack")]
+    UnknownPack,
     #[display("unknown_reply")]
     UnknownReply,
     #[display("missing_text")]
@@ -117,13 +119,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 29] = [
+    pub const ALL: [Rule; 30] = [
         Rule::Syntax,
         Rule::Duplicate,
         Rule::UnknownNode,
         Rule::UnknownPrompt,
         Rule::UnknownVariable,
         Rule::UnknownConcept,
+        Rule::UnknownPack,
         Rule::UnknownReply,
         Rule::MissingText,
         Rule::WrongLanguage,
@@ -162,6 +165,10 @@ pub struct Script {
     pub sources: Vec<String>,
     /// Days after discharge that it has variants for.
     pub days: Vec<u16>,
+    /// What makes red flags more urgent in its patients (`dialogs/redflags/packs.tsv`), beside the general pack.
+    pub packs: Vec<PackId>,
+    /// Where the packs are named.
+    pub packs_at: Place,
     /// SHA-256 over the canonical content of its folder and the shared one, in hexadecimal.
     pub hash: String,
     /// That content: what is signed, and kept when the revision is published.

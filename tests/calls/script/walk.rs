@@ -16,7 +16,7 @@ use super::files::{root, script, shipped, text_files};
 /// The concepts of the shipped lexicon; before there is one, those that the shipped scripts name.
 pub fn concepts() -> Concepts {
     let lexicon = Lexicon::compile(&text_files(&root().join("dialogs/redflags"), "tsv"));
-    let known = Concepts::of(lexicon.expect("the shipped lexicon compiles").concepts());
+    let known = Concepts::of(&lexicon.expect("the shipped lexicon compiles"));
     if !known.all.is_empty() {
         return known;
     }
