@@ -297,7 +297,21 @@ fn sounds_meant(
 /// Cues, longest from the left; a wording of two units or more swallows the cues inside it.
 pub fn cue_hits(tables: &Tables, exact: &[Hit]) -> Vec<CueHit> {
     let mut longest: BTreeMap<usize, Hit> = BTreeMap::new();
+    let wordings: Vec<&Hit> = exact
+        .iter()
+        .filter(|h| !tables.terms[h.term].entries.is_empty())
+        .collect();
+    // 没发|烧, 没有流|血: what runs into a wording and ends inside it was not meant.
+    let cuts_into = |hit: &Hit| {
+        tables.terms[hit.term].entries.is_empty()
+            && wordings
+                .iter()
+                .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
+    };
     for hit in exact {
+        if cuts_into(hit) {
+            continue;
+        }
         let term = &tables.terms[hit.term];
         let wording =
             hit.end - hit.start > 1 && (!term.entries.is_empty() || !term.classes.is_empty());

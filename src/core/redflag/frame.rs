@@ -432,10 +432,12 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         .filter(|u| !matches!(*u, "得" | "了" | "着" | "过"))
         .collect();
     let asked_for = |u: &str| put.units.iter().any(|q| q.text == u);
+    // What the wording itself says, not what stands in its gaps: 睡得着 answers nothing to 夜里睡觉有没有憋醒.
     let symptom = |u: &str| {
         put.named
             .iter()
-            .any(|s| put.units[s.start..s.end].iter().any(|q| q.text == u))
+            .flat_map(|s| &s.spans)
+            .any(|(from, to)| put.units[*from..*to].iter().any(|q| q.text == u))
     };
     let han = core.iter().all(|u| u.chars().all(crate::pinyin::is_han));
     let meant = core.iter().any(|u| symptom(u))

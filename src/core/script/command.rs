@@ -466,7 +466,6 @@ fn not_now(heard: &Heard) -> Option<Jump> {
             "中午再打",
         ],
         &[
-            "not now",
             "not a good time",
             "bad time",
             "i'm busy",
@@ -484,7 +483,18 @@ fn not_now(heard: &Heard) -> Option<Jump> {
             "call me tomorrow",
             "another time",
         ],
-    ) || heard.is(&["不方便", "忙着", "我忙"], &["busy", "later"]);
+    ) || heard.is(
+        &["不方便", "忙着", "我忙"],
+        // "In the hospital I was, but not now" speaks of something else.
+        &[
+            "busy",
+            "later",
+            "not now",
+            "not right now",
+            "no not now",
+            "sorry not now",
+        ],
+    );
     let time = heard.says(
         &[
             "点钟",

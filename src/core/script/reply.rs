@@ -168,6 +168,7 @@ const FILLERS: &[&str] = &[
     "倒是",
     "倒",
     "那倒",
+    "那",
     "我",
     "他",
     "她",
@@ -444,7 +445,61 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
             return Some(if alone { YesNo::No } else { YesNo::Yes });
         }
     }
-    echo_zh(clause, question).or_else(|| leads_with_yes(clause, question))
+    if is_well_zh(clause, question) {
+        return Some(if inverse { YesNo::Yes } else { YesNo::No });
+    }
+    denies_asked(clause, question)
+        .or_else(|| echo_zh(clause, question))
+        .or_else(|| leads_with_yes(clause, question))
+}
+
+/// Says that the thing asked about is well: 腿没事, 都愈合了, 跟平常一样, 体重没变.
+fn is_well_zh(clause: &str, question: &str) -> bool {
+    const WELL: [&str; 16] = [
+        "正常",
+        "挺好",
+        "很好",
+        "蛮好",
+        "好好",
+        "好着",
+        "好得很",
+        "没事",
+        "一样",
+        "愈合",
+        "长好",
+        "结痂",
+        "干干",
+        "没变",
+        "正常颜色",
+        "都好",
+    ];
+    const WEIGHT: [&str; 6] = ["一样重", "那么重", "瘦", "轻了", "稳定", "没动"];
+    const AGAINST: [char; 5] = ['不', '疼', '痛', '肿', '晕'];
+    let says = |list: &[&str]| list.iter().any(|word| clause.contains(word));
+    // 没事 alone is politeness.
+    let alone = clause == "没事";
+    let said = says(&WELL) || question.contains("体重") && says(&WEIGHT);
+    said && !alone && !clause.contains(AGAINST)
+}
+
+/// The asked word right behind a negation, or closed by one: 回来没烧, 一次都没摔, 烧倒没有.
+fn denies_asked(clause: &str, question: &str) -> Option<YesNo> {
+    let said: Vec<char> = clause.chars().collect();
+    let asked = |at: usize| {
+        let word = said.get(at);
+        word.is_some_and(|c| question.contains(*c) && !EMPTY.contains(*c))
+    };
+    let negated = (0..said.len()).any(|at| {
+        matches!(said[at], '没' | '不') && {
+            let next = at + 1 + usize::from(said.get(at + 1) == Some(&'有'));
+            asked(next) || asked(next + 1)
+        }
+    });
+    // 没少疼 is a yes, and what is not gone is there.
+    const STILL: [&str; 6] = ["没少", "没好", "没消", "没退", "不了", "不住"];
+    let still = STILL.iter().any(|word| clause.contains(word));
+    let closed = (0..said.len()).any(asked) && clause.ends_with("没有");
+    (!still && (negated || closed)).then_some(YesNo::No)
 }
 
 /// The word that says yes to this form of question (有没有, 是不是), and then words that were not understood: a
@@ -536,11 +591,17 @@ pub fn bare(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-fn stripped(clause: &str) -> String {
+/// The clause without the words before it that say nothing.
+fn unfilled(clause: &str) -> &str {
     let mut rest = clause;
     while let Some(after) = FILLERS.iter().find_map(|f| rest.strip_prefix(f)) {
         rest = after;
     }
+    rest
+}
+
+fn stripped(clause: &str) -> String {
+    let rest = unfilled(clause);
     let end = rest.trim_end_matches(PARTICLES);
     // 有了 and 好的 keep their head; a clause of particles alone says nothing.
     end.to_owned()
@@ -563,10 +624,11 @@ fn sounds_begin(clause: &str, word: &str) -> bool {
 fn says_zh(text: &str, word: &str) -> bool {
     let single = word.chars().count() == 1;
     clauses(text).iter().any(|clause| {
-        let clause = stripped(clause);
         if single {
-            return clause == word;
+            return stripped(clause) == word;
         }
+        // With its particles: 好多了 is a wording as it stands.
+        let clause = unfilled(clause).to_owned();
         let at = clause.find(word).map(|byte| clause[..byte].chars().count());
         let at = at.or_else(|| find_sound(&clause, word));
         let Some(at) = at else { return false };
@@ -769,6 +831,19 @@ const HEALTHY_EN: &[&str] = &[
     "i haven't missed",
     "no change",
 ];
+/// That the medicines are taken, where nothing denies it.
+const TAKEN_EN: &[&str] = &[
+    "every day",
+    "every morning",
+    "every night",
+    "twice a day",
+    "all of them",
+    "taking all",
+    "take them all",
+    "on schedule",
+    "as written",
+    "as prescribed",
+];
 const EMPTY_EN: &[&str] = &[
     "since", "leaving", "hospital", "there", "been", "these", "days", "have", "has", "with",
     "from", "over", "past", "week", "weeks", "being", "both", "were", "where", "went", "what",
@@ -804,6 +879,9 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
     {
         return Some(YesNo::Yes);
     }
+    if inverse && TAKEN_EN.iter().any(|h| contains_words(rest, h)) && !denies_en(rest) {
+        return Some(YesNo::Yes);
+    }
     if POLITE_EN.iter().any(|p| strip_words(rest, p).is_some()) {
         return inverse.then_some(YesNo::No);
     }
@@ -835,18 +913,51 @@ fn yes_no_en(text: &str, question: &str, inverse: bool) -> Option<YesNo> {
 
 /// Says that the thing asked about is well, and nothing against it: "the wound is clean".
 fn is_well_en(text: &str) -> bool {
-    const WELL: [&str; 7] = [
+    const WELL: [&str; 30] = [
         "is clean",
         "is fine",
+        "is good",
         "is healed",
+        "is healing",
+        "is normal",
+        "are fine",
+        "are normal",
+        "are good",
         "has healed",
+        "healed",
+        "healing well",
+        "healing nicely",
         "looks clean",
         "looks good",
+        "looks great",
         "looks fine",
+        "look fine",
+        "feels fine",
+        "feels good",
+        "been normal",
+        "been fine",
+        "been dry",
+        "work fine",
+        "sleep fine",
+        "normal color",
+        "normal colour",
+        "same as",
+        "the same",
+        "steady",
     ];
-    const AGAINST: [&str; 6] = ["not", "but", "except", "isn't", "doesn't", "no"];
+    // "I've lost a pound" answers whether the weight went up.
+    const LESS: [&str; 4] = ["lost a", "lost some", "gone down", "went down"];
     let says = |list: &[&str]| list.iter().any(|words| contains_words(text, words));
-    says(&WELL) && !says(&AGAINST)
+    (says(&WELL) || says(&LESS) && !text.contains("blood")) && !denies_en(text)
+}
+
+/// Holds a word that turns a good report round.
+fn denies_en(text: &str) -> bool {
+    const AGAINST: [&str; 7] = ["not", "but", "except", "without", "never", "no", "nothing"];
+    let words = text.split(' ');
+    words
+        .into_iter()
+        .any(|word| AGAINST.contains(&word) || word.ends_with("n't"))
 }
 
 fn echo_en(rest: &str, question: &str) -> Option<YesNo> {
