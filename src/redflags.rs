@@ -7,7 +7,7 @@ use aftercall_core::redflag::{FILES, Lexicon};
 use anyhow::Context;
 
 /// `dialogs/redflags` as it was when the program was built.
-const BUILT_IN: [(&str, &str); 12] = [
+const BUILT_IN: [(&str, &str); 13] = [
     (
         "concepts.tsv",
         include_str!("../dialogs/redflags/concepts.tsv"),
@@ -53,6 +53,10 @@ const BUILT_IN: [(&str, &str); 12] = [
         include_str!("../dialogs/redflags/thresholds.tsv"),
     ),
     ("packs.tsv", include_str!("../dialogs/redflags/packs.tsv")),
+    (
+        "mapping.tsv",
+        include_str!("../dialogs/redflags/mapping.tsv"),
+    ),
 ];
 
 /// Loads `dialogs/redflags` from a folder; without one, the lexicon that this program was built with.

@@ -2,6 +2,7 @@
 
 mod clips;
 mod ear;
+mod lexicon;
 mod packs;
 mod plan;
 mod redflag;

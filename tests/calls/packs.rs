@@ -119,6 +119,26 @@ fn a_broken_detail_or_rule_is_named_with_file_and_line() {
             "unknown urgency `soon`",
         ),
         (
+            "mapping.tsv",
+            "x\tP9\tfever\t\tsame_day\t",
+            "unknown tier `P9`",
+        ),
+        (
+            "mapping.tsv",
+            "x\tP2\tfever\t\turgent\t",
+            "it says urgent, the lexicon gives same_day",
+        ),
+        (
+            "mapping.tsv",
+            "x\tP1\tfever\t\tsame_day\t",
+            "less urgent than P1, and no word of it in loss",
+        ),
+        (
+            "mapping.tsv",
+            "x\tP2\tfever\tat_rest\tsame_day\t",
+            "`at_rest` is no detail of `fever`",
+        ),
+        (
             "packs.tsv",
             "cardiac\tx\tfevr\turgent\twhy",
             "unknown concept `fevr`",

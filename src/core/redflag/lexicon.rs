@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::cue::{Cue, Cues};
+use super::mapping::mapped_of;
 use super::measure::{Limit, limit_of};
 use super::normal::{self, Unit};
 use super::pack::{self, Packs};
@@ -32,9 +33,10 @@ const MASKERS: &str = "maskers.tsv";
 const COLLISIONS: &str = "collisions.tsv";
 const THRESHOLDS: &str = "thresholds.tsv";
 const PACKS: &str = "packs.tsv";
+const MAPPING: &str = "mapping.tsv";
 
 /// Every file that a lexicon is made of.
-pub const FILES: [&str; 12] = [
+pub const FILES: [&str; 13] = [
     CONCEPTS,
     DETAILS,
     CLASSES[0],
@@ -47,6 +49,7 @@ pub const FILES: [&str; 12] = [
     COLLISIONS,
     THRESHOLDS,
     PACKS,
+    MAPPING,
 ];
 
 /// One text of the lexicon with everything it stands for.
@@ -196,13 +199,24 @@ impl Lexicon {
             return Err(errors);
         }
         tables.index();
-        Ok(Lexicon {
+        let mut lexicon = Lexicon {
             concepts,
             details,
             packs,
+            mapping: Vec::new(),
             hash: hash(files),
             tables,
-        })
+        };
+        let mut mapping = Vec::new();
+        read(files, MAPPING, 6, &mut errors, |row| {
+            mapping.push(mapped_of(&row.cells, &lexicon).map_err(|problem| row.error(problem))?);
+            Ok(())
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        lexicon.mapping = mapping;
+        Ok(lexicon)
     }
 }
 
@@ -232,7 +246,11 @@ impl Tables {
     }
 
     /// A concept and its detail, by their ids.
-    fn named(&self, concept: &str, detail: Option<&str>) -> Result<(usize, Option<usize>), String> {
+    pub fn named(
+        &self,
+        concept: &str,
+        detail: Option<&str>,
+    ) -> Result<(usize, Option<usize>), String> {
         let parent = self
             .concept(concept)
             .ok_or_else(|| format!("unknown concept `{concept}`"))?;

@@ -12,6 +12,7 @@ mod find;
 mod frame;
 mod index;
 mod lexicon;
+pub mod mapping;
 mod measure;
 mod merge;
 mod normal;
@@ -21,6 +22,7 @@ pub mod rows;
 mod span;
 mod trie;
 
+use self::mapping::Mapped;
 use self::pack::Packs;
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
@@ -29,7 +31,7 @@ use crate::question::Question;
 pub use span::{Scope, assert_span};
 
 /// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
-pub const FILES: [&str; 12] = lexicon::FILES;
+pub const FILES: [&str; 13] = lexicon::FILES;
 
 /// Version of the rules in this module; it goes into every finding's evidence beside the lexicon's hash.
 pub const ENGINE: &str = concat!("redflag-", env!("CARGO_PKG_VERSION"), "-1");
@@ -82,6 +84,7 @@ pub struct Lexicon {
     concepts: Vec<Concept>,
     details: Vec<Detail>,
     packs: Packs,
+    mapping: Vec<Mapped>,
     hash: String,
     tables: lexicon::Tables,
 }
@@ -103,6 +106,11 @@ impl Lexicon {
     /// What conditions make more urgent.
     pub fn packs(&self) -> &Packs {
         &self.packs
+    }
+
+    /// The clinical table's groups on these concepts, and what is lost on the way.
+    pub fn mapping(&self) -> &[Mapped] {
+        &self.mapping
     }
 }
 
