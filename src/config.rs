@@ -60,6 +60,10 @@ pub struct Hospital {
     pub name_en: String,
     /// Spoken at the end of a call and left on voicemail.
     pub callback_number: String,
+    /// Spoken instead of 120 (Mandarin) or 911 (English), where the hospital's country has another number.
+    pub emergency_number: Option<String>,
+    /// Spoken instead of 12356 (Mandarin) or 988 (English) to who thinks of suicide.
+    pub crisis_line: Option<String>,
     /// IANA zone of the hospital, and of patients whose record names none.
     pub zone: String,
 }
@@ -223,6 +227,8 @@ impl Default for Hospital {
             name_zh: "示范医院".to_owned(),
             name_en: "Demonstration Hospital".to_owned(),
             callback_number: "010-0000-0000".to_owned(),
+            emergency_number: None,
+            crisis_line: None,
             zone: "Asia/Shanghai".to_owned(),
         }
     }

@@ -8,8 +8,8 @@ use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::plan::StepState;
-use aftercall_core::script::Facts;
 use aftercall_core::script::speaking::variables;
+use aftercall_core::script::{Facts, Script};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::{self, Timestamp};
 use anyhow::Context;
@@ -344,7 +344,7 @@ impl Caller {
             .library
             .script(&call.step.script, call.patient.lang, today)?;
         let facts = self.facts(&call).await?;
-        self.render(&facts).await?;
+        self.render(&script, &facts).await?;
         let start = StartCall {
             attempt: call.attempt.clone(),
             number: call.order.number.clone(),
@@ -382,6 +382,9 @@ impl Caller {
             contacts: call.patient.contacts.clone(),
             knows_diagnosis: call.patient.knows_diagnosis,
             hearing: call.patient.hearing,
+            dialect: call.patient.dialect.clone(),
+            emergency_number: self.config.hospital.emergency_number.clone(),
+            crisis_line: self.config.hospital.crisis_line.clone(),
             callback_number: self.config.hospital.callback_number.clone(),
             next_call: later.map(|step| step.due_on).min(),
             today: self.rules.clock.now().to_zoned(zone).date(),
@@ -389,8 +392,8 @@ impl Caller {
     }
 
     /// Names and dates are synthesised before the INVITE: a call never waits for a voice it could have had.
-    async fn render(&self, facts: &Facts) -> anyhow::Result<()> {
-        let texts = variables(facts);
+    async fn render(&self, script: &Script, facts: &Facts) -> anyhow::Result<()> {
+        let texts = variables(script, facts);
         let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
         let rendered = tokio::task::spawn_blocking(move || {
             texts

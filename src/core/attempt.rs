@@ -20,6 +20,9 @@ pub enum Disposition {
     /// Identified, and broken off before the end.
     #[display("partial")]
     Partial,
+    /// Broken off between the emergency advice and its end.
+    #[display("cut_in_emergency")]
+    CutInEmergency,
     /// A person answered and was never identified.
     #[display("unidentified")]
     Unidentified,

@@ -11,7 +11,7 @@ use aftercall_core::call::{CallEvent, CallKit, CallOrder, Limits};
 use aftercall_core::codec::Codec;
 use aftercall_core::finding::Polarity;
 use aftercall_core::lang::Lang;
-use aftercall_core::patient::{Contact, Hearing, Relation, Topic};
+use aftercall_core::patient::{Contact, Relation, Topic};
 use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::{Facts, Script};
@@ -85,7 +85,10 @@ fn facts(fixture: &Fixture) -> Facts {
             topics: vec![Topic::Health, Topic::Medicines],
         }],
         knows_diagnosis: fixture.knows_diagnosis,
-        hearing: Hearing::Normal,
+        hearing: fixture.hearing,
+        dialect: fixture.dialect.clone(),
+        emergency_number: None,
+        crisis_line: None,
         callback_number: "010-12345678".to_owned(),
         next_call: Some(date(2026, 12, 1)),
         today: date(2026, 11, 23),
@@ -174,6 +177,52 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
     let mut want = expect.findings.clone();
     want.sort();
     differ("findings", want.join(", "), found.join(", "));
+    let alerts = || {
+        record
+            .findings
+            .iter()
+            .filter(|placed| placed.finding.alerts())
+    };
+    if let Some(expected) = &expect.times {
+        let times: Vec<String> = alerts()
+            .map(|placed| format!("{} {}", placed.finding.concept, placed.finding.when))
+            .collect();
+        differ("times", expected.join(", "), times.join(", "));
+    }
+    if let Some(expected) = &expect.subjects {
+        let subjects: Vec<String> = alerts()
+            .map(|placed| format!("{} {}", placed.finding.concept, placed.finding.subject))
+            .collect();
+        differ("subjects", expected.join(", "), subjects.join(", "));
+    }
+    let came_to = |node: &String| {
+        let asked =
+            |event: &CallEvent| matches!(event, CallEvent::Asked { node: at, .. } if at.0 == *node);
+        outcome.events.iter().any(asked)
+    };
+    for node in &expect.asked {
+        differ(
+            node,
+            "asked".to_owned(),
+            if came_to(node) { "asked" } else { "not" }.to_owned(),
+        );
+    }
+    for node in &expect.not_asked {
+        differ(
+            node,
+            "not".to_owned(),
+            if came_to(node) { "asked" } else { "not" }.to_owned(),
+        );
+    }
+    if let Some((least, most)) = expect.lasts_s {
+        let took = outcome.took.as_secs();
+        let fits = (least..=most).contains(&took);
+        differ(
+            "fits its time",
+            format!("{took} s"),
+            format!("{took} s{}", if fits { "" } else { ", not" }),
+        );
+    }
     if let Some(expected) = &expect.suppressed {
         let kept: Vec<String> = record
             .suppressed

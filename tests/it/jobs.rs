@@ -12,7 +12,7 @@ use aftercall::store::page::PageRequest;
 use aftercall::store::work_order::WorkOrderFilter;
 use aftercall_core::attempt::{AnsweredBy, CallNote, CallRecord, Disposition, Ending, Progress};
 use aftercall_core::finding::{Confirmation, PlacedFinding, Urgency};
-use aftercall_core::id::AttemptId;
+use aftercall_core::id::{AttemptId, NodeId};
 use aftercall_core::import::Defaults;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Life, Patient};
@@ -419,6 +419,43 @@ async fn tell_found(recorder: &mut Recorder, attempt: &AttemptId, placed: &Place
     .await;
 }
 
+/// The line drops in an emergency: the step is due again in two minutes, once.
+#[tokio::test]
+async fn a_line_that_drops_in_an_emergency_is_called_back_once() {
+    let mut ward = Ward::open(1).await;
+    assert_eq!(ward.dial().await, 1);
+    let call = ward.calls.recv().await.expect("a call");
+    let outcome = Outcome {
+        day: call.step.day,
+        rung: true,
+        refused: None,
+        disposition: Some("cut_in_emergency".to_owned()),
+        findings: vec!["chest_pain present".to_owned()],
+        causes: Vec::new(),
+        work_order: "emergent".to_owned(),
+    };
+    let ended = Told::Ended(Box::new(outcome.record()));
+    tell(&mut ward.recorder(), &call.attempt, ended.clone()).await;
+    let step = ward.step(&call.patient, call.step.day).await;
+    let rest = step.next_at.duration_since(ward.now()).as_secs();
+    assert_eq!(step.state, StepState::Planned);
+    assert!((115..=120).contains(&rest), "{rest} s");
+    ward.rules.clock = PlanClock::set_to(step.next_at);
+    let again = loop {
+        assert!(ward.dial().await > 0, "the patient is rung again");
+        let next = ward.calls.recv().await.expect("a call");
+        if next.patient.id == call.patient.id {
+            break next;
+        }
+        tell(&mut ward.recorder(), &next.attempt, Told::NotStarted).await;
+    };
+    tell(&mut ward.recorder(), &again.attempt, ended).await;
+    let step = ward.step(&call.patient, call.step.day).await;
+    assert_eq!(step.state, StepState::Unreached, "{}", step.reason);
+    let order = ward.order(&call.patient).await.expect("an order");
+    assert_eq!(order.urgency, Urgency::Emergent);
+}
+
 #[tokio::test]
 async fn a_call_that_never_left_is_the_trunks_fault_and_uses_no_attempt() {
     let mut ward = Ward::open(1).await;
@@ -522,6 +559,7 @@ impl Outcome {
         let identified = completed || disposition == Disposition::Partial;
         let urgency = match self.work_order.as_str() {
             "emergent" => Urgency::Emergent,
+            "urgent" => Urgency::Urgent,
             _ => Urgency::SameDay,
         };
         let placed = |text: &String| -> PlacedFinding {
@@ -531,6 +569,12 @@ impl Outcome {
             placed.finding.confirmation = Confirmation::NotNeeded;
             placed
         };
+        let doubted =
+            (completed && self.causes.iter().any(|cause| cause == "not_assessed")).then(|| {
+                CallNote::NotAssessed {
+                    node: NodeId("emergency_screen".to_owned()),
+                }
+            });
         let silent = matches!(
             disposition,
             Disposition::InvalidNumber | Disposition::Unreachable
@@ -553,7 +597,7 @@ impl Outcome {
             turns: Vec::new(),
             findings: self.findings.iter().map(placed).collect(),
             suppressed: Vec::new(),
-            notes: note(disposition).into_iter().collect(),
+            notes: note(disposition).into_iter().chain(doubted).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::finding::{
-    Confirmation, Denial, Finding, PlacedFinding, Polarity, RuleFired, Suppressed, Urgency,
+    Confirmation, Denial, Finding, PlacedFinding, Polarity, RuleFired, Suppressed, Urgency, When,
 };
 use crate::id::{ConceptId, NodeId};
 use crate::script::Verdict;
@@ -41,23 +41,26 @@ impl Findings {
         let mut verdict = Verdict::default();
         for finding in findings {
             let there = matches!(finding.polarity, Polarity::Present | Polarity::Uncertain);
-            let settles = there && confirming == Some(&finding.concept);
+            let settles =
+                there && confirming == Some(&finding.concept) && self.is_settled_by(&finding);
             let doubtful = finding.confirmation == Confirmation::Due;
             let certain = finding.polarity == Polarity::Present
                 && finding.urgency == Urgency::Emergent
                 && !doubtful;
+            if settles && self.is_over(&finding.concept) {
+                continue;
+            }
             if certain {
                 verdict
                     .emergent
                     .get_or_insert_with(|| finding.concept.clone());
             }
-            if settles && self.is_due(&finding.concept) {
+            if settles {
                 continue;
             }
-            if doubtful {
-                verdict
-                    .confirm
-                    .get_or_insert_with(|| finding.concept.clone());
+            if doubtful && verdict.confirm.is_none() {
+                verdict.confirm = Some(finding.concept.clone());
+                verdict.over = finding.urgency != Urgency::Emergent;
             }
             if finding.polarity == Polarity::Absent {
                 self.deny(&finding, spot);
@@ -111,10 +114,21 @@ impl Findings {
         &self.list
     }
 
-    fn is_due(&self, concept: &ConceptId) -> bool {
-        self.due()
-            .into_iter()
-            .any(|at| self.list[at].finding.concept == *concept)
+    /// Whether a finding that is asked about is settled by this reply to its question: not where it was over, and the
+    /// reply says that it is not.
+    fn is_settled_by(&self, reply: &Finding) -> bool {
+        let asked_about = |at: usize| {
+            let due = &self.list[at].finding;
+            due.concept == reply.concept && !(due.when == When::Over && reply.when == When::Now)
+        };
+        self.due().into_iter().any(asked_about)
+    }
+
+    fn is_over(&self, concept: &ConceptId) -> bool {
+        self.due().into_iter().any(|at| {
+            let due = &self.list[at].finding;
+            due.concept == *concept && due.when == When::Over
+        })
     }
 
     fn due(&self) -> Vec<usize> {

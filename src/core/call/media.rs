@@ -178,7 +178,12 @@ impl Call {
             .and_then(Stream::last_received)
             .unwrap_or(answered);
         let silent = now.since(heard.max(answered)) > self.kit.limits.media;
-        if silent || now.since(answered) > self.kit.limits.talk {
+        let longest = if self.conversation.met_emergency() {
+            self.kit.limits.stay
+        } else {
+            self.kit.limits.talk
+        };
+        if silent || now.since(answered) > longest {
             self.hang_up(now);
         }
     }

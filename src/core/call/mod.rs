@@ -64,6 +64,8 @@ pub struct Limits {
     pub words: Duration,
     /// The longest call. Default 8 min.
     pub talk: Duration,
+    /// The longest call in which an emergency was met: the robot stays on the line. Default 45 min.
+    pub stay: Duration,
     /// How long the robot holds its next word until an emergent finding is on disk. Default 2 s.
     pub store: Duration,
 }
@@ -75,6 +77,7 @@ impl Default for Limits {
             media: Duration::from_secs(20),
             words: Duration::from_secs(4),
             talk: Duration::from_secs(480),
+            stay: Duration::from_secs(2_700),
             store: Duration::from_secs(2),
         }
     }

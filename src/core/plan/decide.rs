@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Span};
 use super::calendar::start_of_day;
 use super::retry::{After, after};
 use super::{CallingPolicy, DialOrder, NextStep, PastAttempt, Reason, ReasonCode, Step, StepState};
+use crate::attempt::Disposition;
 use crate::patient::{ConsentBasis, Episode, EpisodeState, Hearing, Life, Patient};
 use crate::phone::PhoneNumber;
 use crate::time::{self, Timestamp};
@@ -42,12 +43,18 @@ pub fn next_step(input: &PlanInput<'_>, now: Timestamp) -> NextStep {
     let retry = match after(input.step, input.attempts, input.policy, &zone) {
         Some(After::Over(state, reason)) => return NextStep::Finished(state, reason),
         Some(After::Again { not_before, words }) => Some((not_before, words)),
+        Some(After::Recall {
+            not_before,
+            until,
+            words,
+        }) => return recall(input, number, &zone, now, (not_before, until, words)),
         None => None,
     };
     let holds = Holds {
         input,
         zone: &zone,
         retry,
+        recall: false,
     };
     let lapse = start_of_day(input.step.lapses_on, &zone);
     if now >= lapse {
@@ -86,6 +93,38 @@ pub fn next_step(input: &PlanInput<'_>, now: Timestamp) -> NextStep {
         at = hold.until;
     }
     lapsed(input, "no open hour was found".to_owned())
+}
+
+/// The emergency's one re-call is given the rest after the call that dropped, and nothing else: hours and caps hold.
+/// What they forbid within its few minutes is left to the human who has the order.
+fn recall(
+    input: &PlanInput<'_>,
+    number: &PhoneNumber,
+    zone: &TimeZone,
+    now: Timestamp,
+    (not_before, until, words): (Timestamp, Timestamp, String),
+) -> NextStep {
+    let holds = Holds {
+        input,
+        zone,
+        retry: Some((not_before, words)),
+        recall: true,
+    };
+    let at = now.max(not_before);
+    if at > until || is_live(input) || holds.at(at).is_some() {
+        let words = "the line dropped in an emergency and may not be called again in time; a human has the work order";
+        return NextStep::Finished(
+            StepState::Unreached,
+            Reason::new(ReasonCode::AttemptsUsed, words),
+        );
+    }
+    match holds.at(now) {
+        None => NextStep::DialNow(order(input, number)),
+        Some(hold) => NextStep::Wait {
+            until: at,
+            why: hold.why,
+        },
+    }
 }
 
 fn is_live(input: &PlanInput<'_>) -> bool {
@@ -216,6 +255,8 @@ struct Holds<'a> {
     input: &'a PlanInput<'a>,
     zone: &'a TimeZone,
     retry: Option<(Timestamp, String)>,
+    /// An emergency's re-call does not rest from the call that dropped.
+    recall: bool,
 }
 
 /// The step must not be dialled before `until`.
@@ -259,8 +300,12 @@ impl Holds<'_> {
         let gap = self.input.policy.caps().min_gap;
         let minutes = gap.as_secs() / 60;
         let gap = SignedDuration::try_from(gap).unwrap_or(SignedDuration::MAX);
+        let emergency = |past: &PastAttempt| {
+            self.recall && past.disposition == Some(Disposition::CutInEmergency)
+        };
         let last = self
             .rung()
+            .filter(|past| !emergency(past))
             .map(|past| {
                 past.ended_at
                     .unwrap_or(past.started_at)

@@ -18,6 +18,12 @@ pub enum After {
         not_before: Timestamp,
         words: String,
     },
+    /// The line dropped in an emergency: once more and soon, or never.
+    Recall {
+        not_before: Timestamp,
+        until: Timestamp,
+        words: String,
+    },
     Over(StepState, Reason),
 }
 
@@ -47,6 +53,10 @@ impl Band {
 const OTHER_BAND_WITHIN: SignedDuration = SignedDuration::from_hours(36);
 /// Rest after a person or nobody answered, before another part of the day is tried.
 const REST: SignedDuration = SignedDuration::from_hours(2);
+
+/// After a line that dropped in an emergency: time to call 120 or to hang up by mistake, and not longer.
+const RECALL_AFTER: SignedDuration = SignedDuration::from_mins(2);
+const RECALL_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reads the attempts of one step, oldest first; `None` when there was none.
 pub fn after(
@@ -110,6 +120,7 @@ fn settles(disposition: Disposition) -> Option<After> {
             "the number does not exist; a human must find another",
         ),
         Disposition::Partial
+        | Disposition::CutInEmergency
         | Disposition::Unidentified
         | Disposition::WrongParty
         | Disposition::NotNow
@@ -138,6 +149,18 @@ fn gives_up(attempts: &[PastAttempt], max_attempts: u32) -> Option<After> {
         return Some(After::Over(
             StepState::Blocked,
             Reason::new(ReasonCode::WrongParty, words),
+        ));
+    }
+    let cut = |past: &PastAttempt| past.disposition == Some(Disposition::CutInEmergency);
+    let recalled = attempts.iter().rev().skip(1).any(cut)
+        && attempts
+            .last()
+            .is_some_and(|last| last.disposition.is_some());
+    if recalled {
+        let words = "an emergency was called back once; a human has the work order";
+        return Some(After::Over(
+            StepState::Unreached,
+            Reason::new(ReasonCode::AttemptsUsed, words),
         ));
     }
     if count(Disposition::Partial) >= 2 {
@@ -179,6 +202,11 @@ impl Retry<'_> {
                 15,
                 "the attempt was interrupted by a stop of the engine",
             ),
+            Disposition::CutInEmergency => After::Recall {
+                not_before: self.ended + RECALL_AFTER,
+                until: self.ended + RECALL_WITHIN,
+                words: "the line dropped in an emergency; once more at once".to_owned(),
+            },
             Disposition::Partial => self.soon(10, 15, "the conversation broke off"),
             Disposition::Unreachable => {
                 self.soon(120, 240, "the telephone was off or out of reach")

@@ -102,7 +102,7 @@ impl Scene<'_> {
         verdict
     }
 
-    fn raw(&self, cue: CueHit) -> (usize, usize) {
+    pub fn raw(&self, cue: CueHit) -> (usize, usize) {
         let start = self.units.get(cue.start).map_or(0, |u| u.raw.0);
         let end = self
             .units
@@ -120,7 +120,7 @@ impl Scene<'_> {
     }
 
     /// The cut before unit `at`.
-    fn cut_before(&self, at: usize) -> Cut {
+    pub fn cut_before(&self, at: usize) -> Cut {
         if at == 0 {
             Cut::Strong
         } else {
@@ -137,11 +137,11 @@ impl Scene<'_> {
         self.index.next_clause(at)
     }
 
-    fn sentence_start(&self, at: usize) -> usize {
+    pub fn sentence_start(&self, at: usize) -> usize {
         self.index.sentence(at)
     }
 
-    fn cues_between(
+    pub fn cues_between(
         &self,
         from: usize,
         to: usize,
@@ -208,8 +208,8 @@ impl Scene<'_> {
     fn other_subject(&self, seen: &Sighting) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
         let kinds = match self.respondent {
-            Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Own],
-            Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Kin],
+            Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Own],
+            Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Newborn],
         };
         let subject = self
             .cues_between(from, seen.start, &kinds)
@@ -218,6 +218,10 @@ impl Scene<'_> {
         // 有, and only much later a relative: the yes was the patient's own (有，半夜憋醒，我姑娘给我垫枕头).
         let has_alone = |c: &CueHit| c.start == from && c.end == from + 1 && c.cues.has(Cue::Has);
         if self.cues.iter().any(has_alone) && subject.start > from + 2 {
+            return None;
+        }
+        // A mother's newborn is a second subject, whom `whose` tells apart.
+        if subject.cues.has(Cue::Newborn) {
             return None;
         }
         let other = match self.respondent {
@@ -230,7 +234,7 @@ impl Scene<'_> {
     }
 
     /// A relative who speaks, looks on or is spoken to is not the one who suffers.
-    fn is_subject(&self, cue: &CueHit) -> bool {
+    pub fn is_subject(&self, cue: &CueHit) -> bool {
         const ACTS: [&str; 21] = [
             "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "says", "said",
             "told", "thinks", "thought", "noticed", "made", "drove", "took", "wants",
@@ -268,6 +272,10 @@ impl Scene<'_> {
                 verdict.fire("negation_far", self.raw(cue), Some(Polarity::Uncertain));
             }
             Denial::Far(cue) => verdict.fire("negation", self.raw(cue), Some(Polarity::Absent)),
+            // Any time since discharge counts: that it is over makes it urgent, and no emergency (`when`).
+            Denial::Over(cue) if weight.urgency == Urgency::Emergent => {
+                verdict.fire("ceased", self.raw(cue), verdict.polarity);
+            }
             Denial::Over(cue) => verdict.fire("ceased", self.raw(cue), Some(Polarity::Historical)),
             Denial::Better(cue) => verdict.fire("better", self.raw(cue), Some(Polarity::Uncertain)),
         }
@@ -282,7 +290,8 @@ impl Scene<'_> {
                 Cut::None => {}
                 // A new member of the list: what the one behind it was called no longer matters.
                 Cut::List => unknown = 0,
-                Cut::Weak if self.continues_list(at, seen) => {}
+                // What names the newborn is no further member of the mother's list.
+                Cut::Weak if !names_newborn(seen) && self.continues_list(at, seen) => {}
                 Cut::Weak | Cut::Strong | Cut::Ask => return None,
             }
             if let Some(cue) = self.cue_ending(at) {
@@ -531,4 +540,10 @@ impl Scene<'_> {
             verdict.fire("hedge", self.raw(*cue), Some(Polarity::Uncertain));
         }
     }
+}
+
+/// Whether the wording itself names the newborn (宝宝发烧, baby has a fever).
+pub fn names_newborn(seen: &Sighting) -> bool {
+    const NAMES: [&str; 4] = ["宝宝", "新生儿", "baby", "newborn"];
+    NAMES.iter().any(|name| seen.term.contains(name))
 }

@@ -31,12 +31,18 @@ pub enum Cue {
     Own,
     /// A relative: another person to the patient, the patient to a caregiver.
     Kin,
+    /// A mother's child, just born: a second subject (宝宝, my baby).
+    Newborn,
     /// Before or at the admission.
     Past,
     /// Since discharge perhaps, but more than two days ago.
     Older,
     /// Within about two days, or now.
     Recent,
+    /// At this moment, or a moment ago (现在, 刚才, right now).
+    Now,
+    /// Today or yesterday (昨天晚上, this morning).
+    Day,
     /// Goes on until now (一直, still).
     Ongoing,
     Hedge,
@@ -72,7 +78,7 @@ pub enum Cue {
 }
 
 impl Cue {
-    pub const NAMES: [(&'static str, Cue); 38] = [
+    pub const NAMES: [(&'static str, Cue); 41] = [
         ("neg", Cue::Neg),
         ("neg_tight", Cue::NegTight),
         ("neg_after", Cue::NegAfter),
@@ -87,9 +93,12 @@ impl Cue {
         ("other", Cue::Other),
         ("own", Cue::Own),
         ("kin", Cue::Kin),
+        ("newborn", Cue::Newborn),
         ("past", Cue::Past),
         ("older", Cue::Older),
         ("recent", Cue::Recent),
+        ("now", Cue::Now),
+        ("day", Cue::Day),
         ("ongoing", Cue::Ongoing),
         ("hedge", Cue::Hedge),
         ("contrast", Cue::Contrast),

@@ -2,7 +2,7 @@
 //!
 //! Present outweighs uncertain, uncertain historical, historical absent; another person's is a finding of its own.
 
-use super::assert::{Scene, Verdict, Weight};
+use super::assert::{Scene, Verdict, Weight, names_newborn};
 use super::cue::Cue;
 use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
 use super::frame::{Put, answers};
@@ -28,6 +28,8 @@ struct Mention {
     span: (usize, usize),
     level: MatchLevel,
     verdict: Verdict,
+    /// A bare answer speaks for the patient, who was asked.
+    subject: About,
 }
 
 /// A long reply is read in stretches of so many units at most, parted where a sentence or a clause ends, so that the
@@ -140,13 +142,14 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
             measured(lexicon, &scene, &heard_question.measures),
         ];
         mentions.extend(found.into_iter().flatten().map(|mention| Mention {
+            subject: subject(&scene, &mention),
             span: part.whole(mention.span),
             ..mention
         }));
     }
     let named: Vec<usize> = mentions
         .iter()
-        .filter(|m| speaks_for(m))
+        .filter(|m| speaks_for(m) && m.subject == About::Patient)
         .map(|m| m.concept)
         .collect();
     let named: Vec<usize> = asked
@@ -182,6 +185,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
             term: String::new(),
             span,
             level: MatchLevel::Frame,
+            subject: About::Patient,
             verdict: Verdict {
                 polarity: Some(answered.polarity),
                 rules: vec![fired],
@@ -195,7 +199,43 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
             (seen, text.clone())
         })
     });
-    writer.merged(mentions, masked.collect(), reply.logprob)
+    let (newborn, own): (Vec<Mention>, Vec<Mention>) = mentions
+        .into_iter()
+        .partition(|mention| mention.subject == About::Newborn);
+    let mut judged = writer.merged(own, masked.collect(), reply.logprob);
+    let child = writer.merged(newborn, Vec::new(), reply.logprob);
+    judged
+        .findings
+        .extend(child.findings.into_iter().map(of_newborn));
+    judged.suppressed.extend(child.suppressed);
+    judged.alert |= child.alert;
+    for part in &parts {
+        part.scene(question).set_times(&mut judged.findings);
+    }
+    judged
+}
+
+/// Whom a wording concerns: some name the newborn themselves, and what overlaps them is theirs; others by their subject.
+fn subject(scene: &Scene<'_>, mention: &Mention) -> About {
+    let (from, to) = mention.span;
+    let named = scene
+        .sightings
+        .iter()
+        .any(|seen| names_newborn(seen) && seen.start < to && from < seen.end);
+    if named {
+        About::Newborn
+    } else {
+        scene.whose(mention.span)
+    }
+}
+
+/// A newborn's finding: what is a matter of the day for the mother is more for the child.
+fn of_newborn(mut finding: Finding) -> Finding {
+    finding.subject = About::Newborn;
+    if finding.urgency == Urgency::SameDay {
+        finding.urgency = Urgency::Urgent;
+    }
+    finding
 }
 
 /// Whether the mention says something of the patient, so that a bare answer need not speak for its concept.
@@ -308,6 +348,7 @@ fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
         term: seen.term.clone(),
         span: (seen.start, seen.end),
         level: seen.level,
+        subject: About::Patient,
         verdict: scene.judge(
             seen,
             weight(lexicon, seen.concept, seen.detail),
@@ -344,6 +385,7 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention>
             term: reading.said,
             span,
             level: MatchLevel::Frame,
+            subject: About::Patient,
             verdict,
         }
     });
@@ -496,6 +538,7 @@ impl Writer<'_> {
             term: seen.term.clone(),
             span: (seen.start, seen.end),
             level: seen.level,
+            subject: About::Patient,
             verdict: Verdict {
                 polarity: None,
                 rules: Vec::new(),

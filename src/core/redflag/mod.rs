@@ -21,6 +21,7 @@ pub mod pack;
 pub mod rows;
 mod span;
 mod trie;
+mod when;
 
 use self::mapping::Mapped;
 use self::pack::Packs;

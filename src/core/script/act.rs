@@ -25,6 +25,12 @@ pub struct Facts {
     pub contacts: Vec<Contact>,
     pub knows_diagnosis: bool,
     pub hearing: Hearing,
+    /// The dialect of the record, where it is not Mandarin or standard English.
+    pub dialect: Option<String>,
+    /// Spoken instead of 120 (Mandarin) or 911 (English).
+    pub emergency_number: Option<String>,
+    /// Spoken instead of 12356 (Mandarin) or 988 (English), the lines for thoughts of suicide.
+    pub crisis_line: Option<String>,
     /// The hospital's number, spoken in the closing.
     pub callback_number: String,
     pub next_call: Option<Date>,
@@ -59,6 +65,8 @@ pub struct Verdict {
     pub emergent: Option<ConceptId>,
     /// Doubtful: ask one confirming question.
     pub confirm: Option<ConceptId>,
+    /// The doubtful one is over, as the words say: no emergency even when it is confirmed.
+    pub over: bool,
 }
 
 /// What the call is to do, in order. `Say` is played to its end before the next act.

@@ -28,6 +28,8 @@ const TRIES: u8 = 2;
 const REPEATS: u8 = 3;
 /// Silences in a row, over any questions, after which nobody is believed to be there.
 const DEAD_AIR: u8 = 4;
+/// Replies of one call that are not understood, from which on its denials are doubted.
+const UNCLEAR: u8 = 4;
 
 /// One script, running.
 #[derive(Clone, Debug)]
@@ -49,6 +51,13 @@ pub struct Conversation {
     advice_for: Option<ConceptId>,
     /// Concepts that were asked about once more.
     confirmed: BTreeSet<ConceptId>,
+    /// Replies that could not be understood.
+    unclear: u8,
+    /// An emergency question was denied by voice; a key says no without a doubt.
+    denied_by_voice: bool,
+    by_key: bool,
+    /// That the denials are not trusted was noted.
+    denials_doubted: bool,
     /// The question that a jump interrupted.
     interrupted: Option<usize>,
     pace: Pace,
@@ -72,6 +81,8 @@ struct Asking {
     silences: u8,
     misses: u8,
     repeats: u8,
+    /// Times that a `stay` has asked whether anybody is there.
+    stays: u8,
 }
 
 /// What exactly was asked last.
@@ -85,6 +96,8 @@ enum Form {
     Confirm {
         concept: ConceptId,
         pending: Option<Answer>,
+        /// Over by now: no emergency, confirmed or not.
+        over: bool,
     },
 }
 
@@ -110,6 +123,10 @@ impl Conversation {
             closing_spoken: false,
             advice_for: None,
             confirmed: BTreeSet::new(),
+            unclear: 0,
+            denied_by_voice: false,
+            by_key: false,
+            denials_doubted: false,
             interrupted: None,
             pace,
             dead_air: 0,
@@ -231,6 +248,11 @@ impl Conversation {
         self.respondent.unwrap_or_default()
     }
 
+    /// Emergency advice was given, or is about to be.
+    pub fn met_emergency(&self) -> bool {
+        self.advice_for.is_some()
+    }
+
     /// How fast prompts are to be played from now on.
     pub fn pace(&self) -> Pace {
         self.pace
@@ -259,7 +281,7 @@ impl Conversation {
             Disposition::ReportedReadmission
         } else if told(Effect::OptedOut) {
             Disposition::OptedOut
-        } else if told(Effect::AskedForPerson) {
+        } else if told(Effect::AskedForPerson) || told(Effect::Crisis) {
             Disposition::AskedForPerson
         } else if told(Effect::WrongParty) {
             Disposition::WrongParty
@@ -269,6 +291,8 @@ impl Conversation {
             Disposition::Unidentified
         } else if self.screened && self.safety_said {
             Disposition::Completed
+        } else if told(Effect::EmergencyAdvice) {
+            Disposition::CutInEmergency
         } else {
             Disposition::Partial
         }
@@ -278,8 +302,9 @@ impl Conversation {
 
     fn said(&mut self, asking: Asking, text: &str, verdict: Verdict, acts: &mut Vec<Act>) {
         self.dead_air = 0;
+        self.by_key = false;
         text.clone_into(&mut self.last_words);
-        if let Some(concept) = verdict.emergent.filter(|_| self.advice_for.is_none()) {
+        if let Some(concept) = verdict.emergent.filter(|c| self.is_news(c)) {
             let confirmed =
                 matches!(&asking.form, Form::Confirm { concept: asked, .. } if *asked == concept);
             if confirmed {
@@ -288,14 +313,18 @@ impl Conversation {
             self.closed(acts, "emergent");
             return self.advise(asking.node, concept, acts);
         }
-        if let Form::Confirm { concept, pending } = asking.form.clone() {
+        if let Form::Confirm {
+            concept, pending, ..
+        } = asking.form.clone()
+        {
             let answer = self.plain_yes_no(text);
             return self.confirmed(asking, concept, pending, answer, acts);
         }
         let node = self.node(asking.node);
         let open = matches!(node.kind, Kind::Open);
+        let stays = matches!(node.kind, Kind::Stay { .. });
         let command = command::spot(text, self.speaker(), open, self.facts.lang);
-        if let Some(command) = command {
+        if let Some(command) = command.filter(|command| self.obeys(*command)) {
             self.closed(acts, &command.name());
             return self.command(asking, command, acts);
         }
@@ -303,7 +332,11 @@ impl Conversation {
             .confirm
             .filter(|c| self.advice_for.is_none() && !self.confirmed.contains(c));
         if let Some(concept) = doubtful {
-            return self.ask_to_confirm(asking, concept, text, acts);
+            return self.ask_to_confirm(asking, concept, verdict.over, text, acts);
+        }
+        if stays {
+            self.closed(acts, "any");
+            return self.stay(asking, acts);
         }
         match asking.form.clone() {
             Form::ReadBack(quantity) => self.read_back(asking, quantity, text, acts),
@@ -316,10 +349,13 @@ impl Conversation {
 
     fn keyed(&mut self, asking: Asking, keys: &str, acts: &mut Vec<Act>) {
         self.dead_air = 0;
+        self.by_key = true;
         keys.clone_into(&mut self.last_words);
         let yes_no = understanding::yes_no_keys(keys);
         match asking.form.clone() {
-            Form::Confirm { concept, pending } => {
+            Form::Confirm {
+                concept, pending, ..
+            } => {
                 self.confirmed(asking, concept, pending, yes_no, acts);
             }
             Form::ReadBack(quantity) => match yes_no {
@@ -344,8 +380,14 @@ impl Conversation {
 
     fn silent(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
         self.closed(acts, "silence");
+        if matches!(self.node(asking.node).kind, Kind::Stay { .. }) {
+            return self.stay(asking, acts);
+        }
         self.dead_air += 1;
-        if let Form::Confirm { concept, pending } = asking.form.clone() {
+        if let Form::Confirm {
+            concept, pending, ..
+        } = asking.form.clone()
+        {
             return self.unconfirmed(asking, concept, pending, acts);
         }
         if self.dead_air >= DEAD_AIR {
@@ -362,7 +404,17 @@ impl Conversation {
     /// Nothing usable was heard.
     fn missed(&mut self, mut asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
         self.closed(acts, "unclear");
-        if let Form::Confirm { concept, pending } = asking.form.clone() {
+        if matches!(self.node(asking.node).kind, Kind::Stay { .. }) {
+            return self.stay(asking, acts);
+        }
+        if excuse == names::SORRY && !self.by_key {
+            self.unclear = self.unclear.saturating_add(1);
+            self.doubt_denials(acts);
+        }
+        if let Form::Confirm {
+            concept, pending, ..
+        } = asking.form.clone()
+        {
             return self.unconfirmed(asking, concept, pending, acts);
         }
         asking.misses += 1;
@@ -428,6 +480,10 @@ impl Conversation {
             self.claim = Some(who);
         }
         self.screen_passed(node, acts);
+        if self.node(node).emergency && answer.key == "no" && !self.by_key {
+            self.denied_by_voice = true;
+            self.doubt_denials(acts);
+        }
         let target = self.node(node).on.get(&answer.key).copied();
         self.go(target.unwrap_or(Target::Skip), node, speech, acts);
     }
@@ -475,14 +531,97 @@ impl Conversation {
     // ---- Emergencies
 
     fn advise(&mut self, node: usize, concept: ConceptId, acts: &mut Vec<Act>) {
+        let jump = if is_crisis(&concept) {
+            Jump::Crisis
+        } else {
+            Jump::Emergency
+        };
         self.advice_for = Some(concept);
-        self.jump(node, Jump::Emergency, acts);
+        self.jump(node, jump, acts);
+    }
+
+    /// Advice is given once; thoughts of suicide change it.
+    fn is_news(&self, concept: &ConceptId) -> bool {
+        match &self.advice_for {
+            None => true,
+            Some(known) => is_crisis(concept) && !is_crisis(known),
+        }
+    }
+
+    /// What a caller may order while the robot stays on the line for her sake: it does not end for a word, but a
+    /// person is asked to call.
+    fn obeys(&self, command: Command) -> bool {
+        let crisis = self.effects.contains(&Effect::Crisis);
+        match command {
+            Command::Repeat | Command::Slower | Command::Jump(Jump::Person) => true,
+            Command::Jump(_) => !crisis,
+        }
+    }
+
+    /// Asks whether anybody is there, again and again, and goes on with `next` in the end.
+    fn stay(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
+        let node = self.node(asking.node);
+        let times = match node.kind {
+            Kind::Stay { times } => times,
+            _ => 0,
+        };
+        asking.stays += 1;
+        if asking.stays >= times {
+            return self.leave(asking.node, Vec::new(), acts);
+        }
+        let again = node.again.clone().unwrap_or_default();
+        let speech = vec![self.recorded(&again)];
+        self.ask(asking, speech, acts);
+    }
+
+    /// Nodes of an emergency that a wish for a person does not end.
+    fn stays_with(&self, node: usize) -> bool {
+        let node = self.node(node);
+        matches!(node.kind, Kind::Stay { .. }) || node.effect == Some(Effect::EmergencyAdvice)
+    }
+
+    /// In an emergency a wish for a person is noted, and the robot stays.
+    fn person_in_emergency(&mut self, asking: Asking, acts: &mut Vec<Act>) {
+        if self.effects.insert(Effect::AskedForPerson) {
+            acts.push(Act::Note(Note::AskedForPerson));
+        }
+        let mut speech = vec![self.recorded(names::PERSON)];
+        let node = self.node(asking.node);
+        match &node.again {
+            Some(again) if matches!(node.kind, Kind::Stay { .. }) => {
+                speech.push(self.recorded(&again.clone()));
+            }
+            Some(_) | None => {
+                speech.extend(speaking::question(&self.script, &self.facts, node));
+            }
+        }
+        self.ask(asking, speech, acts);
+    }
+
+    /// Whether a "no" of this caller may be taken for one: a dialect, bad hearing or words that are not understood
+    /// make it doubtful.
+    fn doubts_denials(&self) -> bool {
+        self.facts.hearing != Hearing::Normal
+            || self.facts.dialect.as_deref().is_some_and(is_dialect)
+            || self.unclear >= UNCLEAR
+    }
+
+    /// Doubtful denials of the emergency questions go to a human, once a call.
+    fn doubt_denials(&mut self, acts: &mut Vec<Act>) {
+        let doubtful = self.is_identified() && self.denied_by_voice && self.doubts_denials();
+        if doubtful && !self.denials_doubted {
+            self.denials_doubted = true;
+            acts.push(Act::Note(Note::NotAssessed {
+                node: NodeId(names::SCREEN.to_owned()),
+            }));
+        }
     }
 
     fn ask_to_confirm(
         &mut self,
         mut asking: Asking,
         concept: ConceptId,
+        over: bool,
         text: &str,
         acts: &mut Vec<Act>,
     ) {
@@ -493,13 +632,19 @@ impl Conversation {
         };
         let prompt = names::confirm(&concept);
         let known = self.script.prompts.contains_key(&prompt);
-        if !self.is_identified() || !known {
+        // A relative is not asked about thoughts of suicide that may only have been misheard.
+        let private = is_crisis(&concept) && self.respondent() == Respondent::Caregiver;
+        if !self.is_identified() || !known || private {
             // Nothing about health may be asked before identity: general advice, and a human reads the finding.
             self.closed(acts, "doubtful");
             return self.unconfirmed(asking, concept, pending, acts);
         }
         self.closed(acts, "doubtful");
-        asking.form = Form::Confirm { concept, pending };
+        asking.form = Form::Confirm {
+            concept,
+            pending,
+            over,
+        };
         let speech = vec![self.recorded(&prompt)];
         self.ask(asking, speech, acts);
     }
@@ -516,6 +661,10 @@ impl Conversation {
             Some(YesNo::Yes) => {
                 self.closed(acts, "yes");
                 confirmation(acts, &concept, Confirmation::Confirmed);
+                if matches!(asking.form, Form::Confirm { over: true, .. }) {
+                    let pending = pending.or_else(|| Some(Answer::handed_on()));
+                    return self.continue_after(asking, pending, Vec::new(), acts);
+                }
                 self.advise(asking.node, concept, acts);
             }
             Some(YesNo::No) => {
@@ -574,7 +723,16 @@ impl Conversation {
 
     fn command(&mut self, mut asking: Asking, command: Command, acts: &mut Vec<Act>) {
         match command {
+            Command::Jump(Jump::Person) if self.stays_with(asking.node) => {
+                self.person_in_emergency(asking, acts);
+            }
             Command::Jump(jump) => self.jump(asking.node, jump, acts),
+            Command::Repeat | Command::Slower
+                if matches!(self.node(asking.node).kind, Kind::Stay { .. })
+                    && asking.repeats >= REPEATS =>
+            {
+                self.stay(asking, acts);
+            }
             Command::Repeat | Command::Slower if asking.repeats >= REPEATS => {
                 let target = self.node(asking.node).no_match;
                 self.give_up(asking.node, target, acts);
@@ -648,6 +806,7 @@ impl Conversation {
                         silences: 0,
                         misses: 0,
                         repeats: 0,
+                        stays: 0,
                     };
                     return self.ask(asking, speech, acts);
                 }
@@ -697,6 +856,13 @@ impl Conversation {
                 acts.push(Act::Note(Note::EmergencyAdviceGiven { concept }));
                 // What was not asked any more is in the hands of the human who gets the finding.
                 return self.mark_screened(acts);
+            }
+            Effect::Crisis => {
+                if let Some(concept) = self.advice_for.clone() {
+                    acts.push(Act::Note(Note::EmergencyAdviceGiven { concept }));
+                }
+                self.mark_screened(acts);
+                Note::AskedForPerson
             }
             Effect::AskedForPerson => Note::AskedForPerson,
             Effect::CallBack => Note::CallBackAt {
@@ -799,14 +965,15 @@ impl Conversation {
         if asking.node == self.script.start || matches!(node.kind, Kind::Identity) {
             listen.no_input_ms = listen.no_input_ms.max(7_000);
         }
+        let local = speaking::localised(&speech, &self.facts);
         acts.push(Act::Note(Note::TurnOpened {
             node: id,
-            prompt: speaking::text(&speech, self.facts.lang),
+            prompt: speaking::text(&local, self.facts.lang),
             kind: Some(kind),
             asks,
         }));
         self.heard_safety(&speech);
-        acts.push(Act::Say(speech.clone()));
+        acts.push(Act::Say(local));
         acts.push(Act::Listen(listen));
         self.last_speech = speech;
         self.state = State::Asking(asking);
@@ -814,14 +981,15 @@ impl Conversation {
 
     fn finish(&mut self, node: usize, speech: Vec<Segment>, acts: &mut Vec<Act>) {
         if !speech.is_empty() {
+            let local = speaking::localised(&speech, &self.facts);
             acts.push(Act::Note(Note::TurnOpened {
                 node: self.node(node).id.clone(),
-                prompt: speaking::text(&speech, self.facts.lang),
+                prompt: speaking::text(&local, self.facts.lang),
                 kind: None,
                 asks: vec![],
             }));
             self.heard_safety(&speech);
-            acts.push(Act::Say(speech));
+            acts.push(Act::Say(local));
         }
         acts.push(Act::Note(Note::Finished));
         acts.push(Act::HangUp);
@@ -870,6 +1038,20 @@ impl Conversation {
             meaning: meaning.to_owned(),
         }));
     }
+}
+
+/// Whether what the record calls a dialect is one to the recogniser.
+fn is_dialect(named: &str) -> bool {
+    let named = named.trim().to_lowercase();
+    !matches!(
+        named.as_str(),
+        "" | "mandarin" | "putonghua" | "standard" | "none" | "普通话" | "国语"
+    )
+}
+
+/// Concepts with a flow of their own.
+fn is_crisis(concept: &ConceptId) -> bool {
+    matches!(concept.0.as_str(), "suicidal_ideation" | "self_harm")
 }
 
 fn confirmation(acts: &mut Vec<Act>, concept: &ConceptId, outcome: Confirmation) {

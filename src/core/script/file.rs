@@ -81,6 +81,8 @@ struct NodeFile {
     again: Option<Spanned<String>>,
     hint: Option<Spanned<String>>,
     number: Option<NumberSpec>,
+    /// Of a `stay`: how often is asked whether anybody is there, 1–120.
+    times: Option<u8>,
     #[serde(default)]
     choice: Vec<Choice>,
     #[serde(default)]
@@ -104,6 +106,7 @@ enum KindName {
     Who,
     BirthDate,
     Wait,
+    Stay,
 }
 
 /// A file's name and text, able to turn an offset into a line.
@@ -579,6 +582,10 @@ fn kind(source: &Source<'_>, node: &NodeFile, errors: &mut Vec<ScriptError>) -> 
         KindName::Number if node.number.is_none() => {
             refuse("a number question needs `number = { … }`")
         }
+        KindName::Stay if !node.times.is_some_and(|times| (1..=120).contains(&times)) => {
+            refuse("a stay needs `times`, 1 to 120")
+        }
+        KindName::Stay if node.again.is_none() => refuse("a stay needs `again`"),
         _ => {}
     }
     match node.kind {
@@ -599,5 +606,8 @@ fn kind(source: &Source<'_>, node: &NodeFile, errors: &mut Vec<ScriptError>) -> 
         KindName::Who => Kind::Who,
         KindName::BirthDate => Kind::BirthDate,
         KindName::Wait => Kind::Wait,
+        KindName::Stay => Kind::Stay {
+            times: node.times.unwrap_or(1),
+        },
     }
 }

@@ -29,7 +29,7 @@ pub fn words(kind: &Kind, question: &str, asks: &[ConceptId], lang: Lang) -> Vec
             Lang::En => &[],
         },
         Kind::Number(spec) => figures(spec.unit, lang),
-        Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait => &[],
+        Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait | Kind::Stay { .. } => &[],
     };
     words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -221,13 +221,16 @@ pub enum Jump {
     WrongParty,
     #[display("emergency")]
     Emergency,
+    /// Thoughts of suicide: a flow of its own.
+    #[display("crisis")]
+    Crisis,
     /// Nobody answers any more.
     #[display("lost")]
     Lost,
 }
 
 impl Jump {
-    pub const ALL: [Jump; 11] = [
+    pub const ALL: [Jump; 12] = [
         Jump::Person,
         Jump::OptOut,
         Jump::Death,
@@ -238,6 +241,7 @@ impl Jump {
         Jump::CallBack,
         Jump::WrongParty,
         Jump::Emergency,
+        Jump::Crisis,
         Jump::Lost,
     ];
 
@@ -258,6 +262,7 @@ impl Jump {
                 | Jump::Readmitted
                 | Jump::MaybeReadmitted
                 | Jump::Emergency
+                | Jump::Crisis
         )
     }
 }
@@ -310,6 +315,10 @@ pub enum Kind {
     BirthDate,
     /// Somebody is called to the telephone.
     Wait,
+    /// The robot stays on the line, and asks again and again whether anybody is there.
+    Stay {
+        times: u8,
+    },
 }
 
 impl Kind {
@@ -324,9 +333,13 @@ impl Kind {
             Kind::YesNo { inverse: false, .. } => QuestionKind::YesNo,
             Kind::YesNo { inverse: true, .. } => QuestionKind::YesNoInverse,
             Kind::Choice(_) | Kind::Number(_) | Kind::BirthDate => QuestionKind::Wh,
-            Kind::Say | Kind::End | Kind::Open | Kind::Identity | Kind::Who | Kind::Wait => {
-                QuestionKind::Open
-            }
+            Kind::Say
+            | Kind::End
+            | Kind::Open
+            | Kind::Identity
+            | Kind::Who
+            | Kind::Wait
+            | Kind::Stay { .. } => QuestionKind::Open,
         }
     }
 
@@ -340,7 +353,7 @@ impl Kind {
             } => vec!["yes", "no", "number"],
             Kind::Choice(choices) => choices.iter().map(|c| c.id.as_str()).collect(),
             Kind::Number(_) => vec!["number", "none"],
-            Kind::Open | Kind::Wait => vec!["any"],
+            Kind::Open | Kind::Wait | Kind::Stay { .. } => vec!["any"],
             Kind::Identity => vec!["self", "other", "listed", "absent", "wait"],
             Kind::Who => vec!["listed", "unlisted", "unnamed"],
             Kind::BirthDate => vec!["match"],
@@ -436,6 +449,8 @@ pub enum Effect {
     Identified,
     IdentityFailed,
     EmergencyAdvice,
+    /// Thoughts of suicide: a person is asked to call, and the robot does not hang up.
+    Crisis,
     AskedForPerson,
     CallBack,
     OptedOut,

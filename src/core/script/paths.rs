@@ -253,6 +253,7 @@ impl<'a> Walk<'a> {
             Some(
                 Effect::IdentityFailed
                 | Effect::EmergencyAdvice
+                | Effect::Crisis
                 | Effect::AskedForPerson
                 | Effect::CallBack
                 | Effect::OptedOut
@@ -524,6 +525,7 @@ impl<'a> Walk<'a> {
             Kind::YesNo { .. } | Kind::Choice(_) | Kind::Identity | Kind::Wait => 2.8,
             Kind::Number(_) | Kind::BirthDate | Kind::Who => 4.0,
             Kind::Open => 8.0,
+            Kind::Stay { .. } => 25.0,
         };
         let read_back = match &node.kind {
             Kind::Number(spec) if spec.read_back => {

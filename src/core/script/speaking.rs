@@ -23,10 +23,13 @@ pub mod names {
     pub const SLOWER: &str = "slower_ok";
     pub const READ_BACK: &str = "read_back";
     pub const READ_BACK_TAIL: &str = "read_back_tail";
+    pub const PERSON: &str = "person_ok";
+    /// No prompt: the emergency screen as a whole, where its denials are doubted.
+    pub const SCREEN: &str = "emergency_screen";
     pub const EMERGENCY_IF: &str = "emergency_if";
     /// The line that says that a robot cannot judge an illness.
     pub const SAFETY: &str = "closing_safety";
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         SORRY,
         TOO_LATE,
         STILL_THERE,
@@ -36,6 +39,7 @@ pub mod names {
         READ_BACK,
         READ_BACK_TAIL,
         EMERGENCY_IF,
+        PERSON,
         SAFETY,
     ];
 
@@ -109,7 +113,7 @@ pub fn text(speech: &[Segment], lang: Lang) -> String {
 }
 
 /// Every text that a call with these facts may have to synthesise, known before it is dialled.
-pub fn variables(facts: &Facts) -> Vec<Phi<String>> {
+pub fn variables(script: &Script, facts: &Facts) -> Vec<Phi<String>> {
     let all = [
         Variable::Hospital,
         Variable::Patient,
@@ -119,9 +123,46 @@ pub fn variables(facts: &Facts) -> Vec<Phi<String>> {
     let needed = all
         .into_iter()
         .filter(|variable| *variable != Variable::NextCall || facts.next_call.is_some());
-    needed
-        .map(|variable| Phi::new(value(variable, facts)))
+    let names = needed.map(|variable| value(variable, facts));
+    let local = script
+        .prompts
+        .values()
+        .filter_map(|prompt| with_local_numbers(&prompt.text, facts));
+    names.chain(local).map(Phi::new).collect()
+}
+
+/// The speech with the hospital's own emergency number and crisis line, where they differ from those recorded.
+pub fn localised(speech: &[Segment], facts: &Facts) -> Vec<Segment> {
+    let local = |segment: &Segment| {
+        let text = with_local_numbers(segment.text(), facts)?;
+        Some(Segment::Spoken(text))
+    };
+    speech
+        .iter()
+        .map(|segment| local(segment).unwrap_or_else(|| segment.clone()))
         .collect()
+}
+
+/// The text with the local numbers; `None` where it stays as it is.
+fn with_local_numbers(text: &str, facts: &Facts) -> Option<String> {
+    let (emergency, crisis) = match facts.lang {
+        Lang::Zh => ("幺二零", "幺二三五六"),
+        Lang::En => ("nine one one", "nine eight eight"),
+    };
+    let spoken = |number: &Option<String>| {
+        let number = number.as_ref()?;
+        Some(spoken::telephone(number, facts.lang))
+    };
+    let mut local = text.to_owned();
+    for (usual, number) in [
+        (emergency, spoken(&facts.emergency_number)),
+        (crisis, spoken(&facts.crisis_line)),
+    ] {
+        if let Some(number) = number {
+            local = local.replace(usual, &number);
+        }
+    }
+    (local != text).then_some(local)
 }
 
 fn value(variable: Variable, facts: &Facts) -> String {
@@ -150,17 +191,18 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
         Kind::YesNo { number: None, .. } | Kind::Choice(_) => (500, 15_000),
         Kind::Identity | Kind::Who => (700, 15_000),
         Kind::YesNo { .. } | Kind::Number(_) | Kind::BirthDate => (800, 15_000),
-        Kind::Open | Kind::Wait | Kind::Say | Kind::End => (900, 45_000),
+        Kind::Open | Kind::Wait | Kind::Stay { .. } | Kind::Say | Kind::End => (900, 45_000),
     };
     let no_input_ms = match &node.kind {
         Kind::Wait => 30_000,
+        Kind::Stay { .. } => 25_000,
         _ => 5_000,
     };
     let keys = match &node.kind {
         Kind::YesNo { number: None, .. } | Kind::Choice(_) | Kind::Identity => Some(1),
         Kind::YesNo { .. } | Kind::Number(_) => Some(5),
         Kind::BirthDate => Some(4),
-        Kind::Open | Kind::Who | Kind::Wait | Kind::Say | Kind::End => None,
+        Kind::Open | Kind::Who | Kind::Wait | Kind::Stay { .. } | Kind::Say | Kind::End => None,
     };
     let keys = keys.map(|max_digits| KeySpec {
         max_digits,

@@ -89,7 +89,7 @@ pub fn read(
             let none = spec.unit != Unit::Score && reply::not_measured(text, lang);
             none.then(|| Answer::plain("none"))
         }),
-        Kind::Open | Kind::Wait => {
+        Kind::Open | Kind::Wait | Kind::Stay { .. } => {
             let spoken = !reply::bare(text).is_empty();
             spoken.then(|| Answer::plain("any"))
         }
@@ -134,7 +134,7 @@ pub fn read_keys(keys: &str, node: &Node, birth: Option<Date>, lang: Lang) -> Op
             '2' => Some(of_claim(Claim::Other)),
             _ => None,
         },
-        Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait => None,
+        Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait | Kind::Stay { .. } => None,
     }
 }
 
@@ -157,7 +157,8 @@ pub fn keyed_words(keys: &str, node: &Node, lang: Lang) -> Option<String> {
         | Kind::Identity
         | Kind::Who
         | Kind::BirthDate
-        | Kind::Wait => None,
+        | Kind::Wait
+        | Kind::Stay { .. } => None,
     }
 }
 
@@ -185,7 +186,9 @@ pub fn yes_no_words(keys: &str, lang: Lang) -> Option<String> {
 pub fn is_complete(text: &str, node: &Node, lang: Lang) -> bool {
     let bare = reply::bare(text);
     match (&node.kind, lang) {
-        (Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait, _) => false,
+        (Kind::Say | Kind::End | Kind::Open | Kind::Who | Kind::Wait | Kind::Stay { .. }, _) => {
+            false
+        }
         (Kind::YesNo { number: None, .. } | Kind::Choice(_) | Kind::Identity, _) => true,
         // An unfinished number looks like a smaller one: only a closing unit ends it.
         (Kind::YesNo { .. } | Kind::Number(_) | Kind::BirthDate, Lang::Zh) => {

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::callee::Pick;
 use crate::codec::Codec;
 use crate::lang::Lang;
+use crate::patient::Hearing;
 
 /// One call, from ringing to what is expected of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +62,10 @@ pub struct Fixture {
     pub knows_diagnosis: bool,
     #[serde(default)]
     pub high_risk: bool,
+    /// Of the record.
+    pub dialect: Option<String>,
+    #[serde(default)]
+    pub hearing: Hearing,
     /// The shell hangs up (shutdown) so long after the INVITE.
     pub shutdown_ms: Option<u64>,
     pub expect: Expect,
@@ -83,6 +88,17 @@ pub struct Expect {
     /// `concept @node`: denied afterwards, and on the order all the same.
     #[serde(default)]
     pub denied: Vec<String>,
+    /// `concept when` of findings that raise an order.
+    pub times: Option<Vec<String>>,
+    /// `concept subject`, alike.
+    pub subjects: Option<Vec<String>>,
+    /// Nodes that the robot came to, and such as it must not.
+    #[serde(default)]
+    pub asked: Vec<String>,
+    #[serde(default)]
+    pub not_asked: Vec<String>,
+    /// The call's shortest and longest time, in seconds.
+    pub lasts_s: Option<(u64, u64)>,
     pub answered_by: Option<String>,
     pub screened: Option<bool>,
 }

@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// What the recogniser needs in virtual time.
 const EAR_DELAY: Duration = Duration::from_millis(350);
 /// No call is longer than this, whatever the fixture does.
-const END_OF_TIME: Duration = Duration::from_secs(900);
+const END_OF_TIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 enum Datagram {

@@ -66,6 +66,7 @@ fn broke_off(record: &CallRecord) -> bool {
         | Disposition::NotNow => false,
         Disposition::Completed
         | Disposition::Partial
+        | Disposition::CutInEmergency
         | Disposition::Unidentified
         | Disposition::Machine
         | Disposition::NoAnswer
@@ -107,6 +108,7 @@ fn cause_of_ending(disposition: Disposition, high_risk: bool) -> Option<Cause> {
         Disposition::InvalidNumber => Some(Cause::InvalidNumber),
         Disposition::Completed
         | Disposition::Partial
+        | Disposition::CutInEmergency
         | Disposition::Unidentified
         | Disposition::WrongParty
         | Disposition::NotNow

@@ -88,6 +88,9 @@ fn facts(row: &[String], lang: Lang, day: u16) -> Facts {
         } else {
             Hearing::Normal
         },
+        dialect: (!row[5].is_empty()).then(|| row[5].clone()),
+        emergency_number: None,
+        crisis_line: None,
         callback_number: "01055501234".to_owned(),
         next_call: None,
         today: jiff::civil::date(2026, 11, 23),
@@ -175,7 +178,7 @@ fn play(
         let tight = clip.is_some_and(|c| c.ends_with("chest_tight"));
         let verdict = Verdict {
             emergent: tight.then(|| ConceptId("chest_pain".to_owned())),
-            confirm: None,
+            ..Verdict::default()
         };
         acts = talk.handle(Input::Said {
             text,

@@ -8,6 +8,7 @@ use aftercall_core::patient::Hearing;
 use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::check::{Concepts, check};
+use aftercall_core::script::speaking::variables;
 use aftercall_core::script::{Act, Conversation, Facts, Input, Note, Segment, Verdict, paths};
 use jiff::civil::date;
 
@@ -77,6 +78,9 @@ fn facts(lang: Lang) -> Facts {
         contacts: vec![],
         knows_diagnosis: false,
         hearing: Hearing::Normal,
+        dialect: None,
+        emergency_number: None,
+        crisis_line: None,
         callback_number: "01055501234".to_owned(),
         next_call: None,
         today: date(2026, 11, 23),
@@ -134,7 +138,13 @@ fn judged(reply: &str) -> (Verdict, &str) {
 
 #[test]
 fn an_emergency_is_advised_at_once_and_ends_with_the_safety_line() {
-    let (talk, notes, spoken) = talk(&["是我", "九月十四号", "!chest_pain 昨天晚上胸口闷", "有"]);
+    let (talk, notes, spoken) = talk(&[
+        "是我",
+        "九月十四号",
+        "!chest_pain 昨天晚上胸口闷",
+        "有",
+        "不用",
+    ]);
     assert_eq!(talk.disposition(), Disposition::Completed);
     assert!(talk.progress().screened && talk.progress().closing_spoken);
     assert!(
@@ -168,6 +178,70 @@ fn a_doubtful_emergency_is_asked_about_once() {
     let (talking, notes, spoken) = talk(&[&start[..], &["?"]].concat());
     assert_eq!(outcome(&notes), Some(Confirmation::Unclear));
     assert!(!talking.is_over() && spoken.contains("如果真有这种情况"));
+}
+
+#[test]
+fn thoughts_of_suicide_are_stayed_with_for_half_an_hour_and_never_for_ever() {
+    let silence = ["~"; 200];
+    let start = ["是我", "九月十四号", "!suicidal_ideation 不想活了"];
+    let (short, _, spoken) = talk(&[&start[..], &silence[..60]].concat());
+    assert!(!short.is_over(), "sixty silences of 25 s");
+    assert!(spoken.contains("幺二三五六") && spoken.contains("我不会挂断"));
+    let (long, notes, spoken) = talk(&[&start[..], &silence[..]].concat());
+    assert!(long.is_over() && spoken.contains("医院的人会马上给您打电话"));
+    assert!(notes.contains(&Note::AskedForPerson));
+    assert_eq!(long.disposition(), Disposition::AskedForPerson);
+}
+
+#[test]
+fn a_hospital_abroad_speaks_its_own_emergency_number() {
+    for (lang, usual, own, alone) in [
+        (Lang::Zh, "幺二零", "九九九", "没有人"),
+        (Lang::En, "nine one one", "9 9 9", "No, I am alone"),
+    ] {
+        let facts = Facts {
+            emergency_number: Some("999".to_owned()),
+            crisis_line: Some("18111".to_owned()),
+            ..facts(lang)
+        };
+        let script = script("general", lang);
+        let ready = variables(&script, &facts);
+        let mut talk = Conversation::new(script, facts);
+        let mut acts = talk.start();
+        let replies = match lang {
+            Lang::Zh => ["是我", "九月十四号", "胸口疼", alone],
+            Lang::En => [
+                "This is me",
+                "September fourteenth",
+                "My chest hurts",
+                alone,
+            ],
+        };
+        for (at, text) in replies.iter().enumerate() {
+            acts = talk.handle(Input::Said {
+                text,
+                logprob: -0.2,
+                verdict: Verdict {
+                    emergent: (at == 2).then(|| ConceptId("chest_pain".to_owned())),
+                    ..Verdict::default()
+                },
+            });
+            for act in &acts {
+                let Act::Say(segments) = act else { continue };
+                for segment in segments {
+                    let text = segment.text();
+                    assert!(!text.contains(usual), "{text}");
+                    if text.contains(own) {
+                        let made = ready.iter().any(|made| made.expose() == text);
+                        assert!(made, "not synthesised before dialling: {text}");
+                    }
+                }
+            }
+        }
+        let said =
+            |act: &Act| matches!(act, Act::Say(s) if s.iter().any(|s| s.text().contains(own)));
+        assert!(acts.iter().any(said), "{acts:?}");
+    }
 }
 
 #[test]
