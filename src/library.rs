@@ -7,8 +7,8 @@ use std::sync::Arc;
 use aftercall_core::call::{CallKit, Limits};
 use aftercall_core::lang::Lang;
 use aftercall_core::script::check::{Concepts, check};
-use aftercall_core::script::signature::{SignatureError, TrustedKey, verify};
 use aftercall_core::script::{Script, ScriptError};
+use aftercall_core::signature::{Signature, SignatureError, TrustedKey, verify};
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tracing::{error, warn};
@@ -27,7 +27,7 @@ const DEMO_KEY: &str = include_str!("../fixtures/demo_signing_key.toml");
 pub struct Library {
     /// Scripts that may dial on this trunk today.
     pub scripts: Vec<Arc<Script>>,
-    /// Ids of scripts that the demo's key alone lets dial.
+    /// Ids of scripts, and `redflags`, that the demo's key alone lets dial.
     pub demo_signed: BTreeSet<String>,
     /// Scripts that may not, and why.
     pub refused: Vec<(Arc<Script>, SignatureError)>,
@@ -36,6 +36,7 @@ pub struct Library {
     /// Recorded prompts that cannot be used: their texts are synthesised.
     pub unplayable: Vec<AudioError>,
     keys: Vec<TrustedKey>,
+    lexicon_signature: Option<Signature>,
     pub kit: Arc<CallKit>,
 }
 
@@ -46,8 +47,9 @@ impl Library {
     /// A broken lexicon, or no script that is sound: each fault with file and line. Where some scripts are sound,
     /// the broken ones are left out.
     pub fn load(dialogs: &Path, keys: &[TrustedKey], today: Date) -> anyhow::Result<Library> {
-        let lexicon_dir = dialogs.join("redflags");
-        let lexicon = redflags::load(lexicon_dir.is_dir().then_some(lexicon_dir.as_path()))?;
+        let lexicon_dir = redflags::folder(dialogs);
+        let lexicon = redflags::load(lexicon_dir.as_deref())?;
+        let signature = redflags::signature(lexicon_dir.as_deref())?;
         let mut prompts = Prompts::load(dialogs)?;
         let (mut scripts, mut refused) = (Vec::new(), Vec::new());
         let mut demo_signed = BTreeSet::new();
@@ -63,8 +65,14 @@ impl Library {
         if sound.is_empty() {
             return Err(DialogsError::Broken { errors: broken }.into());
         }
+        // No script may dial with red flags that nobody signed.
+        let judged = verify(&lexicon.claim(signature.as_ref()), keys, today);
+        if matches!(&judged, Ok(signed) if signed.loopback_only) {
+            demo_signed.insert("redflags".to_owned());
+        }
         for script in sound.into_iter().map(Arc::new) {
-            match verify(&script, keys, today) {
+            let spoken = verify(&script.claim(), keys, today);
+            match spoken.and_then(|signed| judged.clone().map(|_| signed)) {
                 Ok(signed) => {
                     if signed.loopback_only {
                         demo_signed.insert(script.id.clone());
@@ -86,6 +94,7 @@ impl Library {
             broken,
             unplayable: std::mem::take(&mut prompts.refused),
             keys: keys.to_vec(),
+            lexicon_signature: signature,
             kit,
         })
     }
@@ -110,7 +119,9 @@ impl Library {
     pub fn script(&self, id: &str, lang: Lang, today: Date) -> anyhow::Result<Arc<Script>> {
         let wanted = |script: &Arc<Script>| script.id == id && script.lang == lang;
         if let Some(script) = self.scripts.iter().find(|script| wanted(script)) {
-            verify(script, &self.keys, today)?;
+            verify(&script.claim(), &self.keys, today)?;
+            let lexicon = self.kit.lexicon.claim(self.lexicon_signature.as_ref());
+            verify(&lexicon, &self.keys, today)?;
             return Ok(Arc::clone(script));
         }
         if let Some((_, error)) = self.refused.iter().find(|(script, _)| wanted(script)) {

@@ -1,13 +1,15 @@
 //! The red-flag lexicon from its folder, or the copy built into the program.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aftercall_core::redflag::{FILES, Lexicon};
+use aftercall_core::signature::Signature;
 use anyhow::Context;
 
 /// `dialogs/redflags` as it was when the program was built.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 14] = [
+    ("about.tsv", include_str!("../dialogs/redflags/about.tsv")),
     (
         "concepts.tsv",
         include_str!("../dialogs/redflags/concepts.tsv"),
@@ -59,12 +61,25 @@ const BUILT_IN: [(&str, &str); 13] = [
     ),
 ];
 
+const BUILT_IN_SIGNATURE: &str = include_str!("../dialogs/redflags/signature.toml");
+
+/// The file beside the lexicon's.
+pub const SIGNATURE: &str = "signature.toml";
+
 /// Loads `dialogs/redflags` from a folder; without one, the lexicon that this program was built with.
 ///
 /// # Errors
 /// A file that cannot be read, or the broken lines of the files, one a line.
 pub fn load(dir: Option<&Path>) -> anyhow::Result<Lexicon> {
     compile(&files(dir)?)
+}
+
+/// The folder of the lexicon: this one or `redflags` below it; `None` where neither holds a table.
+pub fn folder(dir: &Path) -> Option<PathBuf> {
+    let holds_tables = |dir: &PathBuf| FILES.iter().any(|name| dir.join(name).is_file());
+    [dir.to_owned(), dir.join("redflags")]
+        .into_iter()
+        .find(holds_tables)
 }
 
 /// Names and texts of the lexicon's files, from a folder or as built in.
@@ -79,6 +94,23 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
             Ok(BUILT_IN.iter().map(owned).collect())
         }
     }
+}
+
+/// The signature beside the lexicon's files, or the one built in; `None` where there is none.
+///
+/// # Errors
+/// A file that cannot be read or is no signature.
+pub fn signature(dir: Option<&Path>) -> anyhow::Result<Option<Signature>> {
+    let (text, name) = match dir {
+        Some(dir) if !dir.join(SIGNATURE).is_file() => return Ok(None),
+        Some(dir) => {
+            let (_, text) = read(dir, SIGNATURE)?;
+            (text, dir.join(SIGNATURE).display().to_string())
+        }
+        None => (BUILT_IN_SIGNATURE.to_owned(), SIGNATURE.to_owned()),
+    };
+    let signature = toml::from_str(&text).with_context(|| format!("{name} is no signature"))?;
+    Ok(Some(signature))
 }
 
 /// Compiles what [`files`] read.

@@ -9,6 +9,7 @@ use aftercall_core::id::ConceptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::question::{Question, QuestionKind, Respondent};
 use aftercall_core::redflag::{Assessment, Lexicon, Reply, assess};
+use aftercall_core::signature::unchanged;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,10 @@ struct Prediction<'a> {
 /// A lexicon that cannot be loaded, wrong arguments, or an input that cannot be read.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lexicon = redflags::load(args.lexicon.as_deref())?;
+    let signature = redflags::signature(args.lexicon.as_deref())?;
+    if let Err(problem) = unchanged(&lexicon.claim(signature.as_ref())) {
+        eprintln!("aftercall: warning: {problem}; no call would be judged by it");
+    }
     match &args.reply {
         Some(reply) => one(args, &lexicon, reply),
         None => lines(&lexicon),

@@ -1,13 +1,15 @@
-//! `aftercall check`: proves scripts before they may dial, and writes a clinician's signature.
+//! `aftercall check`: proves scripts and the red-flag lexicon before anything may dial, and writes a clinician's
+//! signatures.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::check::{Concepts, check};
-use aftercall_core::script::signature::{Signature, TrustedKey, key_id, public_key, sign, verify};
 use aftercall_core::script::{Script, ScriptError, load, paths};
+use aftercall_core::signature::{Claim, Signature, TrustedKey, key_id, public_key, sign, verify};
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,17 +20,19 @@ use serde_json::json;
 use crate::dialogs::Shelf;
 use crate::redflags;
 
-/// Prove scripts: every path ends, screens, closes and stays neutral; sign them for a clinician.
+/// Prove scripts and the red-flag lexicon; sign them for a clinician.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   aftercall check dialogs
   aftercall check --new-key dr-lin.toml --clinician 'Dr Lin'
   aftercall check dialogs/cardiac --sign dr-lin.toml --until 2027-06-30
+  aftercall check dialogs/redflags --sign dr-lin.toml --until 2027-06-30
 
 Each problem is a line `file:line: what is wrong [rule]`; exit status 1 when there is one. Signing needs scripts
-without problems; it writes signature.toml beside script.toml. Any later change to a text or a node undoes it.")]
+without problems; it writes signature.toml beside script.toml, and beside the lexicon's tables where the folder
+holds them. Any later change undoes it.")]
 pub struct Args {
-    /// A folder of scripts, or one script's folder.
+    /// A folder of scripts, one script's folder, or the lexicon's.
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
     /// Print one JSON object instead of lines.
@@ -112,9 +116,38 @@ impl KeyFile {
 
 /// What was found in one folder.
 struct Found {
-    shelf: Shelf,
+    /// `None` in the lexicon's own folder.
+    shelf: Option<Shelf>,
     scripts: Vec<Script>,
     errors: Vec<ScriptError>,
+    tables: Option<Tables>,
+}
+
+/// The lexicon that lies in the folder.
+struct Tables {
+    dir: PathBuf,
+    lexicon: Lexicon,
+    signature: Option<Signature>,
+}
+
+impl Tables {
+    /// Those in the folder, or in `redflags` below it.
+    fn find(dir: &Path) -> anyhow::Result<Option<Tables>> {
+        let Some(dir) = redflags::folder(dir) else {
+            return Ok(None);
+        };
+        let lexicon = redflags::load(Some(&dir)).with_context(|| dir.display().to_string())?;
+        let signature = redflags::signature(Some(&dir))?;
+        Ok(Some(Tables {
+            dir,
+            lexicon,
+            signature,
+        }))
+    }
+
+    fn claim(&self) -> Claim<'_> {
+        self.lexicon.claim(self.signature.as_ref())
+    }
 }
 
 /// Checks, and signs where asked to.
@@ -128,10 +161,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.dirs.is_empty() && args.new_key.is_none() {
         bail!("which folder? for example: aftercall check dialogs");
     }
-    let concepts = Concepts::of(&redflags::load(None)?);
     let mut all: Vec<Found> = Vec::new();
     for dir in &args.dirs {
-        all.push(prove(dir, &concepts)?);
+        all.push(prove(dir)?);
     }
     let broken = all.iter().any(|f| !f.errors.is_empty());
     if let (Some(key), false) = (&args.sign, broken) {
@@ -146,11 +178,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(broken)))
 }
 
-fn prove(dir: &Path, concepts: &Concepts) -> anyhow::Result<Found> {
+fn prove(dir: &Path) -> anyhow::Result<Found> {
+    let tables = Tables::find(dir)?;
+    if tables.as_ref().is_some_and(|tables| tables.dir == dir) {
+        return Ok(Found {
+            shelf: None,
+            scripts: Vec::new(),
+            errors: Vec::new(),
+            tables,
+        });
+    }
     let shelf = Shelf::find(dir)?;
+    // One script's folder: its lexicon lies beside it.
+    let beside = match (&tables, dir.parent()) {
+        (None, Some(parent)) => Tables::find(parent)?,
+        (Some(_), _) | (None, None) => None,
+    };
+    let concepts = match tables.as_ref().or(beside.as_ref()) {
+        Some(tables) => Concepts::of(&tables.lexicon),
+        None => Concepts::of(&redflags::load(None)?),
+    };
     let (scripts, errors) = match load(&shelf.files()?) {
         Ok(scripts) => {
-            let errors = check(&scripts, concepts);
+            let errors = check(&scripts, &concepts);
             (scripts, errors)
         }
         Err(errors) => (Vec::new(), errors),
@@ -167,8 +217,9 @@ fn prove(dir: &Path, concepts: &Concepts) -> anyhow::Result<Found> {
     });
     Ok(Found {
         errors: errors.collect(),
-        shelf,
+        shelf: Some(shelf),
         scripts,
+        tables,
     })
 }
 
@@ -199,7 +250,7 @@ fn new_key(path: &Path, clinician: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One signature a folder covers every language of it.
+/// One signature a folder covers every language of it; the lexicon has its own.
 fn write_signatures(found: &mut Found, key: &Path, args: &Args) -> anyhow::Result<()> {
     let file = KeyFile::read(key)?;
     let secret = file.secret(key)?;
@@ -211,21 +262,32 @@ fn write_signatures(found: &mut Found, key: &Path, args: &Args) -> anyhow::Resul
     }
     let mut done: BTreeMap<String, Signature> = BTreeMap::new();
     for script in &mut found.scripts {
-        let signature = sign(script, &secret, &file.clinician, from, until);
-        if !done.contains_key(&script.id) {
-            let path = found.shelf.root.join(&script.id).join("signature.toml");
-            let note = if file.loopback_only {
-                "# Signed with the demo's key: calls on the loopback telephone network only.\n"
-            } else {
-                ""
-            };
-            let text = format!("{note}{}", toml::to_string(&signature)?);
-            fs::write(&path, text).with_context(|| path.display().to_string())?;
+        let signature = sign(&script.claim(), &secret, &file.clinician, from, until);
+        if !done.contains_key(&script.id)
+            && let Some(shelf) = &found.shelf
+        {
+            let path = shelf.root.join(&script.id).join(redflags::SIGNATURE);
+            write_signature(&path, &signature, &file)?;
         }
         done.insert(script.id.clone(), signature.clone());
         script.signature = Some(signature);
     }
+    if let Some(tables) = &mut found.tables {
+        let signature = sign(&tables.claim(), &secret, &file.clinician, from, until);
+        write_signature(&tables.dir.join(redflags::SIGNATURE), &signature, &file)?;
+        tables.signature = Some(signature);
+    }
     Ok(())
+}
+
+fn write_signature(path: &Path, signature: &Signature, key: &KeyFile) -> anyhow::Result<()> {
+    let note = if key.loopback_only {
+        "# Signed with the demo's key: calls on the loopback telephone network only.\n"
+    } else {
+        ""
+    };
+    let text = format!("{note}{}", toml::to_string(signature)?);
+    fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 fn report(all: &[Found], args: &Args) -> anyhow::Result<()> {
@@ -241,9 +303,21 @@ fn report(all: &[Found], args: &Args) -> anyhow::Result<()> {
             .flat_map(|f| &f.scripts)
             .map(|s| view(s, &keys, today))
             .collect();
+        let lexicons: Vec<_> = all
+            .iter()
+            .filter_map(|f| f.tables.as_ref())
+            .map(|tables| {
+                let claim = tables.claim();
+                json!({
+                    "hash": tables.lexicon.hash(),
+                    "signature": signed(&claim, &keys, today),
+                    "verified": verify(&claim, &keys, today).is_ok(),
+                })
+            })
+            .collect();
         println!(
             "{}",
-            json!({ "ok": errors.is_empty(), "errors": errors, "scripts": scripts })
+            json!({ "ok": errors.is_empty(), "errors": errors, "scripts": scripts, "lexicons": lexicons })
         );
         return Ok(());
     }
@@ -253,6 +327,9 @@ fn report(all: &[Found], args: &Args) -> anyhow::Result<()> {
         }
         for script in found.scripts.iter().filter(|_| found.errors.is_empty()) {
             println!("{}", line(script, &keys, today));
+        }
+        if let Some(tables) = found.tables.as_ref().filter(|_| found.errors.is_empty()) {
+            println!("{}", tables_line(tables, &keys, today));
         }
     }
     Ok(())
@@ -272,12 +349,25 @@ fn line(script: &Script, keys: &[TrustedKey], today: Date) -> String {
         script.nodes.len(),
         longest.questions,
         longest.seconds,
-        signed(script, keys, today)
+        signed(&script.claim(), keys, today)
     )
 }
 
-fn signed(script: &Script, keys: &[TrustedKey], today: Date) -> String {
-    match (&script.signature, verify(script, keys, today)) {
+fn tables_line(tables: &Tables, keys: &[TrustedKey], today: Date) -> String {
+    let about = tables.lexicon.about().iter();
+    let mut revision = about.filter(|(key, _)| key == "revision").map(|(_, v)| v);
+    format!(
+        "redflags revision {}: {} concepts, {} details, {} rules of packs; {}",
+        revision.next_back().map_or("?", String::as_str),
+        tables.lexicon.concepts().len(),
+        tables.lexicon.details().len(),
+        tables.lexicon.packs().rules().len(),
+        signed(&tables.claim(), keys, today)
+    )
+}
+
+fn signed(claim: &Claim<'_>, keys: &[TrustedKey], today: Date) -> String {
+    match (claim.signature, verify(claim, keys, today)) {
         (None, _) => "not signed".to_owned(),
         (Some(_), Ok(signed)) => {
             let only = if signed.loopback_only {
@@ -290,7 +380,7 @@ fn signed(script: &Script, keys: &[TrustedKey], today: Date) -> String {
                 signed.clinician, signed.expires
             )
         }
-        (Some(signature), Err(_)) if keys.is_empty() && signature.content_sha256 == script.hash => {
+        (Some(signature), Err(_)) if keys.is_empty() && signature.content_sha256 == claim.hash => {
             format!(
                 "signed by {} until {} (key {}, not verified here)",
                 signature.clinician, signature.expires, signature.key_id
@@ -311,7 +401,7 @@ fn view(script: &Script, keys: &[TrustedKey], today: Date) -> serde_json::Value 
         "revision": script.revision,
         "hash": script.hash,
         "days": days.collect::<Vec<_>>(),
-        "signature": signed(script, keys, today),
-        "verified": verify(script, keys, today).is_ok(),
+        "signature": signed(&script.claim(), keys, today),
+        "verified": verify(&script.claim(), keys, today).is_ok(),
     })
 }

@@ -22,6 +22,7 @@ pub mod question;
 pub mod redflag;
 pub mod rtp;
 pub mod script;
+pub mod signature;
 pub mod sim;
 pub mod sip;
 pub mod statistics;

@@ -24,6 +24,7 @@ pub const GAP_HAN: usize = 8;
 /// The usual bound of a gap between English slots, in words.
 pub const GAP_WORDS: usize = 5;
 
+const ABOUT: &str = "about.tsv";
 const CONCEPTS: &str = "concepts.tsv";
 const DETAILS: &str = "details.tsv";
 const CLASSES: [&str; 2] = ["classes.zh.tsv", "classes.en.tsv"];
@@ -36,7 +37,8 @@ const PACKS: &str = "packs.tsv";
 const MAPPING: &str = "mapping.tsv";
 
 /// Every file that a lexicon is made of.
-pub const FILES: [&str; 13] = [
+pub const FILES: [&str; 14] = [
+    ABOUT,
     CONCEPTS,
     DETAILS,
     CLASSES[0],
@@ -149,6 +151,11 @@ impl Lexicon {
         let mut errors = Vec::new();
         let mut tables = Tables::default();
         let mut concepts = Vec::new();
+        let mut about = Vec::new();
+        read(files, ABOUT, 2, &mut errors, |row| {
+            about.push(about_of(row)?);
+            Ok(())
+        });
         read(files, CONCEPTS, 7, &mut errors, |row| {
             concept(row, &mut concepts)
         });
@@ -200,6 +207,7 @@ impl Lexicon {
         }
         tables.index();
         let mut lexicon = Lexicon {
+            about,
             concepts,
             details,
             packs,
@@ -574,6 +582,20 @@ fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconErro
     Ok(())
 }
 
+/// What the lexicon is: one of the five keys and its value.
+fn about_of(row: &Row<'_>) -> Result<(String, String), LexiconError> {
+    let (key, value) = (row.cells[0], row.cells[1]);
+    if !matches!(key, "id" | "revision" | "title" | "author" | "source") {
+        return Err(row.error(format!(
+            "unknown key `{key}`; there are id, revision, title, author and source"
+        )));
+    }
+    if key == "revision" && value.parse::<u32>().is_err() {
+        return Err(row.error(format!("revision `{value}` is no number")));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// One of the four steps.
 pub fn urgency_of(name: &str) -> Result<Urgency, String> {
     match name {
@@ -599,6 +621,7 @@ fn hash(files: &[(String, String)]) -> String {
     sorted.sort();
     let mut hasher = Sha256::new();
     for (name, text) in sorted {
+        let text = text.replace("\r\n", "\n");
         hasher.update(format!("{name}\0{}\0", text.len()));
         hasher.update(text);
     }

@@ -28,11 +28,12 @@ use self::pack::Packs;
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
 use crate::question::Question;
+use crate::signature::{Claim, Signature, Work};
 
 pub use span::{Scope, assert_span};
 
 /// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
-pub const FILES: [&str; 13] = lexicon::FILES;
+pub const FILES: [&str; 14] = lexicon::FILES;
 
 /// Version of the rules in this module; it goes into every finding's evidence beside the lexicon's hash.
 pub const ENGINE: &str = concat!("redflag-", env!("CARGO_PKG_VERSION"), "-1");
@@ -82,6 +83,7 @@ pub enum LexiconError {
 /// The compiled lexicon: concepts, details, wordings, cues, maskers, collisions, thresholds and packs.
 #[derive(Debug)]
 pub struct Lexicon {
+    about: Vec<(String, String)>,
     concepts: Vec<Concept>,
     details: Vec<Detail>,
     packs: Packs,
@@ -94,6 +96,20 @@ impl Lexicon {
     /// SHA-256 over names and texts of the files, in hex: part of every finding's evidence.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The lexicon as a clinician signs it, with the signature that lay beside it.
+    pub fn claim<'a>(&'a self, signature: Option<&'a Signature>) -> Claim<'a> {
+        Claim {
+            work: Work::Lexicon,
+            hash: &self.hash,
+            signature,
+        }
+    }
+
+    /// What the lexicon is and where it comes from: `id`, `revision`, `title`, `author` and every `source`.
+    pub fn about(&self) -> &[(String, String)] {
+        &self.about
     }
 
     pub fn concepts(&self) -> &[Concept] {

@@ -15,9 +15,10 @@ use super::node::{
     Choice, Effect, Guard, Jump, Kind, Node, NumberSpec, Piece, Place, Prompt, PromptId, Rule,
     Script, ScriptError, Target, Variable,
 };
-use super::signature::{self, Signature};
+use super::signature::canonical;
 use crate::id::{ConceptId, NodeId, PackId};
 use crate::lang::Lang;
+use crate::signature::{Signature, content_hash};
 
 /// The folder whose nodes and prompts every script shares.
 pub const SHARED: &str = "common";
@@ -241,7 +242,7 @@ impl<'a> Shelf<'a> {
         }
         let graph = Graph::build(&source, &file, &shared_source, &shared, &mut errors);
         let signature = self.signature(folder, &mut errors);
-        let content = signature::canonical(folder, &self.files);
+        let content = canonical(folder, &self.files);
         let mut scripts = Vec::new();
         for lang in &file.languages {
             let prompts = self.prompts(folder, *lang, &source, &mut errors);
@@ -255,7 +256,7 @@ impl<'a> Shelf<'a> {
                 days: file.days.clone(),
                 packs: file.packs.as_ref().clone(),
                 packs_at: source.place(&file.packs.span()),
-                hash: signature::content_hash(&content),
+                hash: content_hash(&content),
                 content: String::from_utf8_lossy(&content).into_owned(),
                 signature: signature.clone(),
                 at: source.place(&file.id.span()),

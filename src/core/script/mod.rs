@@ -1,6 +1,6 @@
 //! Scripts: loaded from `dialogs/`, proved before they may dial, run as a [`Conversation`] on one call.
 //!
-//! `file` reads TOML into [`Script`]; `check` proves it; `signature` says whether a clinician signed it;
+//! `file` reads TOML into [`Script`]; `check` proves it; `signature` says what of it is signed;
 //! `conversation` runs it; `reply`, `identity`, `command`, `number` and `date` understand the patient's words.
 //! What a reply means for the patient's safety is `redflag`'s matter and comes in as a [`Verdict`].
 
@@ -16,7 +16,7 @@ pub mod node;
 pub mod number;
 pub mod paths;
 pub mod reply;
-pub mod signature;
+mod signature;
 pub mod speaking;
 pub mod spoken;
 pub mod understanding;

@@ -7,10 +7,10 @@ use derive_more::Display;
 use serde::{Deserialize, Serialize};
 
 use super::number::Unit;
-use super::signature::Signature;
 use crate::id::{ConceptId, NodeId, PackId};
 use crate::lang::Lang;
 use crate::question::QuestionKind;
+use crate::signature::Signature;
 
 /// A prompt's name with its folder: `common/screen_chest`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display)]
