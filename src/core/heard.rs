@@ -38,6 +38,8 @@ pub enum Choices {
     None,
     /// Usual wordings, one an answer: the one that stands out is chosen.
     Scale(Vec<String>),
+    /// Whole short replies, a group for each meaning: chosen where none was written down and one group stands out.
+    Replies(Vec<Vec<String>>),
     /// The birthday on record, against every other day of the year: chosen only where the sound says so.
     Birthday(Phi<Date>),
 }

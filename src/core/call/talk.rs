@@ -9,8 +9,9 @@ use crate::codec::FRAME;
 use crate::ear::amd::{Announcement, Answerer, classify_announcement};
 use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
+use crate::finding::{Finding, Polarity};
 use crate::heard::{Heard, Transcript};
-use crate::id::UtteranceId;
+use crate::id::{ConceptId, UtteranceId};
 use crate::phi::Phi;
 use crate::redflag::{Reply, assess};
 use crate::script::{Act, Input, Listen, Note, Segment, Verdict};
@@ -187,7 +188,7 @@ impl Call {
             ..Transcript::default()
         };
         let verdict = self.judge(&transcript, at_ms, at_ms);
-        if verdict == Verdict::default() {
+        if verdict.is_quiet() {
             return self.conversation.handle(Input::Keys(keys));
         }
         self.conversation.handle(Input::Said {
@@ -421,8 +422,7 @@ impl Call {
                 }
                 let (text, logprob) = match &transcript.choice {
                     Some(chosen)
-                        if verdict == Verdict::default()
-                            && !denies(&transcript.text, &chosen.words) =>
+                        if verdict.is_quiet() && !denies(&transcript.text, &chosen.words) =>
                     {
                         (chosen.words.as_str(), chosen.logprob)
                     }
@@ -452,7 +452,11 @@ impl Call {
             logprob: Some(transcript.logprob),
         };
         let assessment = assess(&self.kit.lexicon, &question, &reply);
-        self.place(assessment, from_ms, to_ms)
+        let there = said_of(&question.asks, &assessment.findings);
+        Verdict {
+            there,
+            ..self.place(assessment, from_ms, to_ms)
+        }
     }
 
     pub(super) fn take_acts(&mut self, acts: Vec<Act>) {
@@ -564,4 +568,17 @@ fn denies(text: &str, choice: &str) -> bool {
     ["没", "不", "not", "n't", "no "]
         .iter()
         .any(|word| rest.contains(word))
+}
+
+/// Whether a reply says plainly that something asked for is there, or that none of it is.
+fn said_of(asks: &[ConceptId], findings: &[Finding]) -> Option<bool> {
+    let says = |concept: &ConceptId, polarity: Polarity| {
+        let of = |finding: &Finding| finding.concept == *concept && finding.polarity == polarity;
+        findings.iter().any(of)
+    };
+    if asks.iter().any(|concept| says(concept, Polarity::Present)) {
+        return Some(true);
+    }
+    let denied = !asks.is_empty() && asks.iter().all(|concept| says(concept, Polarity::Absent));
+    denied.then_some(false)
 }

@@ -67,6 +67,15 @@ pub struct Verdict {
     pub confirm: Option<ConceptId>,
     /// The doubtful one is over, as the words say: no emergency even when it is confirmed.
     pub over: bool,
+    /// Whether what the question asks for is there, where the reply says so plainly.
+    pub there: Option<bool>,
+}
+
+impl Verdict {
+    /// Nothing to act on: the reply may be read as an answer only.
+    pub fn is_quiet(&self) -> bool {
+        self.emergent.is_none() && self.confirm.is_none()
+    }
 }
 
 /// What the call is to do, in order. `Say` is played to its end before the next act.

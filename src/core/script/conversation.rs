@@ -340,10 +340,14 @@ impl Conversation {
         }
         match asking.form.clone() {
             Form::ReadBack(quantity) => self.read_back(asking, quantity, text, acts),
-            Form::Plain | Form::Confirm { .. } => match self.read(asking.node, text) {
-                Some(answer) => self.answered(asking, answer, Vec::new(), acts),
-                None => self.missed(asking, names::SORRY, acts),
-            },
+            Form::Plain | Form::Confirm { .. } => {
+                // Words that no script foresees are understood where the red-flag judgement understood them.
+                let judged = || understanding::judged(verdict.there?, self.node(asking.node));
+                match self.read(asking.node, text).or_else(judged) {
+                    Some(answer) => self.answered(asking, answer, Vec::new(), acts),
+                    None => self.missed(asking, names::SORRY, acts),
+                }
+            }
         }
     }
 
@@ -958,9 +962,8 @@ impl Conversation {
         };
         let mut listen = match &asking.form {
             Form::Plain => speaking::listen(&self.script, node, self.pace, self.birth()),
-            Form::ReadBack(_) | Form::Confirm { .. } => {
-                speaking::listen_yes_no(&id, self.facts.lang, self.pace)
-            }
+            Form::ReadBack(_) => speaking::listen_yes_no(&id, self.facts.lang, self.pace, true),
+            Form::Confirm { .. } => speaking::listen_yes_no(&id, self.facts.lang, self.pace, false),
         };
         if asking.node == self.script.start || matches!(node.kind, Kind::Identity) {
             listen.no_input_ms = listen.no_input_ms.max(7_000);

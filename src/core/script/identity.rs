@@ -203,7 +203,12 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
         "我在",
         "是是是",
     ];
-    if named || mine.iter().any(|m| sound.contains(m)) || plain_yes.contains(&core) {
+    // 我是，你讲: the rest only asks to go on.
+    let go_on = ["你", "您", "请", "啊", "呀", "的", "什么事", "有事", "怎么"];
+    let bids = core
+        .strip_prefix("我是")
+        .is_some_and(|rest| go_on.iter().any(|begin| rest.starts_with(begin)));
+    if named || bids || mine.iter().any(|m| sound.contains(m)) || plain_yes.contains(&core) {
         return Some(Claim::Patient);
     }
     if sounds_like_self(&said) {

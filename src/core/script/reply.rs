@@ -315,6 +315,9 @@ const HEALTHY: &[&str] = &[
     "没停",
     "没有停",
     "没落",
+    "没落下",
+    "一顿没落",
+    "一次没落",
     "没漏",
     "没断",
     "没有断",
@@ -427,7 +430,9 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if starts(POLITE) || starts(ONLY) {
         return None;
     }
-    if asks_knowledge && clause.contains(['号', '日', '周', '礼', '星', '月', '天']) {
+    if asks_knowledge
+        && (clause.contains(['号', '日', '周', '礼', '星', '月', '天']) || names_weekday(clause))
+    {
         return Some(YesNo::Yes);
     }
     if YES.contains(&clause) || sounds_like_one_of(clause, YES) {
@@ -448,9 +453,13 @@ fn clause_zh(clause: &str, question: &str, inverse: bool) -> Option<YesNo> {
     if is_well_zh(clause, question) {
         return Some(if inverse { YesNo::Yes } else { YesNo::No });
     }
+    if is_lacking(clause) || clause.contains("有没有") {
+        return None;
+    }
     denies_asked(clause, question)
         .or_else(|| echo_zh(clause, question))
         .or_else(|| leads_with_yes(clause, question))
+        .or_else(|| ends_with_no(clause))
 }
 
 /// Says that the thing asked about is well: 腿没事, 都愈合了, 跟平常一样, 体重没变.
@@ -500,6 +509,32 @@ fn denies_asked(clause: &str, question: &str) -> Option<YesNo> {
     let still = STILL.iter().any(|word| clause.contains(word));
     let closed = (0..said.len()).any(asked) && clause.ends_with("没有");
     (!still && (negated || closed)).then_some(YesNo::No)
+}
+
+/// Things whose lack is a complaint or an answer of its own: 力气没有 is no plain "no".
+const LACKED: [&str; 16] = [
+    "力气", "劲", "劲儿", "感觉", "知觉", "尿", "胃口", "食欲", "药", "精神", "时间", "人", "气",
+    "声音", "反应", "还",
+];
+
+/// Words that were not understood and then a plain 没有, without a mark between: 气挺顺的没有.
+fn ends_with_no(clause: &str) -> Option<YesNo> {
+    let before = clause.strip_suffix("没有")?;
+    let own = before.chars().count() >= 2 && !before.contains(['没', '不']);
+    own.then_some(YesNo::No)
+}
+
+fn is_lacking(clause: &str) -> bool {
+    let before = clause.strip_suffix("没有").unwrap_or_default();
+    LACKED.iter().any(|lacked| before.ends_with(lacked))
+}
+
+/// 下里拜三 for 下礼拜三: a day of the week by its sound.
+fn names_weekday(clause: &str) -> bool {
+    let sound = format!(" {} ", pinyin::toneless(clause).join(" "));
+    [" li bai ", " xing qi "]
+        .iter()
+        .any(|day| sound.contains(day))
 }
 
 /// The word that says yes to this form of question (有没有, 是不是), and then words that were not understood: a

@@ -231,13 +231,54 @@ fn choices(kind: &Kind, lang: Lang, birth: Option<Date>) -> Choices {
                 .filter_map(|choice| choice.words(lang).first().cloned());
             Choices::Scale(wordings.collect())
         }
+        Kind::Identity => Choices::Replies(groups(&short_replies(lang).claims)),
         Kind::BirthDate => birth.map_or(Choices::None, |date| Choices::Birthday(Phi::new(date))),
         _ => Choices::None,
     }
 }
 
-/// How to wait for a yes or no about something just said.
-pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
+/// Usual short replies, a group for each meaning.
+struct ShortReplies {
+    /// To "are you the patient": yes, no.
+    claims: [&'static [&'static str]; 2],
+    /// To "is that right": yes, no.
+    right: [&'static [&'static str]; 2],
+}
+
+fn short_replies(lang: Lang) -> ShortReplies {
+    match lang {
+        Lang::Zh => ShortReplies {
+            claims: [
+                &["是我", "我是", "我就是", "对，是我", "对，是我本人"],
+                &["不是", "我不是", "打错了", "他不在"],
+            ],
+            right: [&["对", "对的", "是的"], &["不对", "不是"]],
+        },
+        Lang::En => ShortReplies {
+            claims: [
+                &[
+                    "Yes",
+                    "Speaking",
+                    "This is he",
+                    "This is she",
+                    "This is me",
+                    "Yes, it's me",
+                ],
+                &["No", "Wrong number", "He's not here", "She's not here"],
+            ],
+            right: [&["Yes", "That's right", "Correct"], &["No", "That's wrong"]],
+        },
+    }
+}
+
+fn groups(groups: &[&[&str]]) -> Vec<Vec<String>> {
+    let owned = |group: &&[&str]| group.iter().map(|words| (*words).to_owned()).collect();
+    groups.iter().map(owned).collect()
+}
+
+/// How to wait for a yes or no about something just said. A number read back may be confirmed by the sound of a
+/// short reply (`by_sound`); what may be an emergency never is.
+pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace, by_sound: bool) -> Listen {
     let keys = Some(KeySpec {
         max_digits: 1,
         terminator: Some('#'),
@@ -254,7 +295,11 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace) -> Listen {
             max_ms: 15_000,
             keys,
             hot_words: hot::words(&kind, "", &[], lang),
-            choices: Choices::None,
+            choices: if by_sound {
+                Choices::Replies(groups(&short_replies(lang).right))
+            } else {
+                Choices::None
+            },
         },
         pace,
     )

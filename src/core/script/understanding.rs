@@ -103,6 +103,18 @@ pub fn read(
     }
 }
 
+/// The answer to a yes or no from whether what it asks for is there: an inverse question's "no" is the bad one.
+pub fn judged(there: bool, node: &Node) -> Option<Answer> {
+    match &node.kind {
+        Kind::YesNo { inverse, .. } => Some(of_yes_no(if there == *inverse {
+            YesNo::No
+        } else {
+            YesNo::Yes
+        })),
+        _ => None,
+    }
+}
+
 fn said_to_sound_like(text: &str, birth: Date, lang: Lang) -> Option<Answer> {
     let known = MonthDay {
         month: birth.month(),
