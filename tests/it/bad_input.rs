@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aftercall::config::Scripts;
 use aftercall::library::{Library, trusted_keys};
 use aftercall_core::lang::Lang;
+use aftercall_core::redflag::FILES;
 use jiff::civil::Date;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -165,6 +166,43 @@ fn a_broken_script_is_named_by_file_and_line() {
     let refused = library.script("general", Lang::Zh, today);
     let refused = refused.expect_err("a broken script").to_string();
     says(&refused, &["general/script.toml:", "confusoin"]);
+}
+
+#[test]
+fn with_red_flags_that_nobody_signed_no_script_may_dial() {
+    let desk = Desk::new();
+    for file in toml_files(&root().join("dialogs")) {
+        let name = file.strip_prefix(root()).expect("a file of the project");
+        let name = name.display().to_string();
+        desk.put(&name, read(&name));
+    }
+    for file in FILES {
+        let name = format!("dialogs/redflags/{file}");
+        desk.put(&name, read(&name));
+    }
+    let dialogs = desk.0.path().join("dialogs");
+    let today = Date::constant(2026, 12, 1);
+    let keys = trusted_keys(&Scripts::default(), true).expect("the demo's key");
+    let load = || Library::load(&dialogs, &keys, today).expect("nothing is broken");
+    let refusal = |library: &Library| {
+        let refused = library.script("cardiac", Lang::Zh, today);
+        refused.expect_err("nobody signed it").to_string()
+    };
+    load()
+        .script("cardiac", Lang::Zh, today)
+        .expect("all is signed");
+
+    let maskers = "dialogs/redflags/maskers.tsv";
+    desk.put(maskers, format!("{}chest_pain\t胸口疼\n", read(maskers)));
+    let library = load();
+    assert!(library.scripts.is_empty(), "a changed lexicon");
+    says(&refusal(&library), &["the red-flag lexicon was changed"]);
+
+    desk.put(maskers, read(maskers));
+    std::fs::remove_file(dialogs.join("redflags/signature.toml")).expect("it was there");
+    let library = load();
+    assert!(library.scripts.is_empty(), "an unsigned lexicon");
+    says(&refusal(&library), &["the red-flag lexicon is not signed"]);
 }
 
 fn toml_files(folder: &Path) -> Vec<PathBuf> {
