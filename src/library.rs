@@ -9,6 +9,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::script::check::{Concepts, check};
 use aftercall_core::script::{Script, ScriptError};
 use aftercall_core::signature::{Signature, SignatureError, TrustedKey, verify};
+use aftercall_core::trend;
 use anyhow::{Context, bail};
 use jiff::civil::Date;
 use tracing::{error, warn};
@@ -38,6 +39,7 @@ pub struct Library {
     keys: Vec<TrustedKey>,
     lexicon_signature: Option<Signature>,
     pub kit: Arc<CallKit>,
+    pub trends: Arc<trend::Rules>,
 }
 
 impl Library {
@@ -49,6 +51,7 @@ impl Library {
     pub fn load(dialogs: &Path, keys: &[TrustedKey], today: Date) -> anyhow::Result<Library> {
         let lexicon_dir = redflags::folder(dialogs);
         let lexicon = redflags::load(lexicon_dir.as_deref())?;
+        let trends = redflags::load_trends(lexicon_dir.as_deref(), &lexicon)?;
         let signature = redflags::signature(lexicon_dir.as_deref())?;
         let mut prompts = Prompts::load(dialogs)?;
         let (mut scripts, mut refused) = (Vec::new(), Vec::new());
@@ -96,6 +99,7 @@ impl Library {
             keys: keys.to_vec(),
             lexicon_signature: signature,
             kit,
+            trends: Arc::new(trends),
         })
     }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use aftercall_core::redflag::{FILES, Lexicon};
 use aftercall_core::signature::Signature;
+use aftercall_core::trend;
 use anyhow::Context;
 
 /// `dialogs/redflags` as it was when the program was built.
-const BUILT_IN: [(&str, &str); 14] = [
+const BUILT_IN: [(&str, &str); 16] = [
     ("about.tsv", include_str!("../dialogs/redflags/about.tsv")),
     (
         "concepts.tsv",
@@ -58,6 +59,11 @@ const BUILT_IN: [(&str, &str); 14] = [
     (
         "mapping.tsv",
         include_str!("../dialogs/redflags/mapping.tsv"),
+    ),
+    ("trends.tsv", include_str!("../dialogs/redflags/trends.tsv")),
+    (
+        "trend_words.tsv",
+        include_str!("../dialogs/redflags/trend_words.tsv"),
     ),
 ];
 
@@ -125,6 +131,22 @@ pub fn compile(files: &[(String, String)]) -> anyhow::Result<Lexicon> {
             lines.len(),
             lines.join("\n")
         )
+    })
+}
+
+/// Loads the rules of trends from the same folder, against the concepts of its lexicon.
+///
+/// # Errors
+/// A file that cannot be read, or the broken lines of the files, one a line.
+pub fn load_trends(dir: Option<&Path>, lexicon: &Lexicon) -> anyhow::Result<trend::Rules> {
+    let graded = lexicon.concepts().iter().map(|concept| trend::Graded {
+        id: concept.id.clone(),
+        family: concept.family.clone(),
+        urgency: concept.urgency,
+    });
+    trend::Rules::compile(&files(dir)?, graded.collect()).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the rules of trends are broken:\n{}", lines.join("\n"))
     })
 }
 

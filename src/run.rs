@@ -63,11 +63,11 @@ impl Engine {
         clock: PlanClock,
         seen: Option<mpsc::UnboundedSender<Seen>>,
     ) -> anyhow::Result<Engine> {
-        let rules = Rules::of(config, clock)?;
         let trunk = Trunk::load(&config.trunk.file)?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let library = Library::load(&config.scripts.dir, &keys, today)?;
+        let rules = Rules::of(config, clock, Arc::clone(&library.trends))?;
         library.log_what_is_left_out();
         let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
@@ -141,6 +141,7 @@ impl Engine {
             Arc::clone(&metrics),
             config,
             clock,
+            Arc::clone(&rules.trends),
         );
         let tasks = vec![
             tokio::spawn(jobs::dial::run(

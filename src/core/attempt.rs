@@ -8,6 +8,7 @@ use crate::id::{AttemptId, ConceptId, NodeId, StepId};
 use crate::phi::Phi;
 use crate::phone::PhoneNumber;
 use crate::question::{QuestionKind, Respondent};
+use crate::reading::Reading;
 use crate::time::Timestamp;
 
 /// How a call ended.
@@ -137,6 +138,9 @@ pub struct TurnReply {
     pub to_ms: u64,
     /// From the last voiced sample received to the first voiced sample sent, on the RTP clock.
     pub latency_ms: Option<u32>,
+    /// What the patient measured, as the words say it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
 }
 
 /// Permission for one INVITE, and its record.

@@ -10,11 +10,13 @@ pub mod record;
 pub mod recover;
 mod settle;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::audit::Sampling;
 use aftercall_core::plan::CallingPolicy;
 use aftercall_core::time::Timestamp;
+use aftercall_core::trend;
 use aftercall_core::work_order::Deadlines;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,8 @@ pub struct Rules {
     pub policy: CallingPolicy,
     pub deadlines: Deadlines,
     pub sampling: Sampling,
+    /// What is worse than on the call before.
+    pub trends: Arc<trend::Rules>,
     /// The name that leases carry.
     pub engine: String,
     pub lease: SignedDuration,
@@ -42,12 +46,14 @@ impl Rules {
     pub fn of(
         config: &Config,
         clock: PlanClock,
+        trends: Arc<trend::Rules>,
     ) -> Result<Self, aftercall_core::plan::PolicyError> {
         Ok(Self {
             clock,
             policy: config.policy()?,
             deadlines: config.deadlines(),
             sampling: config.sampling(),
+            trends,
             engine: config.engine.name.clone(),
             lease: SignedDuration::from_secs(config.engine.lease_seconds.into()),
         })

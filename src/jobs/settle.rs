@@ -6,7 +6,8 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
 use aftercall_core::time::{self, Timestamp};
-use aftercall_core::work_order::{Subject, cause_of_step, causes_of};
+use aftercall_core::trend::PastCall;
+use aftercall_core::work_order::{Cause, Subject, cause_of_step, causes_of, causes_of_trends};
 use jiff::SignedDuration;
 
 use super::Rules;
@@ -119,6 +120,7 @@ pub(super) async fn finish(
     let row = store.attempt(id).await?;
     let subject = subject(store, &row).await?;
     let mut causes = causes_of(&record, &subject);
+    causes.extend(what_is_worse(store, rules, &row, &record, &subject).await?);
     let mut step = None;
     let mut asked_for = None;
     if let Some(step_id) = &row.attempt.step {
@@ -161,6 +163,28 @@ pub(super) async fn finish(
         withdraw_consent(store, &row, now).await?;
     }
     Ok(finished)
+}
+
+/// What is worse than on the calls before, by the answers of this one. Who was not identified answered nothing.
+async fn what_is_worse(
+    store: &Store,
+    rules: &Rules,
+    row: &AttemptRow,
+    record: &CallRecord,
+    subject: &Subject,
+) -> Result<Vec<Cause>, StoreError> {
+    let (Some(episode), true) = (&row.episode, record.progress.identified) else {
+        return Ok(Vec::new());
+    };
+    let episode = store.episode(episode).await?;
+    let mut history = store.history(&episode, Some(&row.attempt.id)).await?;
+    history.calls.push(PastCall {
+        day: row.day,
+        at: row.attempt.started_at,
+        turns: record.turns.clone(),
+        findings: record.findings.clone(),
+    });
+    Ok(causes_of_trends(&rules.trends, &history, subject))
 }
 
 /// The number is suppressed already; the patient's own word also ends the consent, whatever number comes later.
@@ -213,11 +237,7 @@ pub(super) async fn subject(store: &Store, row: &AttemptRow) -> Result<Subject, 
     })
 }
 
-pub(super) fn raise(
-    rules: &Rules,
-    subject: Subject,
-    causes: Vec<aftercall_core::work_order::Cause>,
-) -> Option<Raise> {
+pub(super) fn raise(rules: &Rules, subject: Subject, causes: Vec<Cause>) -> Option<Raise> {
     (!causes.is_empty()).then(|| Raise {
         subject,
         causes,

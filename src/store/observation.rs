@@ -91,6 +91,26 @@ impl Store {
             (vec![ms(reading.taken_at)], reading.id.clone())
         }))
     }
+
+    /// The newest thousand readings of a patient since a time, the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn observations_since(
+        &self,
+        patient: &PatientId,
+        since: Timestamp,
+    ) -> Result<Vec<Observation>, StoreError> {
+        let rows = sqlx::query(
+            "select id, patient_id, kind, value, second_value, unit, taken_at_ms, source from observation \
+             where patient_id = $1 and taken_at_ms >= $2 order by taken_at_ms desc, id desc limit 1000",
+        )
+        .bind(&patient.0)
+        .bind(ms(since))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().rev().map(read_observation).collect()
+    }
 }
 
 fn read_observation(row: &AnyRow) -> Result<Observation, StoreError> {

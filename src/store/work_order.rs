@@ -3,6 +3,7 @@
 use aftercall_core::finding::{About, Urgency};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use aftercall_core::time::Timestamp;
+use aftercall_core::trend::Line;
 use aftercall_core::work_order::{
     self, Cause, Deadlines, Escalation, Joined, Outcome, Subject, WorkOrder, WorkOrderState,
 };
@@ -433,25 +434,30 @@ async fn put_causes(
     Ok(())
 }
 
-/// What makes two causes the same: one concept of one turn of one call; otherwise the cause itself.
-fn cause_key(
-    cause: &Cause,
-    attempt: Option<&AttemptId>,
-) -> Option<(AttemptId, u32, ConceptId, Option<String>, About)> {
+/// What makes two causes the same: one concept of one turn of one call, one line at the end of one call; otherwise
+/// the cause itself.
+#[derive(PartialEq)]
+enum CauseKey<'a> {
+    Finding(&'a AttemptId, u32, &'a ConceptId, Option<&'a str>, About),
+    Trend(&'a AttemptId, &'a Line),
+}
+
+fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<CauseKey<'a>> {
     match cause {
         Cause::Finding {
             finding,
             attempt: from,
-        } => {
-            let call = from.as_ref().or(attempt)?.clone();
-            Some((
-                call,
-                finding.turn,
-                finding.finding.concept.clone(),
-                finding.finding.detail.clone(),
-                finding.finding.subject,
-            ))
-        }
+        } => Some(CauseKey::Finding(
+            from.as_ref().or(attempt)?,
+            finding.turn,
+            &finding.finding.concept,
+            finding.finding.detail.as_deref(),
+            finding.finding.subject,
+        )),
+        Cause::Trend {
+            trend,
+            attempt: from,
+        } => Some(CauseKey::Trend(from.as_ref().or(attempt)?, &trend.line)),
         Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::IdentityFailed

@@ -16,6 +16,7 @@ mod problem;
 mod recordings;
 mod router;
 mod system;
+mod trends;
 mod work_orders;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::Cadence;
 use aftercall_core::time::Timestamp;
+use aftercall_core::trend;
 
 pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 pub use auth::Caller;
@@ -47,6 +49,7 @@ pub struct AppState {
     pub cadence: Arc<Cadence>,
     /// The system's, but in the demo.
     pub clock: PlanClock,
+    pub trends: Arc<trend::Rules>,
 }
 
 impl AppState {
@@ -57,6 +60,7 @@ impl AppState {
         metrics: Arc<Metrics>,
         config: &Config,
         clock: PlanClock,
+        trends: Arc<trend::Rules>,
     ) -> Self {
         Self {
             store,
@@ -69,6 +73,7 @@ impl AppState {
             }),
             cadence: Arc::new(config.cadence()),
             clock,
+            trends,
         }
     }
 

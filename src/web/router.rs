@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::{
     AppState, Problem, audit, auth, calls, do_not_call, imports, observations, patients, plans,
-    recordings, system, work_orders,
+    recordings, system, trends, work_orders,
 };
 
 /// Largest JSON body: 1 MiB. A CSV import may have 32 MiB.
@@ -38,6 +38,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(plans::of_patient))
         .routes(routes!(plans::list))
         .routes(routes!(observations::list, observations::save))
+        .routes(routes!(trends::of_patient))
         .routes(routes!(calls::of_patient))
         .routes(routes!(calls::list))
         .routes(routes!(calls::show))

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::calls::{FindingView, value};
 use super::extract::{Body, Id, List, Params, page_request};
 use super::problem::Problem;
+use super::trends::{TrendView, of_episode};
 use super::{AppState, Caller};
 use crate::store::work_order::WorkOrderFilter;
 
@@ -28,6 +29,9 @@ pub struct WorkOrderView {
     #[schema(value_type = String, example = "open")]
     pub state: WorkOrderState,
     pub causes: Vec<CauseView>,
+    /// Worse, the same or better over the calls of the stay, the worse ones first; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trends: Option<Vec<TrendView>>,
     #[schema(value_type = String, format = DateTime)]
     pub raised_at: Timestamp,
     /// When it climbs if nobody has acknowledged it.
@@ -56,6 +60,9 @@ pub struct CauseView {
     pub attempt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<FindingView>,
+    /// What was worse than on the call before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trend: Option<TrendView>,
     /// The question that was not assessed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -121,7 +128,7 @@ pub async fn list(
     Ok(Json(List::of(page, |order| WorkOrderView::of(&order))))
 }
 
-/// Shows one order.
+/// Shows one order, with the trends of its stay as they are by now.
 #[utoipa::path(get, path = "/work-orders/{id}", tag = "work orders", params(("id" = String, Path)), responses(
     (status = OK, body = WorkOrderView),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
@@ -135,7 +142,14 @@ pub async fn show(
     state
         .audit(&caller, "work_order.read", &order.id.0, "")
         .await?;
-    Ok(Json(WorkOrderView::of(&order)))
+    let trends = match &order.episode {
+        Some(episode) => of_episode(&state, &state.store.episode(episode).await?).await?,
+        None => Vec::new(),
+    };
+    Ok(Json(WorkOrderView {
+        trends: Some(trends),
+        ..WorkOrderView::of(&order)
+    }))
 }
 
 /// Takes an open order. Of two who try, one gets 409 `already_acknowledged`.
@@ -201,6 +215,7 @@ impl WorkOrderView {
             urgency: order.urgency,
             state: order.state,
             causes: order.causes.iter().map(CauseView::of).collect(),
+            trends: None,
             raised_at: order.raised_at,
             due_at: order.due_at,
             level: order.level,
@@ -225,6 +240,7 @@ impl CauseView {
             kind,
             attempt: None,
             finding: None,
+            trend: None,
             node: None,
             words: None,
         };
@@ -232,6 +248,11 @@ impl CauseView {
             Cause::Finding { finding, attempt } => Self {
                 attempt: attempt.as_ref().map(|id| id.0.clone()),
                 finding: Some(FindingView::of(finding)),
+                ..bare
+            },
+            Cause::Trend { trend, attempt } => Self {
+                attempt: attempt.as_ref().map(|id| id.0.clone()),
+                trend: Some(TrendView::of(trend)),
                 ..bare
             },
             Cause::NotAssessed { node } => Self {

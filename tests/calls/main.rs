@@ -9,5 +9,6 @@ mod redflag;
 mod script;
 mod sip;
 mod support;
+mod trend;
 mod whole;
 mod work_order;

@@ -33,7 +33,7 @@ pub fn files() -> Vec<(String, String)> {
         .collect()
 }
 
-fn lexicon() -> Lexicon {
+pub fn lexicon() -> Lexicon {
     Lexicon::compile(&files()).expect("the lexicon of the project compiles")
 }
 
@@ -338,4 +338,103 @@ fn a_broken_line_is_named_with_file_and_line() {
             .starts_with(&format!("wordings.zh.tsv:{lines}: unknown concept"))
     });
     assert!(named, "{errors:?}");
+}
+
+#[test]
+fn what_the_patient_measured_is_kept_as_a_reading() {
+    let lexicon = lexicon();
+    for (question, asks, reply, expected) in [
+        (
+            "这几天有没有发烧？",
+            "fever",
+            "三十八度五",
+            "temperature_c 38.5",
+        ),
+        (
+            "这几天有没有发烧？",
+            "fever",
+            "量了，三十七度二，不烧",
+            "temperature_c 37.2",
+        ),
+        (
+            "最近血压多少？",
+            "bp_severe_high",
+            "高压一百三，低压八十五",
+            "systolic_mmhg 130, diastolic_mmhg 85",
+        ),
+        (
+            "现在体重多少？",
+            "edema_weight_gain",
+            "六十五公斤",
+            "weight_kg 65",
+        ),
+        (
+            "现在体重多少？",
+            "edema_weight_gain",
+            "一百三十斤",
+            "weight_kg 65",
+        ),
+        (
+            "What do you weigh now?",
+            "edema_weight_gain",
+            "143 pounds",
+            "weight_kg 64.9",
+        ),
+        (
+            "这周体重有没有变化？",
+            "edema_weight_gain",
+            "六十五公斤，一天涨了三斤",
+            "weight_kg 65, gain_kg_day 1.5",
+        ),
+        ("伤口有多疼？", "severe_pain", "五分吧", "pain_0_10 5"),
+        (
+            "这几天有没有发烧？",
+            "fever",
+            "没发烧三十六度八",
+            "temperature_c 36.8",
+        ),
+        // Not the patient's own, not of now, not reached, or not measured.
+        ("这几天有没有发烧？", "fever", "没到三十八度", ""),
+        ("Any fever?", "fever", "it was never over 101", ""),
+        ("这几天有没有发烧？", "fever", "我老伴三十八度五", ""),
+        (
+            "这几天有没有发烧？",
+            "fever",
+            "医生说如果三十八度五就去医院",
+            "",
+        ),
+        (
+            "这几天有没有发烧？",
+            "fever",
+            "住院的时候三十八度五，现在没有",
+            "",
+        ),
+        ("这几天有没有发烧？", "fever", "没有，三天前出的院", ""),
+    ] {
+        let question = Question {
+            lang: if question.is_ascii() {
+                Lang::En
+            } else {
+                Lang::Zh
+            },
+            text: question.to_owned(),
+            kind: QuestionKind::Wh,
+            asks: vec![ConceptId(asks.to_owned())],
+            respondent: Respondent::Patient,
+        };
+        let typed = Reply {
+            text: reply,
+            logprob: None,
+        };
+        let read = assess(&lexicon, &question, &typed).readings;
+        let said: Vec<String> = read
+            .iter()
+            .map(|reading| format!("{} {}", reading.measure, reading.value))
+            .collect();
+        assert_eq!(said.join(", "), expected, "{reply}");
+        for reading in read {
+            let inside = reading.span.1 <= reply.chars().count();
+            assert!(reading.span.0 < reading.span.1 && inside, "{reply}");
+        }
+    }
 }

@@ -68,7 +68,8 @@ impl Ward {
         let store = Store::open(&url).await.expect("a new database opens");
         let clock = PlanClock::set_to("2026-11-23T02:00:00Z".parse().expect("an instant"));
         let config = Config::default();
-        let rules = Rules::of(&config, clock).expect("the defaults are lawful");
+        let rules = Rules::of(&config, clock, crate::record::trend_rules())
+            .expect("the defaults are lawful");
         let scripts = ["cardiac", "surgery", "general"]
             .into_iter()
             .flat_map(|pathway| {

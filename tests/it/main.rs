@@ -15,5 +15,6 @@ mod redflags;
 mod sipp;
 mod speech;
 mod store;
+mod trend;
 mod trunk;
 mod web;

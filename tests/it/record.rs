@@ -1,5 +1,8 @@
 //! Rows for the tests: a patient with a stay, four steps and calls of all kinds.
 
+use std::sync::Arc;
+
+use aftercall::redflags;
 use aftercall::store::attempt::NewAttempt;
 use aftercall::store::call::Finish;
 use aftercall::store::patient::{Enrolled, Enrolment};
@@ -24,6 +27,7 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{Step, StepState};
 use aftercall_core::question::{QuestionKind, Respondent};
 use aftercall_core::time::Timestamp;
+use aftercall_core::trend;
 use aftercall_core::work_order::{Cause, Deadlines, Subject};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -148,6 +152,12 @@ pub async fn calling(store: &Store, number: &str) -> (NewAttempt, Enrolment) {
     (new, enrolment)
 }
 
+/// The rules of trends that the program was built with.
+pub fn trend_rules() -> Arc<trend::Rules> {
+    let lexicon = redflags::load(None).expect("the built-in lexicon compiles");
+    Arc::new(redflags::load_trends(None, &lexicon).expect("the built-in rules compile"))
+}
+
 fn evidence() -> Evidence {
     Evidence {
         raw: "胸口有点闷".to_owned(),
@@ -205,6 +215,7 @@ pub fn turn(index: u32) -> Turn {
             from_ms: 12_000,
             to_ms: 13_400,
             latency_ms: Some(900),
+            readings: Vec::new(),
         }),
     }
 }

@@ -47,6 +47,7 @@ impl Server {
             }),
             cadence: Arc::new(Cadence::default()),
             clock: PlanClock::system(),
+            trends: crate::record::trend_rules(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await

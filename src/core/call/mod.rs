@@ -29,6 +29,7 @@ use crate::heard::{Choices, Heard, Transcript};
 use crate::id::{NodeId, UtteranceId};
 use crate::lang::Lang;
 use crate::phi::Phi;
+use crate::reading::Reading;
 use crate::redflag::Lexicon;
 use crate::rtp::Stream;
 use crate::script::{Act, Conversation, Facts, Note, Script};
@@ -249,6 +250,8 @@ pub struct Call {
     /// Findings that the next word waits for.
     unstored: BTreeSet<u32>,
     stored_by_ms: u64,
+    /// Told in the turn that is open.
+    readings: Vec<Reading>,
     notes: Vec<Note>,
     announcement: Option<Announcement>,
     /// Words of early media so far.
@@ -297,6 +300,7 @@ impl Call {
             findings: Findings::default(),
             unstored: BTreeSet::new(),
             stored_by_ms: 0,
+            readings: Vec::new(),
             notes: Vec::new(),
             announcement: None,
             announced: String::new(),

@@ -171,6 +171,7 @@ impl Call {
                 from_ms: at_ms,
                 to_ms: at_ms,
                 latency_ms: None,
+                readings: Vec::new(),
             });
         }
         self.reply_end_ms = Some(at_ms);
@@ -418,6 +419,7 @@ impl Call {
                         from_ms,
                         to_ms,
                         latency_ms: None,
+                        readings: Vec::new(),
                     });
                 }
                 let (text, logprob) = match &transcript.choice {
@@ -521,6 +523,7 @@ impl Call {
     }
 
     pub(super) fn close_turn(&mut self, meaning: String) {
+        let readings = std::mem::take(&mut self.readings);
         let Some(mut turn) = self.open_turn.take() else {
             return;
         };
@@ -529,6 +532,7 @@ impl Call {
         }
         if let Some(reply) = &mut turn.reply {
             reply.meaning = meaning;
+            reply.readings = readings;
         }
         self.turns.push(turn);
         if self.reply_end_ms.is_none() {

@@ -27,6 +27,7 @@ impl Call {
             to_ms,
         };
         self.findings.suppress(found.suppressed);
+        self.readings.extend(found.readings);
         let confirming = self.conversation.confirming();
         let verdict = self.findings.place(found.findings, &spot, confirming);
         self.tell_findings();

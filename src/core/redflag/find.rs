@@ -98,6 +98,12 @@ impl<'a> Slots<'a> {
         self.named(class).iter().any(|hit| hit.start == at)
     }
 
+    /// Whether a member of the class is written at this unit: 不 only sounds like the 步 of 三步.
+    pub fn written_at(&self, class: &str, at: usize) -> bool {
+        let mut named = self.named(class).iter();
+        named.any(|hit| hit.start == at && hit.level == MatchLevel::Text)
+    }
+
     /// Whether a member of the class lies between the two units.
     pub fn within(&self, class: &str, from: usize, to: usize) -> bool {
         self.named(class)

@@ -37,7 +37,7 @@ const PACKS: &str = "packs.tsv";
 const MAPPING: &str = "mapping.tsv";
 
 /// Every file that a lexicon is made of.
-pub const FILES: [&str; 14] = [
+pub const FILES: [&str; 16] = [
     ABOUT,
     CONCEPTS,
     DETAILS,
@@ -52,6 +52,9 @@ pub const FILES: [&str; 14] = [
     THRESHOLDS,
     PACKS,
     MAPPING,
+    // Read by `trend`; they stand here for the hash.
+    "trends.tsv",
+    "trend_words.tsv",
 ];
 
 /// One text of the lexicon with everything it stands for.

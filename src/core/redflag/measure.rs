@@ -8,34 +8,7 @@ use super::find::Slots;
 use super::normal::{Cut, Unit};
 use super::numbers::{Number, numbers};
 use crate::finding::Polarity;
-
-/// What can be measured at home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Measure {
-    Temperature,
-    Systolic,
-    Diastolic,
-    Glucose,
-    Spo2,
-    Pulse,
-    GainDay,
-    GainWeek,
-    Pain,
-}
-
-impl Measure {
-    const NAMES: [(&'static str, Measure); 9] = [
-        ("temperature_c", Measure::Temperature),
-        ("systolic_mmhg", Measure::Systolic),
-        ("diastolic_mmhg", Measure::Diastolic),
-        ("glucose_mmol_l", Measure::Glucose),
-        ("spo2_percent", Measure::Spo2),
-        ("pulse_per_min", Measure::Pulse),
-        ("gain_kg_day", Measure::GainDay),
-        ("gain_kg_week", Measure::GainWeek),
-        ("pain_0_10", Measure::Pain),
-    ];
-}
+use crate::reading::Measure;
 
 /// One row of `thresholds.tsv`: from `from` (inclusive) to `to` (exclusive) it means this.
 #[derive(Clone, Debug)]
@@ -60,11 +33,7 @@ pub fn limit_of(
     let [name, from, to, concept, polarity] = cells[..5] else {
         return Err("a threshold has measure, from, to, concept and polarity".to_owned());
     };
-    let measure = Measure::NAMES
-        .iter()
-        .find(|(n, _)| *n == name)
-        .ok_or_else(|| format!("unknown measure `{name}`"))?
-        .1;
+    let measure = Measure::named(name).ok_or_else(|| format!("unknown measure `{name}`"))?;
     let bound = |text: &str, open: f64| match text {
         "" => Ok(open),
         _ => text
@@ -89,9 +58,18 @@ pub fn limit_of(
     })
 }
 
-/// A reading and what it means.
+/// A measured value in the reply, with the units that say it, half open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Value {
+    pub measure: Measure,
+    pub value: f64,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// What a value means for one concept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct Meaning {
     pub concept: usize,
     pub detail: Option<usize>,
     pub polarity: Polarity,
@@ -111,46 +89,38 @@ pub struct Asked {
     pub pain: bool,
 }
 
-/// Every reading in the reply.
-pub fn readings(
-    units: &[Unit],
-    slots: &Slots<'_>,
-    limits: &[Limit],
-    asked: &Asked,
-) -> Vec<Reading> {
+/// Every measured value in the reply, in order.
+pub fn values(units: &[Unit], slots: &Slots<'_>, asked: &Asked) -> Vec<Value> {
     let all = numbers(units);
     let mut found = Vec::new();
     let mut at = 0;
     while at < all.len() {
         let (measures, used) = measured(units, slots, &all, at, asked);
         for (measure, value, number) in measures {
-            found.extend(judge(limits, measure, value, number));
+            found.push(Value {
+                measure,
+                value,
+                start: number.start,
+                end: number.end,
+            });
         }
         at += used;
     }
     found
 }
 
-fn judge<'a>(
-    limits: &'a [Limit],
-    measure: Measure,
-    value: f64,
-    number: &'a Number,
-) -> impl Iterator<Item = Reading> + 'a {
-    let name = Measure::NAMES
-        .iter()
-        .find(|(_, m)| *m == measure)
-        .map_or("", |(name, _)| name);
+/// What a value means by the thresholds.
+pub fn meanings<'a>(limits: &'a [Limit], value: &'a Value) -> impl Iterator<Item = Meaning> + 'a {
     limits
         .iter()
-        .filter(move |l| l.measure == measure && l.from <= value && value < l.to)
-        .map(move |limit| Reading {
+        .filter(|l| l.measure == value.measure && l.from <= value.value && value.value < l.to)
+        .map(|limit| Meaning {
             concept: limit.concept,
             detail: limit.detail,
             polarity: limit.polarity,
-            start: number.start,
-            end: number.end,
-            said: format!("{name} {value}"),
+            start: value.start,
+            end: value.end,
+            said: format!("{} {}", value.measure, value.value),
         })
 }
 
@@ -170,7 +140,10 @@ fn measured<'a>(
     if let Some(gain) = gain(units, slots, number) {
         return (vec![gain], 1);
     }
-    if unit("m_other_unit") {
+    if let Some(weight) = weight(slots, number) {
+        return (vec![weight], 1);
+    }
+    if slots.written_at("m_other_unit", number.end) {
         return (Vec::new(), 1);
     }
     if unit("m_temp_unit") {
@@ -302,6 +275,17 @@ fn joined(units: &[Unit], end: usize, next: usize) -> bool {
     matches!(between[..], ["/"] | ["over"] | ["slash"] | ["比"])
 }
 
+/// Whether the units between a denial and a number say that the number was not reached: 没到, 没有超过, "not over".
+pub fn is_bound(between: &[Unit]) -> bool {
+    let bounds = [
+        "到", "达", "超", "过", "高", "于", "有", "够", "over", "above", "reached", "reach", "hit",
+        "been", "more", "than", "up", "to",
+    ];
+    between
+        .iter()
+        .all(|unit| bounds.contains(&unit.text.as_str()))
+}
+
 /// The number right behind, with nothing but a cut between.
 fn neighbour<'a>(units: &[Unit], all: &'a [Number], at: usize) -> Option<&'a Number> {
     let next = all.get(at + 1)?;
@@ -312,12 +296,23 @@ fn neighbour<'a>(units: &[Unit], all: &'a [Number], at: usize) -> Option<&'a Num
     (close && next.value >= 30.0).then_some(next)
 }
 
+/// Kilograms in the unit of weight behind a number.
+fn kilograms(slots: &Slots<'_>, number: &Number) -> Option<f64> {
+    let scale = [("m_jin", 0.5), ("m_kg", 1.0), ("m_lb", 0.453_592)];
+    let found = scale.iter().find(|(class, _)| slots.at(class, number.end));
+    found.map(|(_, scale)| number.value * scale)
+}
+
+/// What an adult weighs, in kilograms: a number with a unit of weight that nobody can have gained or lost.
+fn weight<'a>(slots: &Slots<'_>, number: &'a Number) -> Option<Measured<'a>> {
+    let kg = plausible(30.0..=250.0, kilograms(slots, number)?)?;
+    // A tenth of a kilogram is what a scale shows.
+    Some((Measure::Weight, (kg * 10.0).round() / 10.0, number))
+}
+
 /// A gain of weight in kilograms, where a gain is said of a number with a unit of weight.
 fn gain<'a>(units: &[Unit], slots: &Slots<'_>, number: &'a Number) -> Option<Measured<'a>> {
-    let scale = [("m_jin", 0.5), ("m_kg", 1.0), ("m_lb", 0.453_592)];
-    let (_, scale) = scale
-        .iter()
-        .find(|(class, _)| slots.at(class, number.end))?;
+    let kg = kilograms(slots, number)?;
     slots.nearest_before(units, "m_gain", number.start, 8)?;
     let from = sentence_start(units, number.start);
     let day = slots.within("m_day", from, units.len());
@@ -326,7 +321,7 @@ fn gain<'a>(units: &[Unit], slots: &Slots<'_>, number: &'a Number) -> Option<Mea
     } else {
         Measure::GainWeek
     };
-    plausible(0.1..=30.0, number.value * scale).map(|kg| (measure, kg, number))
+    plausible(0.1..=30.0, kg).map(|kg| (measure, kg, number))
 }
 
 fn sentence_start(units: &[Unit], at: usize) -> usize {

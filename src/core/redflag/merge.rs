@@ -8,7 +8,7 @@ use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_h
 use super::frame::{Put, answers};
 use super::index::Index;
 use super::lexicon::Tables;
-use super::measure::{Asked, readings};
+use super::measure::{Asked, Value, is_bound, meanings, values};
 use super::normal::{self, Unit};
 use super::{Assessment, ENGINE, Lexicon, Reply};
 use crate::finding::{
@@ -17,6 +17,7 @@ use crate::finding::{
 };
 use crate::pinyin;
 use crate::question::Question;
+use crate::reading::Reading;
 
 /// Below this mean log-probability two syllables in three are wrong: an emergent hit is asked about again.
 const DOUBTFUL_LOGPROB: f32 = -1.0;
@@ -135,16 +136,24 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     };
 
     let mut mentions = Vec::new();
+    let mut readings = Vec::new();
     for part in &parts {
         let scene = part.scene(question);
+        let values = values(scene.units, scene.slots, &heard_question.measures);
         let found = [
             wordings(lexicon, &scene),
-            measured(lexicon, &scene, &heard_question.measures),
+            measured(lexicon, &scene, &values),
         ];
         mentions.extend(found.into_iter().flatten().map(|mention| Mention {
             subject: subject(&scene, &mention),
             span: part.whole(mention.span),
             ..mention
+        }));
+        let own = own_values(&scene, &values);
+        readings.extend(own.into_iter().map(|value| Reading {
+            measure: value.measure,
+            value: value.value,
+            span: writer.raw_span(part.whole((value.start, value.end))),
         }));
     }
     let named: Vec<usize> = mentions
@@ -212,6 +221,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     for part in &parts {
         part.scene(question).set_times(&mut judged.findings);
     }
+    judged.readings = readings;
     judged
 }
 
@@ -358,31 +368,21 @@ fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
     judged.collect()
 }
 
-fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention> {
-    let found = readings(scene.units, scene.slots, &lexicon.tables.limits, asked);
-    let judged = found.into_iter().map(|reading| {
-        let span = (reading.start, reading.end);
-        let seen = Sighting {
-            concept: reading.concept,
-            detail: reading.detail,
-            term: reading.said.clone(),
-            start: span.0,
-            end: span.1,
-            anchor: span,
-            spans: vec![span],
-            level: MatchLevel::Frame,
-            topic: false,
-            gapped: false,
-        };
+fn measured(lexicon: &Lexicon, scene: &Scene<'_>, values: &[Value]) -> Vec<Mention> {
+    let limits = &lexicon.tables.limits;
+    let found = values.iter().flat_map(|value| meanings(limits, value));
+    let judged = found.map(|meaning| {
+        let span = (meaning.start, meaning.end);
+        let seen = number_sighting(meaning.concept, meaning.detail, meaning.said.clone(), span);
         let verdict = scene.judge(
             &seen,
-            weight(lexicon, reading.concept, reading.detail),
-            reading.polarity,
+            weight(lexicon, meaning.concept, meaning.detail),
+            meaning.polarity,
         );
         Mention {
-            concept: reading.concept,
-            detail: reading.detail,
-            term: reading.said,
+            concept: meaning.concept,
+            detail: meaning.detail,
+            term: meaning.said,
             span,
             level: MatchLevel::Frame,
             subject: About::Patient,
@@ -390,6 +390,74 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, asked: &Asked) -> Vec<Mention>
         }
     });
     judged.collect()
+}
+
+fn number_sighting(
+    concept: usize,
+    detail: Option<usize>,
+    term: String,
+    span: (usize, usize),
+) -> Sighting {
+    Sighting {
+        concept,
+        detail,
+        term,
+        start: span.0,
+        end: span.1,
+        anchor: span,
+        spans: vec![span],
+        level: MatchLevel::Frame,
+        topic: false,
+        gapped: false,
+    }
+}
+
+/// The values that the patient has now: not over, feared, asked about, another person's or the newborn's. 不烧 behind 三十七度二
+/// denies the fever and not the number; 没到三十八度 denies the number.
+fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    let denials = [
+        Cue::Neg,
+        Cue::NegTight,
+        Cue::NegAfter,
+        Cue::Ceased,
+        Cue::Better,
+    ];
+    let denies = |cue: &&CueHit| cue.cues.any(&denials);
+    let others: Vec<CueHit> = scene
+        .cues
+        .iter()
+        .filter(|cue| !denies(cue))
+        .copied()
+        .collect();
+    let undenied = Scene {
+        units: scene.units,
+        cues: &others,
+        slots: scene.slots,
+        sightings: scene.sightings,
+        respondent: scene.respondent,
+        index: Index::new(scene.units, &others, scene.sightings),
+    };
+    let as_measured = Weight {
+        urgency: Urgency::SameDay,
+        event: false,
+    };
+    let own = values.iter().filter(|value| {
+        let seen = number_sighting(usize::MAX, None, String::new(), (value.start, value.end));
+        let polarity = undenied
+            .judge(&seen, as_measured, Polarity::Present)
+            .polarity;
+        let not_reached = scene
+            .cues
+            .iter()
+            .filter(denies)
+            .any(|cue| cue.end <= value.start && is_bound(&scene.units[cue.end..value.start]));
+        let own = scene.whose((value.start, value.end)) == About::Patient;
+        own && !not_reached && matches!(polarity, Some(Polarity::Present | Polarity::Uncertain))
+    });
+    own.copied().collect()
 }
 
 struct Writer<'a> {
@@ -488,6 +556,7 @@ impl Writer<'_> {
             findings,
             suppressed,
             alert,
+            readings: Vec::new(),
         }
     }
 

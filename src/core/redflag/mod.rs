@@ -28,12 +28,13 @@ use self::pack::Packs;
 use crate::finding::{Finding, Suppressed, Urgency};
 use crate::id::ConceptId;
 use crate::question::Question;
+use crate::reading::Reading;
 use crate::signature::{Claim, Signature, Work};
 
 pub use span::{Scope, assert_span};
 
 /// The files of `dialogs/redflags` that [`Lexicon::compile`] wants.
-pub const FILES: [&str; 14] = lexicon::FILES;
+pub const FILES: [&str; 16] = lexicon::FILES;
 
 /// Version of the rules in this module; it goes into every finding's evidence beside the lexicon's hash.
 pub const ENGINE: &str = concat!("redflag-", env!("CARGO_PKG_VERSION"), "-1");
@@ -148,6 +149,8 @@ pub struct Assessment {
     pub suppressed: Vec<Suppressed>,
     /// Some non-routine concept is present or uncertain in the patient.
     pub alert: bool,
+    /// What the patient measured, for the trend: values that can be true, said of now.
+    pub readings: Vec<Reading>,
 }
 
 /// Judges one reply to one question. Never fails; text that says nothing gives no findings.

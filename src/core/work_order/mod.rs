@@ -6,11 +6,14 @@ mod raise;
 use serde::{Deserialize, Serialize};
 
 pub use escalate::{Deadlines, Escalation, Rung, due_step};
-pub use raise::{Joined, Subject, cause_of_step, causes_of, join, raise, urgency_of};
+pub use raise::{
+    Joined, Subject, cause_of_step, causes_of, causes_of_trends, join, raise, urgency_of,
+};
 
 use crate::finding::{PlacedFinding, Urgency};
 use crate::id::{AttemptId, EpisodeId, PatientId, WorkOrderId};
 use crate::time::Timestamp;
+use crate::trend::Trend;
 
 /// One open order an episode; later findings join it and may raise its urgency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,12 @@ pub enum WorkOrderState {
 pub enum Cause {
     Finding {
         finding: Box<PlacedFinding>,
+        attempt: Option<AttemptId>,
+    },
+    /// Something is worse than it was on an earlier call.
+    Trend {
+        trend: Box<Trend>,
+        /// The call at whose end it was seen.
         attempt: Option<AttemptId>,
     },
     /// An identified call broke off before its emergency screen was answered.

@@ -7,6 +7,7 @@ use crate::finding::{PlacedFinding, Urgency};
 use crate::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use crate::plan::{Reason, ReasonCode, StepState};
 use crate::time::Timestamp;
+use crate::trend::{Direction, History, Rules, Trend, trends};
 
 use super::{Cause, Deadlines, WorkOrder, WorkOrderState};
 
@@ -42,6 +43,21 @@ pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
         add(&mut causes, Cause::Incomplete);
     }
     causes
+}
+
+/// What is worse than on an earlier call, where that is news since the call before this one. The present call is the
+/// last of the history.
+pub fn causes_of_trends(rules: &Rules, history: &History, subject: &Subject) -> Vec<Cause> {
+    let known_until = history.known_until();
+    let is_told = |trend: &Trend| {
+        trend.direction == Direction::Worse && trend.urgency.is_some() && trend.is_news(known_until)
+    };
+    let worse = trends(rules, history).into_iter().filter(is_told);
+    let causes = worse.map(|trend| Cause::Trend {
+        trend: Box::new(trend),
+        attempt: subject.attempt.clone(),
+    });
+    causes.collect()
 }
 
 /// Identified, and the emergency screen neither answered nor given up for a reason that a human hears of.
@@ -148,7 +164,8 @@ pub fn urgency_of(causes: &[Cause], high_risk: bool) -> Urgency {
         .map(|cause| urgency_of_cause(cause, high_risk))
         .min()
         .unwrap_or(Urgency::Routine);
-    let same_day: BTreeSet<&ConceptId> = causes.iter().filter_map(same_day_concept).collect();
+    let same_day: BTreeSet<Option<&ConceptId>> =
+        causes.iter().filter_map(same_day_concept).collect();
     if same_day.len() >= 2 {
         highest.min(Urgency::Urgent)
     } else {
@@ -156,12 +173,17 @@ pub fn urgency_of(causes: &[Cause], high_risk: bool) -> Urgency {
     }
 }
 
-fn same_day_concept(cause: &Cause) -> Option<&ConceptId> {
+/// The concept for which the cause is a matter of the day; none for the patient's own "worse", which is one more.
+fn same_day_concept(cause: &Cause) -> Option<Option<&ConceptId>> {
     match cause {
         Cause::Finding { finding, .. } if finding.finding.urgency == Urgency::SameDay => {
-            Some(&finding.finding.concept)
+            Some(Some(&finding.finding.concept))
+        }
+        Cause::Trend { trend, .. } if trend.urgency == Some(Urgency::SameDay) => {
+            Some(trend.concept.as_ref())
         }
         Cause::Finding { .. }
+        | Cause::Trend { .. }
         | Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::IdentityFailed
@@ -178,6 +200,7 @@ fn same_day_concept(cause: &Cause) -> Option<&ConceptId> {
 fn urgency_of_cause(cause: &Cause, high_risk: bool) -> Urgency {
     match cause {
         Cause::Finding { finding, .. } => finding.finding.urgency,
+        Cause::Trend { trend, .. } => trend.urgency.unwrap_or(Urgency::Routine),
         Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::AskedForPerson
