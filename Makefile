@@ -83,7 +83,7 @@ eval-redflags:
 
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model
-	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag
+	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash
 
 bench: check-rust packages-demo

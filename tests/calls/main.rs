@@ -10,5 +10,6 @@ mod script;
 mod sip;
 mod support;
 mod trend;
+mod well;
 mod whole;
 mod work_order;

@@ -174,11 +174,33 @@ impl Scene<'_> {
             .next_back()
             .copied();
         let alone = start == seen.start && self.units[seen.end - 1].after == Cut::Ask;
+        let asked = asked.or_else(|| self.general_case(seen));
         asked.or(alone.then_some(CueHit {
             start: seen.start,
             end: seen.end,
             cues: Cues::default(),
         }))
+    }
+
+    /// 低血糖的时候该吃什么？ 发烧到多少度要去医院？ asks about anybody's case, not of what there is.
+    fn general_case(&self, seen: &Sighting) -> Option<CueHit> {
+        let end = self.clause_end(seen.end);
+        let asks = self.units[end - 1].after == Cut::Ask;
+        let said: String = self.units[seen.end..end]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let case = said.contains("多少")
+            || said.starts_with("的时候")
+                && ["该", "应", "要", "吃什"].iter().any(|w| said.contains(w));
+        let from = self.sentence_start(seen.start);
+        let own = [Cue::Own, Cue::Recent, Cue::Ongoing, Cue::Kin];
+        let mine = self.cues_between(from, end, &own).next().is_some();
+        (asks && case && !mine).then_some(CueHit {
+            start: seen.start,
+            end,
+            cues: Cues::default(),
+        })
     }
 
     /// A condition, fear or instruction that the sighting stands in, and not its consequence.
@@ -200,13 +222,25 @@ impl Scene<'_> {
             || self
                 .cues_between(cue.end, seen.start, &[Cue::Recent, Cue::Ongoing])
                 .next()
-                .is_some();
+                .is_some()
+            || self.fears(cue) && self.clause_start(seen.start) > cue.start;
         (!ended).then_some(*cue)
+    }
+
+    /// A fear (怕, 担心) reaches no further than its clause; a condition (如果) does: 我怕过敏，还没敢吃.
+    fn fears(&self, cue: &CueHit) -> bool {
+        let said = &self.units[cue.start..cue.end];
+        said.iter().any(|u| matches!(u.text.as_str(), "怕" | "担"))
     }
 
     /// The cue that makes someone else the subject.
     fn other_subject(&self, seen: &Sighting) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
+        if self.respondent == Respondent::Caregiver
+            && let Some(cue) = self.told_apart(from, seen.start)
+        {
+            return Some(cue);
+        }
         let kinds = match self.respondent {
             Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Own],
             Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Newborn],
@@ -233,11 +267,46 @@ impl Scene<'_> {
         other.then_some(*subject)
     }
 
+    /// A caregiver sets the patient, who is well, apart from someone who is not: 她没事，是我自己头晕;
+    /// 我爸蛮好，我妈倒是发烧.
+    fn told_apart(&self, from: usize, to: usize) -> Option<CueHit> {
+        let start = self.clause_start(to);
+        let subject = self
+            .cues_between(start, to, &[Cue::Own, Cue::Kin])
+            .next_back()
+            .copied()?;
+        let word = |cue: &CueHit| -> String {
+            let said = &self.units[cue.start..cue.end];
+            said.iter().map(|u| u.text.as_str()).collect()
+        };
+        let before = |kinds: &[Cue]| self.cues_between(from, start, kinds).next().is_some();
+        let well = before(&[Cue::No, Cue::Neg, Cue::NegTight, Cue::Fine]);
+        let named = self
+            .cues_between(from, start, &[Cue::Kin])
+            .any(|c| word(c) != word(&subject));
+        let noticed = self.units.get(subject.end).is_some_and(|u| u.text == "发")
+            && self
+                .units
+                .get(subject.end + 1)
+                .is_some_and(|u| u.text == "现");
+        let acts = noticed || self.acts(&subject);
+        let patient =
+            from < start && matches!(self.units[from].text.as_str(), "他" | "她" | "老" | "宝");
+        let first = !subject.cues.has(Cue::Own) || word(&subject).starts_with(['我', '俺', '咱']);
+        (first && !acts && well && (patient || named)).then_some(subject)
+    }
+
     /// A relative who speaks, looks on or is spoken to is not the one who suffers.
     pub fn is_subject(&self, cue: &CueHit) -> bool {
-        const ACTS: [&str; 21] = [
-            "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "says", "said",
-            "told", "thinks", "thought", "noticed", "made", "drove", "took", "wants",
+        cue.cues.has(Cue::Own) || !self.acts(cue)
+    }
+
+    /// Whether the person named speaks, looks on or is spoken to.
+    fn acts(&self, cue: &CueHit) -> bool {
+        const ACTS: [&str; 27] = [
+            "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "问", "听", "摸",
+            "量", "测", "们", "says", "said", "told", "thinks", "thought", "noticed", "made",
+            "drove", "took", "wants",
         ];
         const TOWARDS: [&str; 12] = [
             "跟", "和", "给", "陪", "带", "对", "with", "for", "to", "and", "by", "让",
@@ -247,7 +316,7 @@ impl Scene<'_> {
             .start
             .checked_sub(1)
             .map_or("", |at| self.units[at].text.as_str());
-        cue.cues.has(Cue::Own) || !(ACTS.contains(&next) || TOWARDS.contains(&last))
+        ACTS.contains(&next) || TOWARDS.contains(&last)
     }
 
     fn double(&self, seen: &Sighting) -> Option<CueHit> {
@@ -283,6 +352,24 @@ impl Scene<'_> {
 
     /// Walks left over degree words and listed things to a negation.
     fn denied_before(&self, from: usize, seen: &Sighting) -> Option<Denial> {
+        // A longer cue may run into the wording: 没有过|敏, 没|有血. Its negation must stand outside: not 都|没怎么尿.
+        let negates = |unit: &Unit| {
+            matches!(
+                unit.text.as_str(),
+                "没" | "不" | "无" | "未" | "冇" | "莫" | "别"
+            )
+        };
+        let overlaps = |c: &&CueHit| {
+            c.start < from
+                && from < c.end
+                && c.end < seen.end
+                && self.units[c.start..from].iter().any(negates)
+        };
+        if let Some(cue) = self.cues.iter().find(overlaps)
+            && cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No])
+        {
+            return Some(Denial::Near(*cue));
+        }
         let mut at = from;
         let mut unknown = 0;
         while at > 0 {
@@ -379,6 +466,15 @@ impl Scene<'_> {
 
     /// Walks right over light words and listed things to a denial that closes the clause.
     fn denied_after(&self, seen: &Sighting) -> Option<Denial> {
+        // 除了头晕，都没有: what is excepted is there.
+        let excepted = self.units[..seen.start]
+            .last()
+            .is_some_and(|u| u.text == "了")
+            && seen.start > 1
+            && self.units[seen.start - 2].text == "除";
+        if excepted {
+            return None;
+        }
         let mut at = seen.end;
         let mut unknown = 0;
         while at < self.units.len() {
@@ -392,6 +488,16 @@ impl Scene<'_> {
                 if self.cut_before(at) >= Cut::Strong || !all && !self.in_sighting(at) {
                     return None;
                 }
+            }
+            // 发烧有，寒战没有; 气短有点，头晕没有: the first is there.
+            let affirmed = |c: &&CueHit| {
+                c.start == at
+                    && c.cues.has(Cue::Has)
+                    && self.units[at].text == "有"
+                    && self.cut_before(c.end) >= Cut::Weak
+            };
+            if self.cues.iter().any(|c| affirmed(&c)) {
+                return None;
             }
             if let Some(cue) = self.cue_starting(at) {
                 if cue.cues.any(&[Cue::NegAfter, Cue::Ceased, Cue::Better]) && self.closes(cue.end)
@@ -451,11 +557,19 @@ impl Scene<'_> {
         let Some(polarity) = verdict.polarity else {
             return;
         };
+        let here = matches!(polarity, Polarity::Present | Polarity::Uncertain);
+        if let Some(cue) = self.over_by_now(seen).filter(|_| here) {
+            verdict.fire("past", self.raw(cue), Some(Polarity::Historical));
+            return;
+        }
         let Some(cue) = self.time_of(seen) else {
-            self.over_later(seen, weight, polarity, verdict);
+            if let Some(cue) = self.dated_behind(seen.end).filter(|_| here) {
+                verdict.fire("dated_behind", self.raw(cue), Some(Polarity::Historical));
+            } else {
+                self.over_later(seen, weight, polarity, verdict);
+            }
             return;
         };
-        let here = matches!(polarity, Polarity::Present | Polarity::Uncertain);
         if cue.cues.has(Cue::Past) {
             // Denied then says nothing of now; over by now is still past.
             let was = here || polarity == Polarity::Historical;
@@ -467,6 +581,38 @@ impl Scene<'_> {
         {
             verdict.fire("older", self.raw(cue), Some(Polarity::Historical));
         }
+    }
+
+    /// A time before discharge ahead of the wording, whatever stands between (住院前老是心慌), and later that it is
+    /// well now.
+    fn over_by_now(&self, seen: &Sighting) -> Option<CueHit> {
+        let start = self.clause_start(seen.start);
+        let past = self
+            .cues_between(start, seen.anchor.0, &[Cue::Past])
+            .next_back()?;
+        let end = self.clause_end(seen.end);
+        let still = [Cue::Ongoing, Cue::Pseudo];
+        let well = [Cue::Ceased, Cue::Fine, Cue::Neg, Cue::NegTight, Cue::No];
+        let goes_on = self
+            .cues_between(end, self.units.len(), &still)
+            .next()
+            .is_some();
+        let over = self
+            .cues_between(end, self.units.len(), &well)
+            .next()
+            .is_some();
+        (over && !goes_on).then_some(*past)
+    }
+
+    /// A clause behind that only dates the one before: 摔过，那是去年的事.
+    pub fn dated_behind(&self, from: usize) -> Option<CueHit> {
+        let end = self.clause_end(from);
+        let next = self.clause_end(end + 1);
+        let past = self.cues_between(end, next, &[Cue::Past]).next()?;
+        let other = [Cue::Recent, Cue::Ongoing, Cue::Neg, Cue::NegTight];
+        let alone = self.cues_between(end, next, &other).next().is_none()
+            && !(end..next).any(|at| self.in_sighting(at));
+        alone.then_some(*past)
     }
 
     /// The time cue that governs the sighting: in its clause, or one clause before.

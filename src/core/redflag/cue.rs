@@ -35,6 +35,10 @@ pub enum Cue {
     Newborn,
     /// Before or at the admission.
     Past,
+    /// What was done in hospital or led there (手术, 住院): with [`Cue::When`] behind it a time before discharge.
+    Event,
+    /// Before, on the day of, during (之前, 那天, 的时候): see [`Cue::Event`].
+    When,
     /// Since discharge perhaps, but more than two days ago.
     Older,
     /// Within about two days, or now.
@@ -72,13 +76,14 @@ pub enum Cue {
     Second,
     Last,
     FirstTwo,
+    LastTwo,
     Only,
     /// A line that the recogniser writes into silence.
     Noise,
 }
 
 impl Cue {
-    pub const NAMES: [(&'static str, Cue); 41] = [
+    pub const NAMES: [(&'static str, Cue); 44] = [
         ("neg", Cue::Neg),
         ("neg_tight", Cue::NegTight),
         ("neg_after", Cue::NegAfter),
@@ -95,6 +100,8 @@ impl Cue {
         ("kin", Cue::Kin),
         ("newborn", Cue::Newborn),
         ("past", Cue::Past),
+        ("event", Cue::Event),
+        ("when", Cue::When),
         ("older", Cue::Older),
         ("recent", Cue::Recent),
         ("now", Cue::Now),
@@ -118,6 +125,7 @@ impl Cue {
         ("second", Cue::Second),
         ("last", Cue::Last),
         ("first_two", Cue::FirstTwo),
+        ("last_two", Cue::LastTwo),
         ("only", Cue::Only),
         ("noise", Cue::Noise),
     ];

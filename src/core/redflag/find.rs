@@ -95,7 +95,9 @@ impl<'a> Slots<'a> {
 
     /// Whether a member of the class begins at this unit.
     pub fn at(&self, class: &str, at: usize) -> bool {
-        self.named(class).iter().any(|hit| hit.start == at)
+        self.named(class)
+            .iter()
+            .any(|hit| hit.start == at && hit.level == MatchLevel::Text)
     }
 
     /// Whether a member of the class is written at this unit: 不 only sounds like the 步 of 三步.
@@ -120,7 +122,10 @@ impl<'a> Slots<'a> {
         reach: usize,
     ) -> Option<usize> {
         let near = |hit: &&Hit| {
-            hit.end <= at && at - hit.end <= reach && !crosses(units, hit.end, at, Cut::Strong)
+            (hit.level == MatchLevel::Text || hit.end - hit.start > 1)
+                && hit.end <= at
+                && at - hit.end <= reach
+                && !crosses(units, hit.end, at, Cut::Strong)
         };
         self.named(class)
             .iter()
@@ -170,7 +175,23 @@ pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
             });
         });
     }
-    drop_parts(tables, hits)
+    let hits = drop_parts(tables, hits);
+    drop_cut_denials(tables, units, hits)
+}
+
+/// Drops what begins with a denial, runs into a wording and ends inside it: 没发|烧, 没有流|血, 没有尿|血. The wording
+/// is what was said, and the denial is its own word.
+fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: Vec<Hit>) -> Vec<Hit> {
+    let denies = |hit: &Hit| matches!(units[hit.start].text.as_str(), "没" | "不" | "无" | "未");
+    let plain = |hit: &&Hit| !tables.terms[hit.term].entries.is_empty() && !denies(hit);
+    let wordings: Vec<Hit> = hits.iter().filter(plain).copied().collect();
+    let cut = |hit: &Hit| {
+        denies(hit)
+            && wordings
+                .iter()
+                .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
+    };
+    hits.into_iter().filter(|hit| !cut(hit)).collect()
 }
 
 /// Drops single characters that are part of a known word of another class: 头 in 舌头, 胃 in 胃口.
@@ -295,29 +316,21 @@ fn sounds_meant(
         MatchLevel::PinyinTone => telling > 0 || same == 0 || asked,
         MatchLevel::Pinyin if length == 1 => !term.classes.is_empty(),
         MatchLevel::Pinyin => telling > 0 || asked,
-        MatchLevel::Fuzzy => telling > 0 && (length > 2 || asked),
+        MatchLevel::Fuzzy => {
+            // A merged sound is weak proof: the small words of grammar (老, 是, 又) are taken as written.
+            let grammar = (hit.start..hit.end)
+                .zip(&differs)
+                .any(|(at, differs)| *differs && tables.is_cue(&units[at].text));
+            telling > 0 && (length > 2 || asked) && !grammar
+        }
         MatchLevel::Text | MatchLevel::Frame => false,
     }
 }
 
 /// Cues, longest from the left; a wording of two units or more swallows the cues inside it.
-pub fn cue_hits(tables: &Tables, exact: &[Hit]) -> Vec<CueHit> {
+pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
     let mut longest: BTreeMap<usize, Hit> = BTreeMap::new();
-    let wordings: Vec<&Hit> = exact
-        .iter()
-        .filter(|h| !tables.terms[h.term].entries.is_empty())
-        .collect();
-    // 没发|烧, 没有流|血: what runs into a wording and ends inside it was not meant.
-    let cuts_into = |hit: &Hit| {
-        tables.terms[hit.term].entries.is_empty()
-            && wordings
-                .iter()
-                .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
-    };
     for hit in exact {
-        if cuts_into(hit) {
-            continue;
-        }
         let term = &tables.terms[hit.term];
         let wording =
             hit.end - hit.start > 1 && (!term.entries.is_empty() || !term.classes.is_empty());
@@ -345,7 +358,39 @@ pub fn cue_hits(tables: &Tables, exact: &[Hit]) -> Vec<CueHit> {
             });
         }
     }
+    date(&mut found, units);
     found
+}
+
+/// Makes 手术 … 之前, 刚打上石膏那天 a time before discharge: what was done in hospital and, soon after, a word of time.
+fn date(cues: &mut [CueHit], units: &[Unit]) {
+    const REACH: usize = 4;
+    for at in 0..cues.len() {
+        let event = cues[at];
+        // 刚中风那会儿: just then, not just now.
+        let just = units[event.start].text == "刚" && event.end == event.start + 1;
+        if !event.cues.has(Cue::Event) && !just {
+            continue;
+        }
+        let joined = |when: &CueHit| !crosses(units, event.end, when.start + 1, Cut::Weak);
+        let when = cues[at + 1..]
+            .iter_mut()
+            .find(|c| c.cues.has(Cue::When) && c.start <= event.end + REACH && joined(c));
+        let Some(when) = when else {
+            continue;
+        };
+        let known = when.cues.has(Cue::Past);
+        when.cues = Cues::default();
+        if event.cues.has(Cue::Event) || known {
+            when.cues.add(Cue::Past);
+        } else {
+            when.cues.add(Cue::Older);
+        }
+        if just {
+            cues[at].cues = Cues::default();
+            cues[at].cues.add(Cue::Through);
+        }
+    }
 }
 
 /// Every wording seen, overlaps resolved; `masked` gets those that a masker covers, with its text.
@@ -453,6 +498,7 @@ fn gapped(
             }
             None if at == 1
                 && !single(&behind)
+                && !denies(cues, behind)
                 && is_topic(units, slots, class, body, behind, context, entry) =>
             {
                 return Some(sighting(entry, spans, level, true));
@@ -471,6 +517,13 @@ fn gapped(
         seen.detail = None;
     }
     Some(seen)
+}
+
+/// Whether the words only deny: 没有 is no scant urine.
+fn denies(cues: &[CueHit], hit: Hit) -> bool {
+    let kinds = [Cue::No, Cue::Neg, Cue::NegAfter];
+    cues.iter()
+        .any(|c| c.start <= hit.start && hit.end <= c.end && c.cues.any(&kinds))
 }
 
 /// Whether the question names the part of the body that the reply leaves out.
@@ -511,6 +564,13 @@ fn blocked(
         .filter(|at| units[*at].after == Cut::Weak)
         .count();
     if weak > 1 || between.clone().any(|at| units[at].after > Cut::Weak) {
+        return true;
+    }
+    let another = cues.iter().any(|c| {
+        let subject = c.cues.any(&[Cue::Own, Cue::Other, Cue::Kin]);
+        subject && from < c.start && c.end <= to && units[c.start - 1].after == Cut::Weak
+    });
+    if another {
         return true;
     }
     let joins = cues
@@ -576,6 +636,8 @@ fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
                 && longer
                 && (t.concept == s.concept
                     || tables.covers(t.concept, s.concept)
+                    // 血 of 没吐血 is no answer about the stool.
+                    || s.topic && !t.topic
                     || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))
         })
     };

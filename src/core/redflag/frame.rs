@@ -69,8 +69,16 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     if put.asked.is_empty() {
         return Vec::new();
     }
+    // A clause that names an asked concept of somebody else (是我自己晕过) answers nothing for the patient.
+    let others = |from: usize, to: usize| {
+        scene.sightings.iter().any(|s| {
+            let asked = put.asked.contains(&s.concept) && !named.contains(&s.concept);
+            asked && !s.topic && from <= s.start && s.end <= to
+        })
+    };
     let said = clauses(scene)
         .into_iter()
+        .filter(|(from, to)| !others(*from, *to))
         .filter_map(|(from, to)| clause(scene, put, from, to))
         .collect::<Vec<_>>();
     let picked: Vec<&Said> = said.iter().filter(|s| s.picks.is_some()).collect();
@@ -114,9 +122,20 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     let Some((mut polarity, mut rule)) = meaning(put.kind, first, put.asked.len()) else {
         return Vec::new();
     };
-    let turned = whole.any(|s| s.bare && opposed(put, first, s));
+    // 没有，好的: what agrees behind an answer only keeps the talk going.
+    let turned = whole.any(|s| s.bare && s.answer != Answer::Agree && opposed(put, first, s));
     if turned && polarity == Polarity::Absent {
         (polarity, rule) = (Polarity::Uncertain, "frame_conflict");
+    }
+    // 有过，那是前年的事: the answer is of then.
+    let then = scene
+        .cues
+        .iter()
+        .find(|c| first.span.0 <= c.start && c.end <= first.span.1 && c.cues.has(Cue::Past))
+        .copied()
+        .or_else(|| scene.dated_behind(first.span.1));
+    if then.is_some() && polarity != Polarity::Absent {
+        (polarity, rule) = (Polarity::Historical, "frame_past");
     }
     all(&open, polarity, rule, first.span)
 }
@@ -132,10 +151,10 @@ fn since(scene: &Scene<'_>, put: &Put<'_>) -> Option<(usize, usize)> {
         &["多", "长", "时", "间"],
     ];
     let asked = ASKS.iter().any(|words| {
-        put.units.windows(words.len()).any(|run| {
-            run.iter()
-                .zip(*words)
-                .all(|(unit, word)| unit.text == *word)
+        (0..put.units.len()).any(|at| {
+            let run = put.units.get(at..at + words.len()).unwrap_or_default();
+            let these = at > 0 && ["这", "前", "那"].contains(&put.units[at - 1].text.as_str());
+            !these && run.len() == words.len() && run.iter().zip(*words).all(|(u, w)| u.text == *w)
         })
     });
     let open = matches!(put.kind, QuestionKind::Wh | QuestionKind::Open);
@@ -254,7 +273,11 @@ fn clauses(scene: &Scene<'_>) -> Vec<(usize, usize)> {
     found
 }
 
-const LIGHT: [Cue; 11] = [
+const LIGHT: [Cue; 15] = [
+    Cue::Past,
+    Cue::Older,
+    Cue::Event,
+    Cue::When,
     Cue::Particle,
     Cue::Through,
     Cue::Recent,
@@ -288,6 +311,10 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         (
             Cue::Last,
             (put.asked.len().saturating_sub(1), put.asked.len()),
+        ),
+        (
+            Cue::LastTwo,
+            (put.asked.len().saturating_sub(2), put.asked.len()),
         ),
     ];
     let mut said = Said {
@@ -405,12 +432,16 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         {
             return None;
         }
-        if matches!(unit.text.as_str(), "不" | "没" | "未") {
+        let double = |c: &super::find::CueHit| c.start == at && c.cues.has(Cue::Double);
+        if matches!(unit.text.as_str(), "不" | "没" | "未") && !scene.cues.iter().any(double) {
             denied = true;
             at += 1;
             continue;
         }
         match scene.cue_starting(at) {
+            Some(cue) if cue.cues.has(Cue::Double) => {
+                at = cue.end;
+            }
             Some(cue) if cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No]) => {
                 denied = true;
                 at = cue.end;
@@ -432,23 +463,27 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         .filter(|u| !matches!(*u, "得" | "了" | "着" | "过"))
         .collect();
     let asked_for = |u: &str| put.units.iter().any(|q| q.text == u);
-    // What the wording itself says, not what stands in its gaps: 睡得着 answers nothing to 夜里睡觉有没有憋醒.
+    // What the wording ends in, not what leads to it: 睡得着 answers nothing to 夜里睡觉有没有憋醒.
     let symptom = |u: &str| {
-        put.named
-            .iter()
-            .flat_map(|s| &s.spans)
-            .any(|(from, to)| put.units[*from..*to].iter().any(|q| q.text == u))
+        put.named.iter().any(|s| {
+            put.units[s.anchor.0..s.anchor.1]
+                .iter()
+                .any(|q| q.text == u)
+        })
     };
     let han = core.iter().all(|u| u.chars().all(crate::pinyin::is_han));
     let meant = core.iter().any(|u| symptom(u))
         || (put.named.is_empty() && put.kind == QuestionKind::YesNoInverse);
     let echoes =
         !core.is_empty() && core.len() <= 6 && han && core.iter().all(|u| asked_for(u)) && meant;
+    let well = core.len() == 1 && core.iter().all(|u| asked_as_health(put, u));
     let ends_asking = scene.units[to - 1].after == Cut::Ask;
     (echoes && !ends_asking).then_some(Said {
         answer: match (denied, fine) {
-            (true, _) => Answer::No,
+            (true, _) if !well => Answer::No,
+            (true, _) => Answer::Persists,
             (false, true) => Answer::Fine,
+            (false, false) if well => Answer::Fine,
             (false, false) => Answer::Has,
         },
         doubtful: (from..to).any(|at| {
@@ -462,4 +497,11 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         only: false,
         span: (from, to),
     })
+}
+
+/// Whether the question asks for the word as the healthy state: 通 in 管子通不通, whose symptom is 不通.
+fn asked_as_health(put: &Put<'_>, word: &str) -> bool {
+    put.named
+        .iter()
+        .any(|s| s.term.contains(word) && s.term.contains(['不', '没']))
 }

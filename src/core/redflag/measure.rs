@@ -87,12 +87,29 @@ pub struct Asked {
     pub spo2: bool,
     pub pulse: bool,
     pub pain: bool,
+    pub weight: bool,
 }
 
 /// Every measured value in the reply, in order.
 pub fn values(units: &[Unit], slots: &Slots<'_>, asked: &Asked) -> Vec<Value> {
-    let all = numbers(units);
+    let mut all = numbers(units);
+    all.dedup_by(|next, first| {
+        let wrong = takes_back(units, first.end, next.start);
+        if wrong {
+            *first = next.clone();
+        }
+        wrong
+    });
     let mut found = Vec::new();
+    if let Some((measure, value, number)) = weighed_twice(units, slots, &all, asked) {
+        found.push(Value {
+            measure,
+            value,
+            start: number.start,
+            end: number.end,
+        });
+        return found;
+    }
     let mut at = 0;
     while at < all.len() {
         let (measures, used) = measured(units, slots, &all, at, asked);
@@ -322,6 +339,51 @@ fn gain<'a>(units: &[Unit], slots: &Slots<'_>, number: &'a Number) -> Option<Mea
         Measure::GainWeek
     };
     plausible(0.1..=30.0, kg).map(|kg| (measure, kg, number))
+}
+
+/// Whether the speaker takes a number back for the next one: 三点七，不对，七点三.
+fn takes_back(units: &[Unit], end: usize, next: usize) -> bool {
+    let between: String = units[end..next].iter().map(|u| u.text.as_str()).collect();
+    let short = between.chars().count() <= 8;
+    short
+        && ["不对", "说错", "看错", "记错", "哦不", "错了"]
+            .iter()
+            .any(|said| between.contains(said))
+}
+
+/// Two weights of different days, where weight is asked (昨天一百三十二，今天一百三十五): what was gained. Without a
+/// unit a hundred and more are jin.
+fn weighed_twice<'a>(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    all: &'a [Number],
+    asked: &Asked,
+) -> Option<Measured<'a>> {
+    let weights: Vec<&Number> = all
+        .iter()
+        .filter(|n| (30.0..300.0).contains(&n.value) && !slots.at("m_other_unit", n.end))
+        .collect();
+    let [before, after] = weights[..] else {
+        return None;
+    };
+    let said = |class: &str| weights.iter().any(|n| slots.at(class, n.end));
+    let scale = match before.value {
+        _ if said("m_kg") => 1.0,
+        _ if said("m_jin") => 0.5,
+        _ if said("m_lb") => 0.453_592,
+        v if v >= 100.0 => 0.5,
+        _ => 1.0,
+    };
+    let gain = (after.value - before.value) * scale;
+    let day = slots.within("m_day", 0, units.len()) && !slots.within("m_week", 0, units.len());
+    let measure = if day {
+        Measure::GainDay
+    } else {
+        Measure::GainWeek
+    };
+    asked
+        .weight
+        .then_some((measure, plausible(0.1..=20.0, gain)?, after))
 }
 
 fn sentence_start(units: &[Unit], at: usize) -> usize {

@@ -57,7 +57,7 @@ impl<'a> Part<'a> {
     ) -> Part<'a> {
         let units = &all[place.0..place.1];
         let exact = text_hits(tables, units);
-        let cues = cue_hits(tables, &exact);
+        let cues = cue_hits(tables, units, &exact);
         let sounds = sound_hits(tables, units, &exact, context);
         let slots = Slots::new(tables, [exact, sounds].concat());
         let mut masked = Vec::new();
@@ -274,7 +274,7 @@ impl Heard {
     fn of(tables: &Tables, text: &str, asked: &[usize]) -> Heard {
         let units = normal::units(text);
         let exact = text_hits(tables, &units);
-        let cues = cue_hits(tables, &exact);
+        let cues = cue_hits(tables, &units, &exact);
         let slots = Slots::new(tables, exact);
         let context = Context {
             asked,
@@ -291,12 +291,14 @@ impl Heard {
         let is = |id: &str| tables.concept(id).is_some_and(|c| asked.contains(&c));
         let says = |class: &str| slots.within(class, 0, units.len());
         let measures = Asked {
-            temperature: is("fever") || says("m_temp"),
+            temperature: is("fever")
+                || says("m_temp") && !says("m_bp") && !says("m_glucose") && !says("m_spo2"),
             pressure: is("bp_severe_high") || is("bp_low") || says("m_bp"),
             glucose: is("hypoglycemia") || is("hyperglycemia") || says("m_glucose"),
             spo2: is("low_spo2") || says("m_spo2"),
             pulse: is("palpitations") || says("m_pulse"),
             pain: is("severe_pain") || says("m_pain"),
+            weight: is("edema_weight_gain"),
         };
         Heard {
             units,

@@ -95,8 +95,21 @@ fn digit(said: &str) -> Option<f64> {
 
 /// A spoken Chinese number: with ranks (一百八 is 180, 一百零八 is 108), or digit by digit (三八五 is 385).
 fn chinese(units: &[Unit], start: usize) -> Option<Number> {
-    let (whole, mut end) = ranked(units, start).or_else(|| spelt(units, start))?;
+    let (whole, mut end) = ranked(units, start)
+        .or_else(|| between(units, start))
+        .or_else(|| spelt(units, start))?;
     let mut value = whole;
+    // 三十七八度 lies between the two.
+    let ones = (value % 10.0, digit(text(units, end)));
+    if let (last, Some(next)) = ones
+        && last > 0.0
+        && (next - last - 1.0).abs() < f64::EPSILON
+        && rank(text(units, end + 1)).is_none()
+        && units[end - 1].after == Cut::None
+    {
+        value += 0.5;
+        end += 1;
+    }
     if text(units, end) == "点" && units[end - 1].after == Cut::None {
         let mut scale = 0.1;
         let mut to = end + 1;
@@ -114,21 +127,34 @@ fn chinese(units: &[Unit], start: usize) -> Option<Number> {
     Some(with_tenth(units, Number { start, end, value }))
 }
 
-/// A digit behind the point; 几 ("something") is taken as the middle.
+/// 七八分, 两三天: two neighbouring digits before a unit lie between the two.
+fn between(units: &[Unit], start: usize) -> Option<(f64, usize)> {
+    let (low, high) = (digit(text(units, start))?, digit(text(units, start + 1))?);
+    let counted =
+        ["分", "斤", "公", "次", "天", "个", "回", "度"].contains(&text(units, start + 2));
+    let near = (high - low - 1.0).abs() < f64::EPSILON;
+    (near && counted).then_some((low + 0.5, start + 2))
+}
+
+fn rank(said: &str) -> Option<f64> {
+    match said {
+        "十" => Some(10.0),
+        "百" => Some(100.0),
+        "千" => Some(1000.0),
+        _ => None,
+    }
+}
+
+/// A digit behind the point; 几 and 多 ("something") are taken as the middle.
 fn decimal(said: &str) -> Option<f64> {
     match said {
-        "几" => Some(5.0),
+        "几" | "多" => Some(5.0),
         _ => digit(said),
     }
 }
 
 fn ranked(units: &[Unit], start: usize) -> Option<(f64, usize)> {
-    let rank_of = |at: usize| match text(units, at) {
-        "十" => Some(10.0),
-        "百" => Some(100.0),
-        "千" => Some(1000.0),
-        _ => None,
-    };
+    let rank_of = |at: usize| rank(text(units, at));
     let (mut value, mut at, mut last) = (0.0, start, 0.0);
     loop {
         let zero = text(units, at) == "零" && last > 10.0;
@@ -295,6 +321,10 @@ mod tests {
             ("180/110", &[180.0, 110.0]),
             ("three hundred and twenty", &[320.0]),
             ("ninety nine point nine", &[99.9]),
+            ("七八分", &[7.5]),
+            ("三十七八度", &[37.5]),
+            ("十七点多", &[17.5]),
+            ("二十三十", &[20.0, 30.0]),
         ];
         for (said, want) in cases {
             let got: Vec<f64> = numbers(&normal::units(said))

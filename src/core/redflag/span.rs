@@ -34,7 +34,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         return Scope::default();
     };
     let exact = text_hits(tables, &units);
-    let cues = cue_hits(tables, &exact);
+    let cues = cue_hits(tables, &units, &exact);
     let slots = Slots::new(tables, exact);
     let context = Context {
         asked: &[],

@@ -2,7 +2,7 @@
 
 mod broken;
 mod cast;
-mod files;
+pub mod files;
 mod hot;
 mod replies;
 mod signed;
