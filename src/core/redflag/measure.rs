@@ -100,19 +100,12 @@ pub fn values(units: &[Unit], slots: &Slots<'_>, asked: &Asked) -> Vec<Value> {
         }
         wrong
     });
+    let gained = weighed_twice(units, slots, &all, asked);
     let mut found = Vec::new();
-    if let Some((measure, value, number)) = weighed_twice(units, slots, &all, asked) {
-        found.push(Value {
-            measure,
-            value,
-            start: number.start,
-            end: number.end,
-        });
-        return found;
-    }
     let mut at = 0;
     while at < all.len() {
-        let (measures, used) = measured(units, slots, &all, at, asked);
+        let (mut measures, used) = measured(units, slots, &all, at, asked);
+        measures.extend(gained.filter(|(_, _, number)| number.start == all[at].start));
         for (measure, value, number) in measures {
             found.push(Value {
                 measure,
@@ -361,7 +354,7 @@ fn weighed_twice<'a>(
 ) -> Option<Measured<'a>> {
     let weights: Vec<&Number> = all
         .iter()
-        .filter(|n| (30.0..300.0).contains(&n.value) && !slots.at("m_other_unit", n.end))
+        .filter(|n| (30.0..300.0).contains(&n.value) && !slots.written_at("m_other_unit", n.end))
         .collect();
     let [before, after] = weights[..] else {
         return None;
