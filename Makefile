@@ -84,7 +84,8 @@ eval-redflags:
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
-	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash
+	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
+	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash testbed
 
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release

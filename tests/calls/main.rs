@@ -2,7 +2,9 @@
 
 mod clips;
 mod ear;
+mod fuzz;
 mod lexicon;
+mod metamorphic;
 mod packs;
 mod plan;
 mod redflag;

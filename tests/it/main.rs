@@ -15,6 +15,7 @@ mod redflags;
 mod sipp;
 mod speech;
 mod store;
+mod testbed;
 mod trend;
 mod trunk;
 mod web;

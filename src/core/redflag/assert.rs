@@ -362,7 +362,7 @@ impl Scene<'_> {
         let overlaps = |c: &&CueHit| {
             c.start < from
                 && from < c.end
-                && c.end < seen.end
+                && c.end <= seen.end
                 && self.units[c.start..from].iter().any(negates)
         };
         if let Some(cue) = self.cues.iter().find(overlaps)
