@@ -17,6 +17,7 @@ use tracing::{error, warn};
 use crate::cli::check::KeyFile;
 use crate::config;
 use crate::dialogs::{self, DialogsError};
+use crate::jobs::Clinic;
 use crate::redflags;
 use crate::speech::audio::AudioError;
 use crate::speech::prompts::Prompts;
@@ -113,6 +114,17 @@ impl Library {
         }
         for fault in &self.unplayable {
             warn!("recorded prompt not used, its text is synthesised: {fault}");
+        }
+    }
+
+    /// What orders are raised by: packs of scripts that may not dial are known too, for calls that a crash left.
+    pub fn clinic(&self) -> Clinic {
+        let refused = self.refused.iter().map(|(script, _)| script);
+        let known = self.scripts.iter().chain(refused);
+        Clinic {
+            lexicon: Arc::clone(&self.kit.lexicon),
+            trends: Arc::clone(&self.trends),
+            packs: known.map(|s| (s.id.clone(), s.packs.clone())).collect(),
         }
     }
 

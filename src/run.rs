@@ -67,7 +67,7 @@ impl Engine {
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let library = Library::load(&config.scripts.dir, &keys, today)?;
-        let rules = Rules::of(config, clock, Arc::clone(&library.trends))?;
+        let rules = Rules::of(config, clock, Arc::new(library.clinic()))?;
         library.log_what_is_left_out();
         let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
@@ -141,7 +141,7 @@ impl Engine {
             Arc::clone(&metrics),
             config,
             clock,
-            Arc::clone(&rules.trends),
+            Arc::clone(&rules.clinic.trends),
         );
         let tasks = vec![
             tokio::spawn(jobs::dial::run(

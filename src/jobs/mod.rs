@@ -10,11 +10,14 @@ pub mod record;
 pub mod recover;
 mod settle;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::audit::Sampling;
+use aftercall_core::id::PackId;
 use aftercall_core::plan::CallingPolicy;
+use aftercall_core::redflag::Lexicon;
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 use aftercall_core::work_order::Deadlines;
@@ -31,11 +34,20 @@ pub struct Rules {
     pub policy: CallingPolicy,
     pub deadlines: Deadlines,
     pub sampling: Sampling,
-    /// What is worse than on the call before.
-    pub trends: Arc<trend::Rules>,
+    pub clinic: Arc<Clinic>,
     /// The name that leases carry.
     pub engine: String,
     pub lease: SignedDuration,
+}
+
+/// The signed clinical content that orders are raised by.
+#[derive(Debug)]
+pub struct Clinic {
+    pub lexicon: Arc<Lexicon>,
+    /// What is worse than on the call before.
+    pub trends: Arc<trend::Rules>,
+    /// The packs that hold for the patients of each script.
+    pub packs: BTreeMap<String, Vec<PackId>>,
 }
 
 impl Rules {
@@ -46,14 +58,14 @@ impl Rules {
     pub fn of(
         config: &Config,
         clock: PlanClock,
-        trends: Arc<trend::Rules>,
+        clinic: Arc<Clinic>,
     ) -> Result<Self, aftercall_core::plan::PolicyError> {
         Ok(Self {
             clock,
             policy: config.policy()?,
             deadlines: config.deadlines(),
             sampling: config.sampling(),
-            trends,
+            clinic,
             engine: config.engine.name.clone(),
             lease: SignedDuration::from_secs(config.engine.lease_seconds.into()),
         })

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::Rules;
-use super::settle::{finish, raise, subject};
+use super::settle::{finish, raise, subject, what_packs_raise};
 use crate::store::attempt::AttemptProgress;
 use crate::store::work_order::Raised;
 use crate::store::{Store, StoreError};
@@ -198,17 +198,36 @@ impl Recorder {
             finding: Box::new(placed.clone()),
             attempt: Some(id.clone()),
         };
-        let raise = raise(
-            &self.rules,
-            subject,
-            alerts.then_some(cause).into_iter().collect(),
-        );
+        let mut causes: Vec<Cause> = alerts.then_some(cause).into_iter().collect();
+        let told = self.told(id, position, placed).await?;
+        let row = self.store.attempt(id).await?;
+        causes.extend(what_packs_raise(&self.rules, &row, &told, &[]));
+        let raise = raise(&self.rules, subject, causes);
         let raised = self
             .store
             .record_finding(id, position, placed, raise.as_ref(), at)
             .await?;
         tell(id, raised.as_ref());
         Ok(())
+    }
+
+    /// The call's findings by now, but for those whose confirming question is still out.
+    async fn told(
+        &self,
+        id: &AttemptId,
+        position: u32,
+        placed: &PlacedFinding,
+    ) -> Result<Vec<PlacedFinding>, StoreError> {
+        let mut told = self.store.findings(id).await?;
+        match usize::try_from(position)
+            .ok()
+            .and_then(|at| told.get_mut(at))
+        {
+            Some(known) => known.clone_from(placed),
+            None => told.push(placed.clone()),
+        }
+        told.retain(|placed| placed.finding.confirmation != Confirmation::Due);
+        Ok(told)
     }
 
     async fn ended(

@@ -2,12 +2,15 @@
 
 use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
 use aftercall_core::audit;
+use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
-use aftercall_core::work_order::{Cause, Subject, cause_of_step, causes_of, causes_of_trends};
+use aftercall_core::work_order::{
+    Cause, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends,
+};
 use jiff::SignedDuration;
 
 use super::Rules;
@@ -121,6 +124,7 @@ pub(super) async fn finish(
     let subject = subject(store, &row).await?;
     let mut causes = causes_of(&record, &subject);
     causes.extend(what_is_worse(store, rules, &row, &record, &subject).await?);
+    causes.extend(what_packs_raise(rules, &row, &record.findings, &causes));
     let mut step = None;
     let mut asked_for = None;
     if let Some(step_id) = &row.attempt.step {
@@ -184,7 +188,25 @@ async fn what_is_worse(
         turns: record.turns.clone(),
         findings: record.findings.clone(),
     });
-    Ok(causes_of_trends(&rules.trends, &history, subject))
+    Ok(causes_of_trends(&rules.clinic.trends, &history, subject))
+}
+
+/// What the packs of the call's script make of its findings.
+pub(super) fn what_packs_raise(
+    rules: &Rules,
+    row: &AttemptRow,
+    findings: &[PlacedFinding],
+    worse: &[Cause],
+) -> Vec<Cause> {
+    let clinic = &rules.clinic;
+    let holds = clinic.packs.get(&row.attempt.script);
+    causes_of_packs(
+        clinic.lexicon.packs(),
+        holds.map_or(&[], Vec::as_slice),
+        findings,
+        worse,
+        Some(&row.attempt.id),
+    )
 }
 
 /// The number is suppressed already; the patient's own word also ends the consent, whatever number comes later.

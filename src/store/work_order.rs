@@ -440,6 +440,7 @@ async fn put_causes(
 enum CauseKey<'a> {
     Finding(&'a AttemptId, u32, &'a ConceptId, Option<&'a str>, About),
     Trend(&'a AttemptId, &'a Line),
+    Pack(&'a AttemptId, &'a str),
 }
 
 fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<CauseKey<'a>> {
@@ -458,6 +459,11 @@ fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<Cau
             trend,
             attempt: from,
         } => Some(CauseKey::Trend(from.as_ref().or(attempt)?, &trend.line)),
+        Cause::Pack {
+            rule,
+            attempt: from,
+            ..
+        } => Some(CauseKey::Pack(from.as_ref().or(attempt)?, rule)),
         Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::IdentityFailed

@@ -63,12 +63,30 @@ pub struct CauseView {
     /// What was worse than on the call before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trend: Option<TrendView>,
+    /// What a condition, or signs together, make more urgent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackView>,
     /// The question that was not assessed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// When to call back, in the words spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+}
+
+/// A rule of a pack that raised the order's urgency.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PackView {
+    #[schema(example = "cardiac")]
+    pub pack: String,
+    #[schema(example = "cardiac-swelling")]
+    pub rule: String,
+    /// The clinician's reason.
+    pub why: String,
+    #[schema(value_type = String, example = "urgent")]
+    pub urgency: Urgency,
+    /// What it rests on.
+    pub concepts: Vec<String>,
 }
 
 /// Which orders, and which page of them.
@@ -241,6 +259,7 @@ impl CauseView {
             attempt: None,
             finding: None,
             trend: None,
+            pack: None,
             node: None,
             words: None,
         };
@@ -253,6 +272,24 @@ impl CauseView {
             Cause::Trend { trend, attempt } => Self {
                 attempt: attempt.as_ref().map(|id| id.0.clone()),
                 trend: Some(TrendView::of(trend)),
+                ..bare
+            },
+            Cause::Pack {
+                pack,
+                rule,
+                why,
+                urgency,
+                concepts,
+                attempt,
+            } => Self {
+                attempt: attempt.as_ref().map(|id| id.0.clone()),
+                pack: Some(PackView {
+                    pack: pack.0.clone(),
+                    rule: rule.clone(),
+                    why: why.clone(),
+                    urgency: *urgency,
+                    concepts: concepts.iter().map(|concept| concept.0.clone()).collect(),
+                }),
                 ..bare
             },
             Cause::NotAssessed { node } => Self {

@@ -293,7 +293,7 @@ async fn a_recorded_call_is_drawn_by_the_configured_shares() {
         let mut config = Config::default();
         config.audit.share_calls = share;
         config.audit.share_suppressed = share;
-        let rules = Rules::of(&config, PlanClock::system(), crate::record::trend_rules())
+        let rules = Rules::of(&config, PlanClock::system(), crate::record::clinic())
             .expect("the defaults are lawful");
         let record = finish(&new, Disposition::Completed, vec![]).record;
         let told = Report {

@@ -68,8 +68,8 @@ impl Ward {
         let store = Store::open(&url).await.expect("a new database opens");
         let clock = PlanClock::set_to("2026-11-23T02:00:00Z".parse().expect("an instant"));
         let config = Config::default();
-        let rules = Rules::of(&config, clock, crate::record::trend_rules())
-            .expect("the defaults are lawful");
+        let rules =
+            Rules::of(&config, clock, crate::record::clinic()).expect("the defaults are lawful");
         let scripts = ["cardiac", "surgery", "general"]
             .into_iter()
             .flat_map(|pathway| {
@@ -558,9 +558,11 @@ impl Outcome {
         let disposition: Disposition = word(self.disposition.as_deref().expect("it was rung"));
         let completed = disposition == Disposition::Completed;
         let identified = completed || disposition == Disposition::Partial;
+        // What a pack makes urgent is of the same day by itself.
+        let by_pack = self.causes.iter().any(|cause| cause == "pack");
         let urgency = match self.work_order.as_str() {
             "emergent" => Urgency::Emergent,
-            "urgent" => Urgency::Urgent,
+            "urgent" if !by_pack => Urgency::Urgent,
             _ => Urgency::SameDay,
         };
         let placed = |text: &String| -> PlacedFinding {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aftercall::jobs::Clinic;
 use aftercall::redflags;
 use aftercall::store::attempt::NewAttempt;
 use aftercall::store::call::Finish;
@@ -17,7 +18,7 @@ use aftercall_core::finding::{
     Urgency, When,
 };
 use aftercall_core::heard::Transcript;
-use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId, StepId};
+use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PackId, PatientId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{
     Consent, ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient, Relation, Topic,
@@ -156,6 +157,16 @@ pub async fn calling(store: &Store, number: &str) -> (NewAttempt, Enrolment) {
 pub fn trend_rules() -> Arc<trend::Rules> {
     let lexicon = redflags::load(None).expect("the built-in lexicon compiles");
     Arc::new(redflags::load_trends(None, &lexicon).expect("the built-in rules compile"))
+}
+
+/// The clinical content that the program was built with, and the packs of the demo's scripts.
+pub fn clinic() -> Arc<Clinic> {
+    let pack = |id: &str| (id.to_owned(), vec![PackId(id.to_owned())]);
+    Arc::new(Clinic {
+        lexicon: Arc::new(redflags::load(None).expect("the built-in lexicon compiles")),
+        trends: trend_rules(),
+        packs: [pack("cardiac"), pack("surgery")].into(),
+    })
 }
 
 fn evidence() -> Evidence {

@@ -26,7 +26,7 @@ use aftercall_core::trend::{Line, trends};
 use aftercall_core::work_order::{Cause, WorkOrder};
 
 use crate::postgres::Postgres;
-use crate::record::{ENGINE, at, enrol, trend_rules};
+use crate::record::{ENGINE, at, clinic, enrol};
 
 /// One question and its answer.
 struct Said {
@@ -73,7 +73,7 @@ impl Stay {
     async fn open(url: &str) -> Self {
         let store = Store::open(url).await.expect("a new database opens");
         let clock = PlanClock::set_to(at(0));
-        let rules = Rules::of(&Config::default(), clock, trend_rules()).expect("lawful");
+        let rules = Rules::of(&Config::default(), clock, clinic()).expect("lawful");
         let (enrolled, sent) = enrol(&store, "1").await;
         Self {
             recorder: Recorder::new(store.clone(), rules.clone()),
@@ -223,7 +223,7 @@ impl Stay {
             _ => None,
         });
         let history = self.store.history(&self.episode, None).await.expect("read");
-        let all = trends(&self.rules.trends, &history);
+        let all = trends(&self.rules.clinic.trends, &history);
         (
             worse.collect(),
             all.iter().map(ToString::to_string).collect(),
@@ -303,7 +303,7 @@ async fn what_is_stored(url: &str) -> String {
         read.push(serde_json::to_string(&(turns, findings)).expect("JSON"));
     }
     let history = stay.store.history(&stay.episode, None).await.expect("read");
-    let lines = trends(&stay.rules.trends, &history);
+    let lines = trends(&stay.rules.clinic.trends, &history);
     read.push(serde_json::to_string(&lines).expect("JSON"));
     let order = stay.order().await.expect("dizziness is somebody's work");
     assert_eq!(order.urgency, Urgency::Urgent, "it got worse");

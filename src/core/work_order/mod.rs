@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 pub use escalate::{Deadlines, Escalation, Rung, due_step};
 pub use raise::{
-    Joined, Subject, cause_of_step, causes_of, causes_of_trends, join, raise, urgency_of,
+    Joined, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, join, raise,
+    urgency_of,
 };
 
 use crate::finding::{PlacedFinding, Urgency};
-use crate::id::{AttemptId, EpisodeId, PatientId, WorkOrderId};
+use crate::id::{AttemptId, ConceptId, EpisodeId, PackId, PatientId, WorkOrderId};
 use crate::time::Timestamp;
 use crate::trend::Trend;
 
@@ -62,6 +63,17 @@ pub enum Cause {
     Trend {
         trend: Box<Trend>,
         /// The call at whose end it was seen.
+        attempt: Option<AttemptId>,
+    },
+    /// Signs that the patient's condition, or each other, makes more urgent than they are by themselves.
+    Pack {
+        pack: PackId,
+        /// A rule of `dialogs/redflags/packs.tsv`, and its reason.
+        rule: String,
+        why: String,
+        urgency: Urgency,
+        concepts: Vec<ConceptId>,
+        /// The call that told them.
         attempt: Option<AttemptId>,
     },
     /// An identified call broke off before its emergency screen was answered.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::attempt::{CallNote, CallRecord, Disposition};
-use crate::finding::{PlacedFinding, Urgency};
-use crate::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
+use crate::finding::{About, PlacedFinding, Urgency};
+use crate::id::{AttemptId, ConceptId, EpisodeId, PackId, PatientId, WorkOrderId};
 use crate::plan::{Reason, ReasonCode, StepState};
+use crate::redflag::pack::{Packs, Sign};
 use crate::time::Timestamp;
-use crate::trend::{Direction, History, Rules, Trend, trends};
+use crate::trend::{Direction, History, Line, Rules, Trend, trends};
 
 use super::{Cause, Deadlines, WorkOrder, WorkOrderState};
 
@@ -58,6 +59,72 @@ pub fn causes_of_trends(rules: &Rules, history: &History, subject: &Subject) -> 
         attempt: subject.attempt.clone(),
     });
     causes.collect()
+}
+
+/// What the packs that hold for a patient make of a call's findings: each rule that raises, and the routine findings
+/// that it rests on. `worse` are the call's other causes, for what is worse than at the last call.
+pub fn causes_of_packs(
+    packs: &Packs,
+    holds: &[PackId],
+    findings: &[PlacedFinding],
+    worse: &[Cause],
+    attempt: Option<&AttemptId>,
+) -> Vec<Cause> {
+    let is_worse = |concept: &ConceptId| worse.iter().any(|cause| names_worse(cause, concept));
+    // A newborn's signs are judged by themselves: the packs are the mother's.
+    let own = findings
+        .iter()
+        .filter(|placed| placed.finding.subject == About::Patient);
+    let signs = own.clone().filter_map(|placed| {
+        let finding = &placed.finding;
+        Sign::of(finding, is_worse(&finding.concept))
+    });
+    let signs: Vec<Sign<'_>> = signs.collect();
+    let mut causes = Vec::new();
+    for raised in packs.raise(holds, &signs) {
+        let quiet = own.clone().filter(|placed| {
+            let finding = &placed.finding;
+            finding.is_there() && !finding.alerts() && raised.concepts.contains(&finding.concept)
+        });
+        for placed in quiet {
+            let cause = Cause::Finding {
+                finding: Box::new(placed.clone()),
+                attempt: attempt.cloned(),
+            };
+            add(&mut causes, cause);
+        }
+        let cause = Cause::Pack {
+            pack: raised.rule.pack.clone(),
+            rule: raised.rule.id.clone(),
+            why: raised.rule.why.clone(),
+            urgency: raised.rule.urgency,
+            concepts: raised.concepts,
+            attempt: attempt.cloned(),
+        };
+        add(&mut causes, cause);
+    }
+    causes
+}
+
+fn names_worse(cause: &Cause, worse: &ConceptId) -> bool {
+    match cause {
+        Cause::Trend { trend, .. } => match &trend.line {
+            Line::Concept { concept, about } => concept == worse && *about == About::Patient,
+            Line::Overall | Line::Measure { .. } => false,
+        },
+        Cause::Finding { .. }
+        | Cause::Pack { .. }
+        | Cause::Incomplete
+        | Cause::NotAssessed { .. }
+        | Cause::IdentityFailed
+        | Cause::Unreachable
+        | Cause::AskedForPerson
+        | Cause::CallBackAt { .. }
+        | Cause::OptedOut
+        | Cause::ReportedDeath
+        | Cause::ReportedReadmission
+        | Cause::InvalidNumber => false,
+    }
 }
 
 /// Identified, and the emergency screen neither answered nor given up for a reason that a human hears of.
@@ -156,8 +223,8 @@ pub fn cause_of_step(state: StepState, reason: &Reason) -> Option<Cause> {
     }
 }
 
-/// How soon these causes need a human: the most urgent of them, and urgent for two or more different
-/// same-day concepts, which together are more than their sum.
+/// How soon these causes need a human: the most urgent of them, and urgent for two or more different same-day
+/// concepts, be they of several calls: the rule `two-same-day` of the general pack, which sees one call.
 pub fn urgency_of(causes: &[Cause], high_risk: bool) -> Urgency {
     let highest = causes
         .iter()
@@ -184,6 +251,7 @@ fn same_day_concept(cause: &Cause) -> Option<Option<&ConceptId>> {
         }
         Cause::Finding { .. }
         | Cause::Trend { .. }
+        | Cause::Pack { .. }
         | Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::IdentityFailed
@@ -201,6 +269,7 @@ fn urgency_of_cause(cause: &Cause, high_risk: bool) -> Urgency {
     match cause {
         Cause::Finding { finding, .. } => finding.finding.urgency,
         Cause::Trend { trend, .. } => trend.urgency.unwrap_or(Urgency::Routine),
+        Cause::Pack { urgency, .. } => *urgency,
         Cause::Incomplete
         | Cause::NotAssessed { .. }
         | Cause::AskedForPerson
