@@ -12,7 +12,7 @@ use aftercall_core::question::Respondent;
 use aftercall_core::reading::{Measure, Reading};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend::{FILES, Graded, History, OVERALL, Outside, PastCall, Rules, trends};
-use aftercall_core::work_order::{Cause, Subject, causes_of_trends};
+use aftercall_core::work_order::{Cause, Subject, causes_of_packs, causes_of_trends, urgency_of};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -108,6 +108,43 @@ fn what_was_known_at_the_call_before_is_no_cause() {
             .iter()
             .any(|line| line.rule == "weight.day"),
         "it is still shown"
+    );
+}
+
+/// A pack raises what is routine by itself, and the order shows what it rests on.
+#[test]
+fn a_pack_makes_signs_together_more_urgent_and_says_why() {
+    let lexicon = crate::redflag::lexicon();
+    let told = call("3: bp_severe_high present; headache present; cough present");
+    let causes = causes_of_packs(lexicon.packs(), &[], &told.findings, &[], None);
+    let says: Vec<String> = causes
+        .iter()
+        .map(|cause| match cause {
+            Cause::Finding { finding, .. } => finding.finding.concept.to_string(),
+            Cause::Pack { rule, urgency, .. } => format!("{rule} {urgency}"),
+            other => panic!("no pack makes {other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        says,
+        ["pressure-high urgent", "headache", "high-headache emergent"]
+    );
+    assert_eq!(urgency_of(&causes, false), Urgency::Emergent);
+    let mut apart = told.findings.clone();
+    apart[0].finding.subject = About::Newborn;
+    let causes = causes_of_packs(lexicon.packs(), &[], &apart, &[], None);
+    let combined = causes.iter().any(|cause| {
+        matches!(
+            cause,
+            Cause::Pack {
+                urgency: Urgency::Emergent,
+                ..
+            }
+        )
+    });
+    assert!(
+        !combined,
+        "a newborn's sign and its mother's are not one picture"
     );
 }
 

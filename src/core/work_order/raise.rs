@@ -70,48 +70,52 @@ pub fn causes_of_packs(
     worse: &[Cause],
     attempt: Option<&AttemptId>,
 ) -> Vec<Cause> {
-    let is_worse = |concept: &ConceptId| worse.iter().any(|cause| names_worse(cause, concept));
-    // A newborn's signs are judged by themselves: the packs are the mother's.
-    let own = findings
-        .iter()
-        .filter(|placed| placed.finding.subject == About::Patient);
-    let signs = own.clone().filter_map(|placed| {
-        let finding = &placed.finding;
-        Sign::of(finding, is_worse(&finding.concept))
-    });
-    let signs: Vec<Sign<'_>> = signs.collect();
+    // The signs of a mother and of her child are not one picture.
     let mut causes = Vec::new();
-    for raised in packs.raise(holds, &signs) {
-        let quiet = own.clone().filter(|placed| {
+    for about in [About::Patient, About::Newborn] {
+        let of = findings
+            .iter()
+            .filter(|placed| placed.finding.subject == about);
+        let signs = of.clone().filter_map(|placed| {
             let finding = &placed.finding;
-            finding.is_there() && !finding.alerts() && raised.concepts.contains(&finding.concept)
+            let line = Line::Concept {
+                concept: finding.concept.clone(),
+                about,
+            };
+            Sign::of(finding, worse.iter().any(|cause| names_worse(cause, &line)))
         });
-        for placed in quiet {
-            let cause = Cause::Finding {
-                finding: Box::new(placed.clone()),
+        let signs: Vec<Sign<'_>> = signs.collect();
+        for raised in packs.raise(holds, &signs) {
+            let quiet = of.clone().filter(|placed| {
+                let finding = &placed.finding;
+                finding.is_there()
+                    && !finding.alerts()
+                    && raised.concepts.contains(&finding.concept)
+            });
+            for placed in quiet {
+                let cause = Cause::Finding {
+                    finding: Box::new(placed.clone()),
+                    attempt: attempt.cloned(),
+                };
+                add(&mut causes, cause);
+            }
+            let cause = Cause::Pack {
+                pack: raised.rule.pack.clone(),
+                rule: raised.rule.id.clone(),
+                why: raised.rule.why.clone(),
+                urgency: raised.rule.urgency,
+                concepts: raised.concepts,
                 attempt: attempt.cloned(),
             };
             add(&mut causes, cause);
         }
-        let cause = Cause::Pack {
-            pack: raised.rule.pack.clone(),
-            rule: raised.rule.id.clone(),
-            why: raised.rule.why.clone(),
-            urgency: raised.rule.urgency,
-            concepts: raised.concepts,
-            attempt: attempt.cloned(),
-        };
-        add(&mut causes, cause);
     }
     causes
 }
 
-fn names_worse(cause: &Cause, worse: &ConceptId) -> bool {
+fn names_worse(cause: &Cause, line: &Line) -> bool {
     match cause {
-        Cause::Trend { trend, .. } => match &trend.line {
-            Line::Concept { concept, about } => concept == worse && *about == About::Patient,
-            Line::Overall | Line::Measure { .. } => false,
-        },
+        Cause::Trend { trend, .. } => trend.line == *line,
         Cause::Finding { .. }
         | Cause::Pack { .. }
         | Cause::Incomplete
