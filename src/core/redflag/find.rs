@@ -141,14 +141,6 @@ impl<'a> Slots<'a> {
             .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit))
     }
 
-    /// The same, of a class other than this one.
-    fn other_body_within(&self, class: usize, from: usize, to: usize) -> bool {
-        let same = |hit: &Hit| self.tables.terms[hit.term].classes.contains(&class);
-        self.hits
-            .iter()
-            .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit) && !same(hit))
-    }
-
     pub fn is_body(&self, hit: &Hit) -> bool {
         hit.level == MatchLevel::Text
             && self.tables.terms[hit.term]
@@ -183,7 +175,6 @@ pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
             });
         });
     }
-    hits.extend(stem_hits(tables, units, &hits));
     let hits = drop_parts(tables, hits);
     drop_cut_denials(tables, units, hits)
 }
@@ -201,35 +192,6 @@ fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: Vec<Hit>) -> Vec<Hit>
                 .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
     };
     hits.into_iter().filter(|hit| !cut(hit)).collect()
-}
-
-/// Hits of English terms said in another person or tense than they are written in.
-fn stem_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<Hit> {
-    let stem = |u: &Unit| tables.stems.find(&tables.stem(&u.text));
-    let symbols: Vec<Option<u32>> = units
-        .iter()
-        .map(|u| if u.is_han() { None } else { stem(u) })
-        .collect();
-    let joined = |at: usize| units[at].after == Cut::None;
-    let mut hits = Vec::new();
-    for start in 0..units.len() {
-        let mut found = |end, term| {
-            let hit = Hit {
-                start,
-                end,
-                term: term as usize,
-                level: MatchLevel::Text,
-            };
-            if !exact.contains(&hit) {
-                hits.push(hit);
-            }
-        };
-        let idle = |at: usize| tables.is_idle(&units[at].text);
-        tables
-            .stemmed
-            .walk_over(&symbols, start, &joined, &idle, &mut found);
-    }
-    hits
 }
 
 /// Drops single characters that are part of a known word of another class: 头 in 舌头, 胃 in 胃口.
@@ -474,7 +436,7 @@ pub fn sightings(
         }
         None => true,
     });
-    resolve(tables, units, seen)
+    resolve(tables, seen)
 }
 
 fn sighting(entry: &Entry, spans: Vec<(usize, usize)>, level: MatchLevel, topic: bool) -> Sighting {
@@ -521,14 +483,7 @@ fn gapped(
                     }
                 && !(single(hit) && (single(&behind) || behind.level != MatchLevel::Text))
                 && !(single(&behind) && hit.level != MatchLevel::Text)
-                && !blocked(
-                    units,
-                    slots,
-                    cues,
-                    (hit.end, behind.start),
-                    body,
-                    slots.is_body(&behind),
-                )
+                && !blocked(units, slots, cues, hit.end, behind.start, body)
         };
         match slots
             .of(class)
@@ -544,7 +499,7 @@ fn gapped(
             None if at == 1
                 && !single(&behind)
                 && !denies(cues, behind)
-                && is_topic(tables, units, slots, class, behind, context, entry) =>
+                && is_topic(units, slots, class, body, behind, context, entry) =>
             {
                 return Some(sighting(entry, spans, level, true));
             }
@@ -573,10 +528,10 @@ fn denies(cues: &[CueHit], hit: Hit) -> bool {
 
 /// Whether the question names the part of the body that the reply leaves out.
 fn is_topic(
-    tables: &Tables,
     units: &[Unit],
     slots: &Slots<'_>,
     class: usize,
+    body: bool,
     at: Hit,
     context: &Context<'_>,
     entry: &Entry,
@@ -588,17 +543,10 @@ fn is_topic(
     let to = (at.end.saturating_sub(1)..units.len())
         .find(|i| units[*i].after >= Cut::Weak)
         .map_or(units.len(), |i| i + 1);
-    // Asked about, itself or in its milder form of the same place.
-    let owned = context.asked_classes.contains(&class);
-    let asked = context
-        .asked
-        .iter()
-        .any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned);
-    tables.classes[class].body
-        && at.level == MatchLevel::Text
-        && (context.topics.contains(&class) || asked)
-        && !slots.other_body_within(class, from, at.start)
-        && !slots.other_body_within(class, at.end, to)
+    body && at.level == MatchLevel::Text
+        && (context.topics.contains(&class) || context.asked.contains(&entry.concept))
+        && !slots.body_within(from, at.start)
+        && !slots.body_within(at.end, to)
 }
 
 /// Whether a gap may not be bridged: the end of a sentence, two cuts, or another part of the body.
@@ -606,9 +554,9 @@ fn blocked(
     units: &[Unit],
     slots: &Slots<'_>,
     cues: &[CueHit],
-    (from, to): (usize, usize),
+    from: usize,
+    to: usize,
     body: bool,
-    behind_body: bool,
 ) -> bool {
     let between = from.saturating_sub(1)..to.saturating_sub(1);
     let weak = between
@@ -623,10 +571,6 @@ fn blocked(
         subject && from < c.start && c.end <= to && units[c.start - 1].after == Cut::Weak
     });
     if another {
-        return true;
-    }
-    // "hot and cold, and the leg …": in English the place stands before a cut, never behind it.
-    if weak > 0 && behind_body && !units[to].is_han() {
         return true;
     }
     let joins = cues
@@ -659,7 +603,7 @@ fn masker(tables: &Tables, maskers: &[Hit], seen: &Sighting) -> Option<String> {
 }
 
 /// Drops what a longer wording of the same concept, or a longer plain wording of any, covers.
-fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sighting> {
+fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
     seen.sort_by(|a, b| {
         (
             a.start,
@@ -687,18 +631,11 @@ fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sigh
         seen[..earlier].iter().enumerate().any(|(j, t)| {
             let longer = t.end - t.start > s.end - s.start;
             let over = t.start <= s.start && s.end <= t.end;
-            // One that reaches over a cut does not swallow a whole one of the same thing behind it.
-            let reaches = t.concept == s.concept
-                && s.gapped
-                && crosses(units, t.start + 1, t.end, Cut::Weak)
-                && !crosses(units, s.start + 1, s.end, Cut::Weak);
-            let contains = tables.covers(t.concept, s.concept);
             j != i
                 && over
-                && (longer || contains && t.start == s.start && t.end == s.end)
-                && !reaches
+                && longer
                 && (t.concept == s.concept
-                    || contains
+                    || tables.covers(t.concept, s.concept)
                     // 血 of 没吐血 is no answer about the stool.
                     || s.topic && !t.topic
                     || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))

@@ -20,7 +20,6 @@ mod numbers;
 pub mod pack;
 pub mod rows;
 mod span;
-mod stem;
 mod trie;
 mod when;
 
