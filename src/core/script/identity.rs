@@ -208,7 +208,14 @@ fn claim_zh(text: &str, names: Names<'_>) -> Option<Claim> {
     let bids = core
         .strip_prefix("我是")
         .is_some_and(|rest| go_on.iter().any(|begin| rest.starts_with(begin)));
-    if named || bids || mine.iter().any(|m| sound.contains(m)) || plain_yes.contains(&core) {
+    // 对，是我本人 misheard behind its first word (对所有人): the birthday still has to agree.
+    let agrees = core.starts_with('对') && !core.contains(['不', '没', '错', '吗']);
+    if named
+        || bids
+        || agrees
+        || mine.iter().any(|m| sound.contains(m))
+        || plain_yes.contains(&core)
+    {
         return Some(Claim::Patient);
     }
     if sounds_like_self(&said) {
