@@ -113,6 +113,22 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "Yes and no to one question: uncertain.",
     ),
     (
+        "when_now",
+        "现在正在发生",
+        "The words say that it goes on now; an emergency stops the script.",
+    ),
+    (
+        "when_within_24_h",
+        "一天之内",
+        "The words place it within a day.",
+    ),
+    (
+        "when_over",
+        "已经过去：紧急的降为尽快，不让人打急救电话",
+        "The words say that it is over: an emergent sign becomes urgent and sends nobody to the emergency number; never \
+         for suicide or self-harm.",
+    ),
+    (
         "confirmed_when_asked",
         "追问后确认",
         "Confirmed when asked once more: present.",

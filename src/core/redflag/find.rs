@@ -636,8 +636,8 @@ fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
                 && longer
                 && (t.concept == s.concept
                     || tables.covers(t.concept, s.concept)
-                    // 血 of 没吐血 is no answer about the stool.
-                    || s.topic && !t.topic
+                    // 血 of 没吐血 is no answer about the stool; 有点疼 is one about the chest.
+                    || s.topic && !t.topic && !tables.covers(s.concept, t.concept)
                     || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))
         })
     };
