@@ -278,7 +278,8 @@ impl Stage {
             to_ms: at_ms,
         };
         let confirming = self.conversation.confirming();
-        self.findings.place(assessment.findings, &spot, confirming)
+        self.findings
+            .place(&question.asks, assessment.findings, &spot, confirming)
     }
 
     fn report(mut self, args: &Args) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use aftercall_core::heard::{Choices, Chosen};
 use aftercall_core::lang::Lang;
+use aftercall_core::script::spoken::{MONTHS, whole_zh};
 use jiff::civil::Date;
 use whisper_rs::{WhisperContext, get_lang_id};
 
@@ -28,21 +29,6 @@ const SAID: f32 = -5.0;
 const HOPELESS: f32 = 5.0;
 /// Room for the tokens of one text: whisper-rs is unsound when it is too small.
 const TOKENS: usize = 512;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 /// How a number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -341,7 +327,7 @@ fn written(month: i8, day: i8, lang: Lang, numerals: Numerals) -> Vec<String> {
         Lang::Zh => {
             let number = |n: i8| match numerals {
                 Numerals::Arabic => n.to_string(),
-                Numerals::Chinese => chinese(n),
+                Numerals::Chinese => whole_zh(u32::from(n.unsigned_abs())),
             };
             ["号", "號", "日"]
                 .map(|end| format!("{}月{}{end}", number(month), number(day)))
@@ -364,18 +350,6 @@ fn written(month: i8, day: i8, lang: Lang, numerals: Numerals) -> Vec<String> {
                 format!(" {day}{end} of {month}"),
             ]
         }
-    }
-}
-
-/// 1–99 in Chinese numerals.
-fn chinese(n: i8) -> String {
-    const DIGITS: [&str; 10] = ["", "一", "二", "三", "四", "五", "六", "七", "八", "九"];
-    let digit = |n: i8| usize::try_from(n).ok().and_then(|n| DIGITS.get(n)).copied();
-    let (tens, ones) = (n / 10, digit(n % 10).unwrap_or_default());
-    match tens {
-        0 => ones.to_owned(),
-        1 => format!("十{ones}"),
-        tens => format!("{}十{ones}", digit(tens).unwrap_or_default()),
     }
 }
 

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use aftercall_core::finding::{Confirmation, Finding, Polarity, Urgency};
-use aftercall_core::id::ConceptId;
+use aftercall_core::call::{Findings, Spot};
+use aftercall_core::finding::Confirmation;
+use aftercall_core::id::NodeId;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::Hearing;
 use aftercall_core::phi::Phi;
 use aftercall_core::redflag::{Lexicon, Reply, assess};
-use aftercall_core::script::{Act, Conversation, Facts, Input, Note, Script, Verdict};
+use aftercall_core::script::{Act, Conversation, Facts, Input, Note, Script};
 use jiff::civil::date;
 
 use crate::script::files::{root, shipped, table, text_files};
@@ -137,35 +138,12 @@ fn patient_seed(script: &Script, day: u16, seed: u64) -> u64 {
     mixed << 8
 }
 
-/// As the call does: what is certain is advised on, what is doubtful is asked about once.
-fn verdict(asks: &[ConceptId], findings: &[Finding]) -> Verdict {
-    let due = |finding: &Finding| finding.confirmation == Confirmation::Due;
-    let certain = |finding: &Finding| {
-        !due(finding)
-            && finding.polarity == Polarity::Present
-            && finding.urgency == Urgency::Emergent
-    };
-    let says = |concept: &ConceptId, polarity: Polarity| {
-        let mut all = findings.iter();
-        all.any(|finding| finding.concept == *concept && finding.polarity == polarity)
-    };
-    let emergent = findings.iter().find(|finding| certain(finding));
-    let confirm = findings.iter().find(|finding| due(finding));
-    let there = asks.iter().any(|concept| says(concept, Polarity::Present));
-    let denied = !asks.is_empty() && asks.iter().all(|concept| says(concept, Polarity::Absent));
-    Verdict {
-        emergent: emergent.map(|finding| finding.concept.clone()),
-        confirm: confirm.map(|finding| finding.concept.clone()),
-        over: confirm.is_some_and(|finding| finding.urgency != Urgency::Emergent),
-        there: (there || denied).then_some(there),
-    }
-}
-
 /// One call; every reason for an order, with the words that gave it.
 fn reasons(script: &Arc<Script>, patient: &mut Patient<'_>, day: u16) -> Vec<String> {
     let mut talk = Conversation::new(Arc::clone(script), facts(patient.lang, day));
     let mut acts = talk.start();
     let mut reasons = Vec::new();
+    let mut found = Findings::default();
     let mut last = String::new();
     for _ in 0..80 {
         let mut asked = None;
@@ -196,10 +174,17 @@ fn reasons(script: &Arc<Script>, patient: &mut Patient<'_>, day: u16) -> Vec<Str
                 .filter(|f| f.alerts() && f.confirmation != Confirmation::Due)
                 .map(|f| format!("{} {} <- {last}", f.concept, f.polarity)),
         );
+        let spot = Spot {
+            turn: 0,
+            node: NodeId(node),
+            from_ms: 0,
+            to_ms: 0,
+        };
+        let verdict = found.place(&asks, findings, &spot, talk.confirming());
         acts = talk.handle(Input::Said {
             text: &text,
             logprob: -0.2,
-            verdict: verdict(&asks, &findings),
+            verdict,
         });
     }
     if !talk.is_over() {

@@ -30,15 +30,19 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Places what a reply said. In the reply to a confirming question the concept in question is not found anew:
-    /// that reply settles the finding it was asked for.
+    /// Places what a reply said to a question that asks for these concepts. In the reply to a confirming question the
+    /// concept in question is not found anew: that reply settles the finding it was asked for.
     pub fn place(
         &mut self,
+        asks: &[ConceptId],
         findings: Vec<Finding>,
         spot: &Spot,
         confirming: Option<&ConceptId>,
     ) -> Verdict {
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict {
+            there: said_of(asks, &findings),
+            ..Verdict::default()
+        };
         for finding in findings {
             let there = matches!(finding.polarity, Polarity::Present | Polarity::Uncertain);
             let settles =
@@ -187,4 +191,17 @@ impl Findings {
             }
         }
     }
+}
+
+/// Whether a reply says plainly that something asked for is there, or that none of it is.
+fn said_of(asks: &[ConceptId], findings: &[Finding]) -> Option<bool> {
+    let says = |concept: &ConceptId, polarity: Polarity| {
+        let of = |finding: &Finding| finding.concept == *concept && finding.polarity == polarity;
+        findings.iter().any(of)
+    };
+    if asks.iter().any(|concept| says(concept, Polarity::Present)) {
+        return Some(true);
+    }
+    let denied = !asks.is_empty() && asks.iter().all(|concept| says(concept, Polarity::Absent));
+    denied.then_some(false)
 }

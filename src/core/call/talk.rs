@@ -9,9 +9,8 @@ use crate::codec::FRAME;
 use crate::ear::amd::{Announcement, Answerer, classify_announcement};
 use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
-use crate::finding::{Finding, Polarity};
 use crate::heard::{Heard, Transcript};
-use crate::id::{ConceptId, UtteranceId};
+use crate::id::UtteranceId;
 use crate::phi::Phi;
 use crate::redflag::{Reply, assess};
 use crate::script::{Act, Input, Listen, Note, Segment, Verdict};
@@ -454,11 +453,7 @@ impl Call {
             logprob: Some(transcript.logprob),
         };
         let assessment = assess(&self.kit.lexicon, &question, &reply);
-        let there = said_of(&question.asks, &assessment.findings);
-        Verdict {
-            there,
-            ..self.place(assessment, from_ms, to_ms)
-        }
+        self.place(&question.asks, assessment, from_ms, to_ms)
     }
 
     pub(super) fn take_acts(&mut self, acts: Vec<Act>) {
@@ -572,17 +567,4 @@ fn denies(text: &str, choice: &str) -> bool {
     ["没", "不", "not", "n't", "no "]
         .iter()
         .any(|word| rest.contains(word))
-}
-
-/// Whether a reply says plainly that something asked for is there, or that none of it is.
-fn said_of(asks: &[ConceptId], findings: &[Finding]) -> Option<bool> {
-    let says = |concept: &ConceptId, polarity: Polarity| {
-        let of = |finding: &Finding| finding.concept == *concept && finding.polarity == polarity;
-        findings.iter().any(of)
-    };
-    if asks.iter().any(|concept| says(concept, Polarity::Present)) {
-        return Some(true);
-    }
-    let denied = !asks.is_empty() && asks.iter().all(|concept| says(concept, Polarity::Absent));
-    denied.then_some(false)
 }

@@ -12,7 +12,13 @@ use crate::sip::event::{EndCause, LegEnding};
 
 impl Call {
     /// Places findings in the open turn.
-    pub(super) fn place(&mut self, found: Assessment, from_ms: u64, to_ms: u64) -> Verdict {
+    pub(super) fn place(
+        &mut self,
+        asks: &[ConceptId],
+        found: Assessment,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Verdict {
         let (turn, node) = match &self.open_turn {
             Some(turn) => (turn.index, turn.node.clone()),
             None => (
@@ -29,7 +35,7 @@ impl Call {
         self.findings.suppress(found.suppressed);
         self.readings.extend(found.readings);
         let confirming = self.conversation.confirming();
-        let verdict = self.findings.place(found.findings, &spot, confirming);
+        let verdict = self.findings.place(asks, found.findings, &spot, confirming);
         self.tell_findings();
         verdict
     }

@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use crate::lang::Lang;
 
 const DIGITS_ZH: [&str; 10] = ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九"];
-const MONTHS: [&str; 12] = [
+/// The months in English, January first.
+pub const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -67,7 +68,8 @@ fn number_zh(value: f64) -> String {
     }
 }
 
-fn whole_zh(value: u32) -> String {
+/// A whole number below 10,000 in Chinese numerals: 21 → 二十一.
+pub fn whole_zh(value: u32) -> String {
     if value == 0 {
         return "零".to_owned();
     }
