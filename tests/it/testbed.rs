@@ -26,8 +26,10 @@ fn own() -> Vec<Row> {
 /// What each set must reach: sensitivity, emergent concepts, specificity, F1. The goal is .97, .99, .93 and .90;
 /// these hold what is reached, and only ever rise.
 /// FIXME: the goal. The rows were written to be hard, and mending for them one by one would only fit them.
-const GATES: [(&str, [f64; 4]); 1] =
-    [("fixtures/redflag/rows.zh.tsv", [0.955, 0.935, 0.92, 0.865])];
+const GATES: [(&str, [f64; 4]); 2] = [
+    ("fixtures/redflag/rows.zh.tsv", [0.955, 0.935, 0.92, 0.865]),
+    ("fixtures/redflag/rows.en.tsv", [0.965, 0.945, 0.965, 0.915]),
+];
 
 #[test]
 fn our_own_rows_are_judged_no_worse_than_before() {

@@ -168,6 +168,9 @@ impl Scene<'_> {
             }
             at = cue.end;
         }
+        if let Some(cue) = self.asks_whether(seen) {
+            return Some(cue);
+        }
         let start = self.clause_start(seen.start);
         let asked = self
             .cues_between(start, seen.start, &[Cue::AskBefore])
@@ -203,6 +206,27 @@ impl Scene<'_> {
         })
     }
 
+    /// "Can these tablets make you dizzy?": an English question that asserts nothing.
+    fn asks_whether(&self, seen: &Sighting) -> Option<CueHit> {
+        const ASKS: [&str; 8] = [
+            "can", "could", "does", "do", "will", "would", "should", "might",
+        ];
+        const CAUSES: [&str; 7] = ["make", "cause", "give", "bring", "mean", "lead", "affect"];
+        let said = |at: usize| self.units[at].text.as_str();
+        let from = self.sentence_start(seen.start);
+        let first =
+            (from..seen.start).find(|at| !matches!(said(*at), "and" | "so" | "but" | "well"))?;
+        let to = (seen.end.saturating_sub(1)..self.units.len())
+            .find(|at| self.units[*at].after >= Cut::Strong);
+        let marked = to.is_some_and(|at| self.units[at].after == Cut::Ask);
+        let causes = (first..seen.start).any(|at| CAUSES.contains(&said(at)));
+        (ASKS.contains(&said(first)) && (marked || causes)).then_some(CueHit {
+            start: first,
+            end: first + 1,
+            cues: Cues::default(),
+        })
+    }
+
     /// A condition, fear or instruction that the sighting stands in, and not its consequence.
     fn condition(&self, seen: &Sighting) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
@@ -233,8 +257,26 @@ impl Scene<'_> {
         said.iter().any(|u| matches!(u.text.as_str(), "怕" | "担"))
     }
 
+    /// "… has the fever, not me": the clause behind says that it is someone else's.
+    fn disowned(&self, seen: &Sighting) -> Option<CueHit> {
+        let end = self.clause_end(seen.end);
+        let said = |at: usize| self.units.get(at).map_or("", |u| u.text.as_str());
+        let mine = match self.respondent {
+            Respondent::Patient => matches!(said(end + 1), "me" | "myself" | "mine"),
+            Respondent::Caregiver => matches!(said(end + 1), "him" | "her"),
+        };
+        (said(end) == "not" && mine).then_some(CueHit {
+            start: end,
+            end: end + 2,
+            cues: Cues::default(),
+        })
+    }
+
     /// The cue that makes someone else the subject.
     fn other_subject(&self, seen: &Sighting) -> Option<CueHit> {
+        if let Some(cue) = self.disowned(seen) {
+            return Some(cue);
+        }
         let from = self.sentence_start(seen.start);
         if self.respondent == Respondent::Caregiver
             && let Some(cue) = self.told_apart(from, seen.start)
@@ -303,13 +345,15 @@ impl Scene<'_> {
 
     /// Whether the person named speaks, looks on or is spoken to.
     fn acts(&self, cue: &CueHit) -> bool {
-        const ACTS: [&str; 27] = [
+        const ACTS: [&str; 39] = [
             "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "问", "听", "摸",
             "量", "测", "们", "says", "said", "told", "thinks", "thought", "noticed", "made",
-            "drove", "took", "wants",
+            "drove", "took", "wants", "saw", "found", "heard", "called", "reckons", "watched",
+            "rang", "phoned", "picked", "caught", "remarked", "seen",
         ];
-        const TOWARDS: [&str; 12] = [
-            "跟", "和", "给", "陪", "带", "对", "with", "for", "to", "and", "by", "让",
+        const TOWARDS: [&str; 22] = [
+            "跟", "和", "给", "陪", "带", "对", "让", "with", "for", "to", "and", "by", "over",
+            "of", "at", "from", "on", "about", "after", "near", "behind", "off",
         ];
         let next = self.units.get(cue.end).map_or("", |u| u.text.as_str());
         let last = cue

@@ -141,6 +141,14 @@ impl<'a> Slots<'a> {
             .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit))
     }
 
+    /// The same, of a class other than this one.
+    fn other_body_within(&self, class: usize, from: usize, to: usize) -> bool {
+        let same = |hit: &Hit| self.tables.terms[hit.term].classes.contains(&class);
+        self.hits
+            .iter()
+            .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit) && !same(hit))
+    }
+
     pub fn is_body(&self, hit: &Hit) -> bool {
         hit.level == MatchLevel::Text
             && self.tables.terms[hit.term]
@@ -175,6 +183,7 @@ pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
             });
         });
     }
+    hits.extend(stem_hits(tables, units, &hits));
     let hits = drop_parts(tables, hits);
     drop_cut_denials(tables, units, hits)
 }
@@ -192,6 +201,46 @@ fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: Vec<Hit>) -> Vec<Hit>
                 .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
     };
     hits.into_iter().filter(|hit| !cut(hit)).collect()
+}
+
+/// Hits of English terms said in another person or tense than they are written in.
+fn stem_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<Hit> {
+    let stem = |u: &Unit| tables.stems.find(&tables.stem(&u.text));
+    let symbols: Vec<Option<u32>> = units
+        .iter()
+        .map(|u| if u.is_han() { None } else { stem(u) })
+        .collect();
+    let joined = |at: usize| units[at].after == Cut::None;
+    let mut hits = Vec::new();
+    for start in 0..units.len() {
+        let mut found = |end, term| {
+            let hit = Hit {
+                start,
+                end,
+                term: term as usize,
+                level: MatchLevel::Text,
+            };
+            if !exact.contains(&hit) && !is_verb_of_noun(tables, units, &hit) {
+                hits.push(hit);
+            }
+        };
+        let idle = |at: usize| tables.is_idle(&units[at].text);
+        tables
+            .stemmed
+            .walk_over(&symbols, start, &joined, &idle, &mut found);
+    }
+    hits
+}
+
+/// A part of the body or a thing has a plural and no tense: "draining" is no drain, "facing" no face.
+fn is_verb_of_noun(tables: &Tables, units: &[Unit], hit: &Hit) -> bool {
+    let term = &tables.terms[hit.term];
+    let noun = term.entries.is_empty() && term.classes.iter().all(|c| tables.classes[*c].body);
+    let tensed = |u: &Unit| {
+        let said = u.text.as_str();
+        (said.ends_with("ing") || said.ends_with("ed")) && !term.text.split(' ').any(|w| w == said)
+    };
+    noun && units[hit.start..hit.end].iter().any(tensed)
 }
 
 /// Drops single characters that are part of a known word of another class: 头 in 舌头, 胃 in 胃口.
@@ -436,7 +485,7 @@ pub fn sightings(
         }
         None => true,
     });
-    resolve(tables, seen)
+    resolve(tables, units, seen)
 }
 
 fn sighting(entry: &Entry, spans: Vec<(usize, usize)>, level: MatchLevel, topic: bool) -> Sighting {
@@ -483,7 +532,14 @@ fn gapped(
                     }
                 && !(single(hit) && (single(&behind) || behind.level != MatchLevel::Text))
                 && !(single(&behind) && hit.level != MatchLevel::Text)
-                && !blocked(units, slots, cues, hit.end, behind.start, body)
+                && !blocked(
+                    units,
+                    slots,
+                    cues,
+                    (hit.end, behind.start),
+                    body,
+                    slots.is_body(&behind),
+                )
         };
         match slots
             .of(class)
@@ -499,7 +555,7 @@ fn gapped(
             None if at == 1
                 && !single(&behind)
                 && !denies(cues, behind)
-                && is_topic(units, slots, class, body, behind, context, entry) =>
+                && is_topic(tables, units, slots, class, behind, context, entry) =>
             {
                 return Some(sighting(entry, spans, level, true));
             }
@@ -528,10 +584,10 @@ fn denies(cues: &[CueHit], hit: Hit) -> bool {
 
 /// Whether the question names the part of the body that the reply leaves out.
 fn is_topic(
+    tables: &Tables,
     units: &[Unit],
     slots: &Slots<'_>,
     class: usize,
-    body: bool,
     at: Hit,
     context: &Context<'_>,
     entry: &Entry,
@@ -543,10 +599,17 @@ fn is_topic(
     let to = (at.end.saturating_sub(1)..units.len())
         .find(|i| units[*i].after >= Cut::Weak)
         .map_or(units.len(), |i| i + 1);
-    body && at.level == MatchLevel::Text
-        && (context.topics.contains(&class) || context.asked.contains(&entry.concept))
-        && !slots.body_within(from, at.start)
-        && !slots.body_within(at.end, to)
+    // Asked about, itself or in its milder form of the same place.
+    let owned = context.asked_classes.contains(&class);
+    let asked = context
+        .asked
+        .iter()
+        .any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned);
+    tables.classes[class].body
+        && at.level == MatchLevel::Text
+        && (context.topics.contains(&class) || asked)
+        && !slots.other_body_within(class, from, at.start)
+        && !slots.other_body_within(class, at.end, to)
 }
 
 /// Whether a gap may not be bridged: the end of a sentence, two cuts, or another part of the body.
@@ -554,9 +617,9 @@ fn blocked(
     units: &[Unit],
     slots: &Slots<'_>,
     cues: &[CueHit],
-    from: usize,
-    to: usize,
+    (from, to): (usize, usize),
     body: bool,
+    behind_body: bool,
 ) -> bool {
     let between = from.saturating_sub(1)..to.saturating_sub(1);
     let weak = between
@@ -571,6 +634,10 @@ fn blocked(
         subject && from < c.start && c.end <= to && units[c.start - 1].after == Cut::Weak
     });
     if another {
+        return true;
+    }
+    // "hot and cold, and the leg …": in English the place stands before a cut, never behind it.
+    if weak > 0 && behind_body && !units[to].is_han() {
         return true;
     }
     let joins = cues
@@ -603,7 +670,7 @@ fn masker(tables: &Tables, maskers: &[Hit], seen: &Sighting) -> Option<String> {
 }
 
 /// Drops what a longer wording of the same concept, or a longer plain wording of any, covers.
-fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
+fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sighting> {
     seen.sort_by(|a, b| {
         (
             a.start,
@@ -631,11 +698,18 @@ fn resolve(tables: &Tables, mut seen: Vec<Sighting>) -> Vec<Sighting> {
         seen[..earlier].iter().enumerate().any(|(j, t)| {
             let longer = t.end - t.start > s.end - s.start;
             let over = t.start <= s.start && s.end <= t.end;
+            // One that reaches over a cut does not swallow a whole one of the same thing behind it.
+            let reaches = t.concept == s.concept
+                && s.gapped
+                && crosses(units, t.start + 1, t.end, Cut::Weak)
+                && !crosses(units, s.start + 1, s.end, Cut::Weak);
+            let contains = tables.covers(t.concept, s.concept);
             j != i
                 && over
-                && longer
+                && (longer || contains && s.gapped && (t.start, t.end) == (s.start, s.end))
+                && !reaches
                 && (t.concept == s.concept
-                    || tables.covers(t.concept, s.concept)
+                    || contains
                     // 血 of 没吐血 is no answer about the stool; 有点疼 is one about the chest.
                     || s.topic && !t.topic && !tables.covers(s.concept, t.concept)
                     || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))

@@ -134,10 +134,35 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
         .find(|c| first.span.0 <= c.start && c.end <= first.span.1 && c.cues.has(Cue::Past))
         .copied()
         .or_else(|| scene.dated_behind(first.span.1));
-    if then.is_some() && polarity != Polarity::Absent {
+    let past = if scene.units[first.span.0].is_han() {
+        then.is_some()
+    } else {
+        is_past(scene, first.span)
+    };
+    if past && polarity != Polarity::Absent {
         (polarity, rule) = (Polarity::Historical, "frame_past");
     }
     all(&open, polarity, rule, first.span)
+}
+
+/// A yes that its own clause or the one behind puts before the discharge: "Once, when I was a boy". English only.
+fn is_past(scene: &Scene<'_>, (from, to): (usize, usize)) -> bool {
+    let end = scene.clause_end(to + 1);
+    let from = from.checked_sub(1).map_or(0, |at| scene.clause_start(at));
+    let said = |to: usize, kinds: &[Cue]| {
+        let mut cues = scene.cues.iter();
+        cues.any(|c| from <= c.start && c.end <= to && c.cues.any(kinds))
+    };
+    let begins = scene.units[from..to].iter().any(|u| {
+        matches!(
+            u.text.as_str(),
+            "since" | "start" | "started" | "starting" | "began"
+        )
+    });
+    !scene.units[from].is_han()
+        && said(end, &[Cue::Past])
+        && !said(to, &[Cue::Recent, Cue::Ongoing])
+        && !begins
 }
 
 /// "How long have you had the fever?" takes the fever for granted; a time is an answer that does so too.
@@ -216,6 +241,9 @@ fn meaning(kind: QuestionKind, said: &Said, asked: usize) -> Option<(Polarity, &
         }
         (Answer::Agree | Answer::No, QuestionKind::YesNoNegated) => {
             Some((Polarity::Absent, "frame_agrees"))
+        }
+        (Answer::Has | Answer::Agree, QuestionKind::YesNoInverse) if said.doubtful => {
+            Some((Polarity::Uncertain, "frame_inverse"))
         }
         (Answer::Has | Answer::Agree, QuestionKind::YesNoInverse) => {
             Some((Polarity::Absent, "frame_inverse"))
@@ -326,10 +354,17 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         span: (from, to),
     };
     let mut answer: Option<Answer> = None;
+    let mut place = false;
     let mut at = from;
     while at < to {
         let Some(cue) = scene.cue_starting(at) else {
-            if answer.is_some() && leads(scene, at) {
+            // "Any swelling? Both ankles.": the place alone says yes.
+            if let Some(end) = body_at(scene, at).filter(|_| put.kind == QuestionKind::YesNo) {
+                place = true;
+                at = end;
+                continue;
+            }
+            if answer.is_some_and(|a| leads(scene, at) || a == Answer::Has && places(scene, at)) {
                 said.bare = false;
                 break;
             }
@@ -339,6 +374,11 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             }
             return answer_by_echo(scene, put, from, to);
         };
+        // "Yes and it won't stop": the yes stands, whatever follows.
+        if matches!(answer, Some(Answer::Agree)) && scene.units[at].text == "and" {
+            said.bare = false;
+            break;
+        }
         let persists = cue.cues.has(Cue::Pseudo) && cue.cues.has(Cue::Has);
         let here = if persists {
             Some(Answer::Persists)
@@ -356,15 +396,26 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             said.bare = false;
             break;
         }
-        said.doubtful |= cue.cues.has(Cue::Hedge);
+        said.doubtful |= cue.cues.has(Cue::Hedge)
+            || put.kind == QuestionKind::YesNoInverse && at_times(scene, at);
         said.only |= cue.cues.has(Cue::Only);
         said.picks = said.picks.or(picks);
-        answer = stronger(answer, here);
+        // "I was all right": the verb by itself is no answer.
+        let verb = answer == Some(Answer::Has) && !scene.units[from].is_han();
+        answer = match here {
+            Some(Answer::Fine) if verb => here,
+            _ => stronger(answer, here),
+        };
         at = cue.end;
     }
     said.answer = match (answer, said.picks) {
         (Some(answer), _) => answer,
-        (None, Some(_)) if said.only => Answer::Has,
+        // "The second": picked out by itself, it is the one.
+        (None, Some(_)) if !scene.units[from].is_han() => {
+            said.only = true;
+            Answer::Has
+        }
+        (None, None) if place && !well(scene, from, to) => Answer::Has,
         (None, _) => return answer_by_echo(scene, put, from, to),
     };
     Some(said)
@@ -393,6 +444,46 @@ fn leads(scene: &Scene<'_>, at: usize) -> bool {
         scene.units[at].text.as_str(),
         "it" | "it's" | "that" | "there" | "the" | "not" | "nothing"
     )
+}
+
+/// "My calves are fine": the place is named for being well.
+fn well(scene: &Scene<'_>, from: usize, to: usize) -> bool {
+    let kinds = [Cue::NegAfter, Cue::Fine, Cue::Ceased, Cue::Better];
+    scene.cues_between(from, to, &kinds).next().is_some()
+}
+
+/// "Are you taking your tablets?" "When I remember.": not always, which the healthy state would be.
+fn at_times(scene: &Scene<'_>, at: usize) -> bool {
+    const TIMES: [&str; 7] = [
+        "sometimes",
+        "mostly",
+        "usually",
+        "occasionally",
+        "most",
+        "some",
+        "when",
+    ];
+    TIMES.contains(&scene.units[at].text.as_str())
+}
+
+/// The end of an English part of the body that begins at this unit and is in no wording.
+fn body_at(scene: &Scene<'_>, at: usize) -> Option<usize> {
+    let hits = scene.slots.hits().iter();
+    let seen = |at: usize| scene.sightings.iter().any(|s| s.start <= at && at < s.end);
+    hits.filter(|h| {
+        h.start == at && scene.slots.is_body(h) && !scene.units[at].is_han() && !seen(at)
+    })
+    .map(|h| h.end)
+    .max()
+}
+
+/// A word that begins a place or a time: "a spot or two on the gauze", "yes when I walk".
+fn places(scene: &Scene<'_>, at: usize) -> bool {
+    const PLACES: [&str; 14] = [
+        "with", "on", "in", "at", "when", "after", "behind", "round", "around", "from", "since",
+        "under", "by", "near",
+    ];
+    PLACES.contains(&scene.units[at].text.as_str())
 }
 
 /// 有没有摔过？有，前天在…: a yes to the form of the question, and then words that nobody understood. Only where

@@ -4,7 +4,7 @@
 //! most [`GAP_HAN`] characters or [`GAP_WORDS`] words later, one of `pain`; `~3` bounds the gap itself, and parts
 //! with nothing between them follow each other directly. `|` parts alternatives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,7 @@ use super::mapping::mapped_of;
 use super::measure::{Limit, limit_of};
 use super::normal::{self, Unit};
 use super::pack::{self, Packs};
+use super::stem;
 use super::trie::{Symbols, Trie};
 use super::{Concept, Detail, Lexicon, LexiconError};
 use crate::finding::Urgency;
@@ -107,6 +108,13 @@ pub struct Tables {
     pub plains: Symbols,
     pub blurs: Symbols,
     pub text: Trie,
+    /// English terms by the stems of their words, so that a wording holds in every person and tense.
+    pub stemmed: Trie,
+    pub stems: Symbols,
+    /// Words that are forms of one word or may stand for each other inside a wording (went: go, his: my).
+    forms: BTreeMap<String, String>,
+    /// Stems that may stand inside a wording or be left out: articles, `is`, `really`.
+    idle: BTreeSet<String>,
     pub toned: Trie,
     pub plain: Trie,
     pub blurred: Trie,
@@ -315,6 +323,16 @@ impl Tables {
         })
     }
 
+    /// The stem of an English word: of its listed form, or by the regular endings.
+    pub fn stem(&self, word: &str) -> String {
+        let listed = self.forms.get(word).cloned();
+        listed.unwrap_or_else(|| stem::regular(word))
+    }
+
+    pub fn is_idle(&self, word: &str) -> bool {
+        self.idle.contains(&self.stem(word))
+    }
+
     fn term(&mut self, text: &str) -> Result<&mut Term, String> {
         let units = normal::units(text);
         if units.is_empty() {
@@ -350,8 +368,22 @@ impl Tables {
         let [name, flags, members] = row.cells[..3] else {
             return Err(row.error("a class has name, flags and members"));
         };
+        if flags == "forms" {
+            let stem = stem::regular(name);
+            self.forms
+                .extend(alternatives(members).map(|form| (form.to_owned(), stem.clone())));
+            return Ok(());
+        }
+        if flags == "idle" {
+            let stems = alternatives(members).map(|word| self.stem(word));
+            let stems: Vec<String> = stems.collect();
+            self.idle.extend(stems);
+            return Ok(());
+        }
         if !matches!(flags, "" | "body") {
-            return Err(row.error(format!("unknown flag `{flags}`; there is only `body`")));
+            return Err(row.error(format!(
+                "unknown flag `{flags}`; it is `body`, `forms` or `idle`"
+            )));
         }
         let class = self.class(name, flags == "body");
         for member in alternatives(members) {
@@ -446,10 +478,12 @@ impl Tables {
         let cue = Cue::named(row.cells[0])
             .ok_or_else(|| row.error(format!("unknown cue `{}`", row.cells[0])))?;
         for wording in alternatives(row.cells[1]) {
-            self.term(wording)
-                .map_err(|problem| row.error(problem))?
-                .cues
-                .add(cue);
+            for said in std::iter::once(wording.to_owned()).chain(contracted(wording)) {
+                self.term(&said)
+                    .map_err(|problem| row.error(problem))?
+                    .cues
+                    .add(cue);
+            }
         }
         Ok(())
     }
@@ -487,6 +521,11 @@ impl Tables {
             }
         }
         for (at, term) in self.terms.iter().enumerate() {
+            let at_term = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
+            if let Some(stems) = stem_sequence(term, &self.forms, &self.idle) {
+                let stems: Vec<u32> = stems.iter().map(|s| self.stems.intern(s)).collect();
+                self.stemmed.insert(&stems, at_term);
+            }
             let spoken = pinyin::syllables(&term.text);
             let sounded = !term.classes.is_empty() || !term.entries.is_empty();
             if !sounded || spoken.len() != term.units {
@@ -530,6 +569,58 @@ impl Tables {
                 blurred: self.blurs.find(&pinyin::blur(plain)),
             });
         }
+    }
+}
+
+/// The wording as it stands after contraction: "there's no", like every `'s`, loses its verb ([`normal`]).
+fn contracted(wording: &str) -> Option<String> {
+    const WHOLE: [&str; 9] = [
+        "there is ",
+        "it is ",
+        "that is ",
+        "he is ",
+        "she is ",
+        "what is ",
+        "it has ",
+        "there has ",
+        "they are ",
+    ];
+    let (at, whole) = WHOLE
+        .iter()
+        .find_map(|whole| wording.find(whole).map(|at| (at, whole)))?;
+    let begins = at == 0 || wording[..at].ends_with(' ');
+    let subject = whole.split(' ').next().unwrap_or_default();
+    let rest = &wording[at + whole.len()..];
+    begins.then(|| format!("{}{subject} {rest}", &wording[..at]))
+}
+
+/// The stems of a term that may be said in other persons and tenses: a wording of several words, or a member of a
+/// class. Cues and maskers are taken as they are written, and so is a wording of one word (fits is no fit). Idle
+/// words count only where the rest would be a single word.
+fn stem_sequence(
+    term: &Term,
+    forms: &BTreeMap<String, String>,
+    idle: &BTreeSet<String>,
+) -> Option<Vec<String>> {
+    const PRONOUNS: [&str; 18] = [
+        "i", "my", "him", "myself", "it", "me", "you", "of", "in", "on", "where", "who", "for",
+        "to", "at", "with", "or", "and",
+    ];
+    let wording = !term.entries.is_empty();
+    let varies = !term.classes.is_empty() || wording && term.units > 1;
+    if !varies || !term.text.is_ascii() || !term.cues.is_empty() || !term.masks.is_empty() {
+        return None;
+    }
+    let words = term.text.split(' ');
+    let all: Vec<String> = words
+        .map(|w| forms.get(w).cloned().unwrap_or_else(|| stem::regular(w)))
+        .collect();
+    let telling: Vec<String> = all.iter().filter(|s| !idle.contains(*s)).cloned().collect();
+    let content = telling.iter().filter(|s| !PRONOUNS.contains(&s.as_str()));
+    match (content.count(), term.units) {
+        (2.., _) => Some(telling),
+        (1, 1) => Some(all),
+        _ => None,
     }
 }
 

@@ -87,14 +87,17 @@ pub struct Asked {
     pub spo2: bool,
     pub pulse: bool,
     pub pain: bool,
+    /// The weight, or a gain of it.
     pub weight: bool,
+    /// A gain of weight.
+    pub gain: bool,
 }
 
 /// Every measured value in the reply, in order.
 pub fn values(units: &[Unit], slots: &Slots<'_>, asked: &Asked) -> Vec<Value> {
     let mut all = numbers(units);
     all.dedup_by(|next, first| {
-        let wrong = takes_back(units, first.end, next.start);
+        let wrong = takes_back(units, first.end, next.start) || corrected(units, first, next);
         if wrong {
             *first = next.clone();
         }
@@ -117,6 +120,43 @@ pub fn values(units: &[Unit], slots: &Slots<'_>, asked: &Asked) -> Vec<Value> {
         at += used;
     }
     found
+}
+
+/// "two out of ten": the scale follows.
+fn is_out_of(units: &[Unit], at: usize) -> bool {
+    let said = |at: usize| units.get(at).map_or("", |u| u.text.as_str());
+    said(at) == "out" && said(at + 1) == "of"
+}
+
+fn ends_scale(units: &[Unit], number: &Number) -> bool {
+    number.start > 1 && is_out_of(units, number.start - 2)
+}
+
+/// "eighty, no sorry, ninety-eight": what was said first does not count. Two numbers of a blood pressure are no
+/// correction, and a correction says nothing else between the two.
+fn corrected(units: &[Unit], first: &Number, next: &Number) -> bool {
+    const TAKES_BACK: [&str; 11] = [
+        "sorry",
+        "no",
+        "wait",
+        "rather",
+        "correction",
+        "wrong",
+        "错",
+        "不",
+        "对",
+        "not",
+        "mean",
+    ];
+    const BETWEEN: [&str; 12] = [
+        "i", "it", "make", "that", "tell", "a", "lie", "was", "is", "哦", "是", "了",
+    ];
+    let between: Vec<&str> = units[first.end..next.start]
+        .iter()
+        .map(|u| u.text.as_str())
+        .collect();
+    let known = |word: &&str| TAKES_BACK.contains(word) || BETWEEN.contains(word);
+    between.iter().all(known) && between.iter().any(|w| TAKES_BACK.contains(w))
 }
 
 /// What a value means by the thresholds.
@@ -147,13 +187,14 @@ fn measured<'a>(
     let number = &all[at];
     let label = |class: &str| slots.nearest_before(units, class, number.start, 12);
     let unit = |class: &str| slots.at(class, number.end);
-    if let Some(gain) = gain(units, slots, number) {
+    if let Some(gain) = gain(units, slots, number, asked) {
         return (vec![gain], 1);
     }
     if let Some(weight) = weight(slots, number) {
         return (vec![weight], 1);
     }
-    if slots.written_at("m_other_unit", number.end) {
+    let counts = slots.written_at("m_other_unit", number.end) && !is_out_of(units, number.end);
+    if counts || ends_scale(units, number) {
         return (Vec::new(), 1);
     }
     if unit("m_temp_unit") {
@@ -321,9 +362,27 @@ fn weight<'a>(slots: &Slots<'_>, number: &'a Number) -> Option<Measured<'a>> {
 }
 
 /// A gain of weight in kilograms, where a gain is said of a number with a unit of weight.
-fn gain<'a>(units: &[Unit], slots: &Slots<'_>, number: &'a Number) -> Option<Measured<'a>> {
+fn gain<'a>(
+    units: &[Unit],
+    slots: &Slots<'_>,
+    number: &'a Number,
+    asked: &Asked,
+) -> Option<Measured<'a>> {
     let kg = kilograms(slots, number)?;
-    slots.nearest_before(units, "m_gain", number.start, 8)?;
+    // "How much have you gained?" "Six pounds.": the question names the gain, unless the reply names a loss.
+    let lost = units[..number.start].iter().any(|u| {
+        matches!(
+            u.text.as_str(),
+            "lost" | "down" | "off" | "less" | "掉" | "瘦"
+        )
+    });
+    if slots
+        .nearest_before(units, "m_gain", number.start, 8)
+        .is_none()
+        && (lost || !asked.gain)
+    {
+        return None;
+    }
     let from = sentence_start(units, number.start);
     let day = slots.within("m_day", from, units.len());
     let measure = if day && !slots.within("m_week", from, units.len()) {

@@ -182,6 +182,15 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         .flat_map(|(part, answers)| answers.into_iter().map(move |one| (part, one)))
     {
         let span = part.whole(answered.span);
+        // "My son has seizures, yes": the yes behind it is still of the son.
+        let others = |m: &Mention| {
+            m.concept == answered.concept
+                && m.verdict.polarity == Some(Polarity::OtherPerson)
+                && m.span.1 <= span.0
+        };
+        if answered.polarity != Polarity::Absent && mentions.iter().any(others) {
+            continue;
+        }
         let fired = RuleFired {
             rule: answered.rule.to_owned(),
             span: writer.raw_span(span),
@@ -299,6 +308,7 @@ impl Heard {
             pulse: is("palpitations") || says("m_pulse"),
             pain: is("severe_pain") || says("m_pain"),
             weight: is("edema_weight_gain"),
+            gain: is("edema_weight_gain") && says("m_gain"),
         };
         Heard {
             units,

@@ -20,6 +20,7 @@ mod numbers;
 pub mod pack;
 pub mod rows;
 mod span;
+mod stem;
 mod trie;
 mod when;
 

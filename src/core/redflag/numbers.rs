@@ -201,6 +201,9 @@ fn spelt(units: &[Unit], start: usize) -> Option<(f64, usize)> {
 
 /// A spoken English number: "a hundred and two point four", "one oh one", "one eighty", "ninety one".
 fn english(units: &[Unit], start: usize) -> Option<Number> {
+    if text(units, start) == "one" && is_pronoun(units, start) {
+        return None;
+    }
     let (mut value, mut end) = match text(units, start) {
         "a" if text(units, start + 1) == "hundred" => hundreds(units, 1.0, start + 2),
         _ => {
@@ -223,8 +226,35 @@ fn english(units: &[Unit], start: usize) -> Option<Number> {
             end = to;
             value = (value * 1e4).round() / 1e4;
         }
+    } else if let Some(tenth) = unsaid_point(units, value, end) {
+        return Some(Number {
+            start,
+            end: end + 1,
+            value: value + tenth,
+        });
     }
     Some(Number { start, end, value })
+}
+
+/// "the bottom one seventy", "not one": here `one` counts nothing.
+fn is_pronoun(units: &[Unit], at: usize) -> bool {
+    const BEFORE: [&str; 8] = [
+        "top", "bottom", "upper", "lower", "first", "second", "other", "last",
+    ];
+    const COUNTS_NONE: [&str; 3] = ["not", "which", "every"];
+    let close = |at: usize| units[at].after == Cut::None;
+    let named = at > 1 && close(at - 1) && BEFORE.contains(&text(units, at - 1));
+    let none = at > 0 && close(at - 1) && COUNTS_NONE.contains(&text(units, at - 1));
+    none || named && close(at - 2) && text(units, at - 2) == "the"
+}
+
+/// The tenth of a temperature said without its point: "thirty seven five", "ninety eight six", "one oh one three".
+fn unsaid_point(units: &[Unit], value: f64, at: usize) -> Option<f64> {
+    let warm = (35.0..=42.0).contains(&value) || (96.0..=106.0).contains(&value);
+    let tenth = small(text(units, at)).filter(|d| (1.0..10.0).contains(d))?;
+    let apart = units.get(at.checked_sub(1)?)?.after != Cut::None;
+    let ends = units[at].after != Cut::None || at + 1 == units.len();
+    (warm && !apart && ends).then_some(tenth / 10.0)
 }
 
 fn hundreds(units: &[Unit], count: f64, at: usize) -> (f64, usize) {
@@ -325,6 +355,9 @@ mod tests {
             ("三十七八度", &[37.5]),
             ("十七点多", &[17.5]),
             ("二十三十", &[20.0, 30.0]),
+            ("thirty seven five", &[37.5]),
+            ("the bottom one seventy", &[70.0]),
+            ("not one", &[]),
         ];
         for (said, want) in cases {
             let got: Vec<f64> = numbers(&normal::units(said))

@@ -99,4 +99,33 @@ impl Trie {
             }
         }
     }
+
+    /// As [`Trie::walk`], but a symbol that `idle` names may also be passed over, between two that match.
+    pub fn walk_over(
+        &self,
+        symbols: &[Option<u32>],
+        start: usize,
+        joined: &impl Fn(usize) -> bool,
+        idle: &impl Fn(usize) -> bool,
+        found: &mut impl FnMut(usize, u32),
+    ) {
+        let mut open = vec![(0_u32, start)];
+        while let Some((node, at)) = open.pop() {
+            let Some(symbol) = symbols.get(at) else {
+                continue;
+            };
+            let here = &self.nodes[node as usize];
+            if let Some(next) = symbol.and_then(|s| here.next.get(&s)) {
+                for payload in &self.nodes[*next as usize].ends {
+                    found(at + 1, *payload);
+                }
+                if joined(at) {
+                    open.push((*next, at + 1));
+                }
+            }
+            if at > start && idle(at) && joined(at) {
+                open.push((node, at + 1));
+            }
+        }
+    }
 }
