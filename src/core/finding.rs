@@ -1,5 +1,7 @@
 //! Findings: a red-flag concept heard in a reply, with the evidence for it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConceptId, NodeId};
@@ -102,8 +104,9 @@ pub struct RuleFired {
 /// Why a finding was made. Call, turn and audio interval are joined to it by the call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    pub raw: String,
-    pub normalised: String,
+    /// The whole reply, shared by all that was found in it.
+    pub raw: Arc<str>,
+    pub normalised: Arc<str>,
     /// Character offsets in `raw`, half open.
     pub span: (usize, usize),
     /// The wording of the lexicon that matched; empty for [`MatchLevel::Frame`].

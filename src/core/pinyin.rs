@@ -95,6 +95,11 @@ pub fn reading(written: char) -> Option<Reading> {
     written.to_pinyin().map(of)
 }
 
+/// Every character that is written Han, whether or not its reading is known.
+pub fn every_han() -> impl Iterator<Item = char> {
+    ('\u{3400}'..='\u{2ffff}').filter(|written| is_han(*written))
+}
+
 /// Every reading of one character, the everyday one first.
 pub fn readings(written: char) -> Vec<Reading> {
     let Some(first) = reading(written) else {

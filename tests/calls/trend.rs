@@ -329,8 +329,8 @@ fn finding(item: &str, node: Option<&str>) -> PlacedFinding {
             urgency: concept.expect("a concept of the lexicon").urgency,
             confirmation: confirmation.map_or(Confirmation::NotNeeded, |text| word(text)),
             evidence: Evidence {
-                raw: words.to_owned(),
-                normalised: words.to_owned(),
+                raw: words.into(),
+                normalised: words.into(),
                 span: (start, start),
                 term: String::new(),
                 level: MatchLevel::Text,

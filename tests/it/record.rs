@@ -171,8 +171,8 @@ pub fn clinic() -> Arc<Clinic> {
 
 fn evidence() -> Evidence {
     Evidence {
-        raw: "胸口有点闷".to_owned(),
-        normalised: "胸口有点闷".to_owned(),
+        raw: "胸口有点闷".into(),
+        normalised: "胸口有点闷".into(),
         span: (0, 5),
         term: "胸口闷".to_owned(),
         level: MatchLevel::Text,

@@ -185,7 +185,7 @@ impl Findings {
                     node: spot.node.clone(),
                     from_ms: spot.from_ms,
                     to_ms: spot.to_ms,
-                    raw: absent.evidence.raw.clone(),
+                    raw: absent.evidence.raw.to_string(),
                 });
                 self.changed.push_back(at);
             }

@@ -277,101 +277,107 @@ pub fn sound_hits(
     exact: &[Hit],
     context: &Context<'_>,
 ) -> Vec<Hit> {
-    let known = known_words(tables, units.len(), exact);
-    let spoken: Vec<Sounds> = units.iter().map(|u| tables.sounds(u)).collect();
-    let of = |layer: fn(&Sounds) -> Option<u32>| spoken.iter().map(layer).collect::<Vec<_>>();
-    let (plain, toned, blurred) = (of(|s| s.plain), of(|s| s.toned), of(|s| s.blurred));
+    let words = known_words(tables, units.len(), exact);
+    let spoken: Vec<Option<Sounds>> = units.iter().map(|u| tables.sounds(u)).collect();
+    let blurred: Vec<Option<u32>> = spoken.iter().map(|s| s.map(|s| s.blurred)).collect();
     let joined = |at: usize| units[at].after == Cut::None;
     let mut hits: Vec<Hit> = Vec::new();
-    let layers = [
-        (&tables.toned, &toned, MatchLevel::PinyinTone),
-        (&tables.plain, &plain, MatchLevel::Pinyin),
-        (&tables.single, &plain, MatchLevel::Pinyin),
-        (&tables.blurred, &blurred, MatchLevel::Fuzzy),
-    ];
-    for (trie, symbols, level) in layers {
-        for start in 0..units.len() {
-            trie.walk(symbols, start, joined, |end, term| {
-                let hit = Hit {
-                    start,
-                    end,
-                    term: term as usize,
-                    level,
-                };
-                if sounds_meant(tables, units, &known, &hit, context) {
-                    hits.push(hit);
-                }
-            });
-        }
+    for start in 0..units.len() {
+        tables.blurred.walk(&blurred, start, joined, |end, term| {
+            let term = term as usize;
+            let level = agreement(&spoken[start..end], &tables.terms[term].sounds);
+            let hit = Hit {
+                start,
+                end,
+                term,
+                level,
+            };
+            if sounds_meant(tables, units, &words, &hit, context) {
+                hits.push(hit);
+            }
+        });
     }
-    hits.sort_by_key(|h| (h.start, h.end, h.term, h.level));
-    hits.dedup_by_key(|h| (h.start, h.end, h.term));
+    hits.sort_unstable_by_key(|h| (h.start, h.end, h.term));
     hits
 }
 
-/// For each unit, the longest known text that covers it.
-fn known_words(tables: &Tables, len: usize, exact: &[Hit]) -> Vec<usize> {
-    let mut known = vec![0; len];
+/// How near what was spoken comes to a term whose blurred syllables it has.
+fn agreement(spoken: &[Option<Sounds>], term: &[Sounds]) -> MatchLevel {
+    let agree = |layer: fn(&Sounds) -> u32| {
+        let mut pairs = spoken.iter().flatten().zip(term);
+        pairs.all(|(said, meant)| layer(said) == layer(meant))
+    };
+    match term.len() {
+        2.. if agree(|s| s.toned) => MatchLevel::PinyinTone,
+        _ if agree(|s| s.plain) => MatchLevel::Pinyin,
+        _ => MatchLevel::Fuzzy,
+    }
+}
+
+/// What is written at one unit.
+#[derive(Clone, Copy, Default)]
+struct Word {
+    /// The length of the longest known text that covers it.
+    known: usize,
+    /// The unit alone is a cue.
+    cue: bool,
+}
+
+fn known_words(tables: &Tables, len: usize, exact: &[Hit]) -> Vec<Word> {
+    let mut words = vec![Word::default(); len];
     for hit in exact {
         let length = hit.end - hit.start;
         let term = &tables.terms[hit.term];
-        let counts = length > 1 || !term.classes.is_empty() || !term.entries.is_empty();
-        for covered in &mut known[hit.start..hit.end] {
-            *covered = (*covered).max(if counts { length } else { 0 });
+        let cue = length == 1 && !term.cues.is_empty();
+        words[hit.start].cue |= cue;
+        if length > 1 || !term.classes.is_empty() || !term.entries.is_empty() {
+            for covered in &mut words[hit.start..hit.end] {
+                covered.known = covered.known.max(length);
+            }
         }
     }
-    known
+    words
 }
 
 fn sounds_meant(
     tables: &Tables,
     units: &[Unit],
-    known: &[usize],
+    words: &[Word],
     hit: &Hit,
     context: &Context<'_>,
 ) -> bool {
     let term = &tables.terms[hit.term];
     let length = hit.end - hit.start;
-    let written = term.text.chars();
-    let differs: Vec<bool> = units[hit.start..hit.end]
-        .iter()
-        .zip(written)
-        .map(|(u, c)| !u.text.starts_with(c))
-        .collect();
-    let same = differs.iter().filter(|d| !**d).count();
-    // A function word that agrees (了, 有) proves nothing.
-    let telling = (hit.start..hit.end)
-        .zip(&differs)
-        .filter(|(at, differs)| !**differs && !tables.is_cue(&units[*at].text))
-        .count();
+    let (mut same, mut telling, mut grammar) = (0, 0, false);
+    for (at, meant) in (hit.start..hit.end).zip(term.text.chars()) {
+        let word = words[at];
+        if units[at].text.starts_with(meant) {
+            same += 1;
+            // A function word that agrees (了, 有) proves nothing.
+            telling += usize::from(!word.cue);
+        } else if word.known > usize::from(length > 1) {
+            return false;
+        } else {
+            grammar |= word.cue;
+        }
+    }
     if same == length {
         return false;
     }
-    if (hit.start..hit.end)
-        .zip(&differs)
-        .any(|(at, differs)| *differs && known[at] > usize::from(length > 1))
-    {
-        return false;
-    }
-    let asked = term
-        .entries
-        .iter()
-        .any(|e| context.asked.contains(&tables.entries[*e].concept))
-        || term
-            .classes
-            .iter()
-            .any(|c| context.asked_classes.contains(c));
+    let asked = || {
+        let concept = |entry: &usize| tables.entries[*entry].concept;
+        let mut entries = term.entries.iter();
+        let mut classes = term.classes.iter();
+        entries.any(|e| context.asked.contains(&concept(e)))
+            || classes.any(|c| context.asked_classes.contains(c))
+    };
     match hit.level {
-        MatchLevel::PinyinTone => telling > 0 || same == 0 || asked,
+        MatchLevel::PinyinTone => telling > 0 || same == 0 || asked(),
         MatchLevel::Pinyin if length == 1 => !term.classes.is_empty(),
-        MatchLevel::Pinyin => telling > 0 || asked,
-        MatchLevel::Fuzzy => {
-            // A merged sound is weak proof: the small words of grammar (老, 是, 又) are taken as written.
-            let grammar = (hit.start..hit.end)
-                .zip(&differs)
-                .any(|(at, differs)| *differs && tables.is_cue(&units[at].text));
-            telling > 0 && (length > 2 || asked) && !grammar
-        }
+        MatchLevel::Pinyin => telling > 0 || asked(),
+        // A merged sound is weak proof: the small words of grammar (老, 是, 又) are taken as written.
+        MatchLevel::Fuzzy if length == 1 => false,
+        MatchLevel::Fuzzy => telling > 0 && (length > 2 || asked()) && !grammar,
         MatchLevel::Text | MatchLevel::Frame => false,
     }
 }

@@ -4,7 +4,7 @@
 //! most [`GAP_HAN`] characters or [`GAP_WORDS`] words later, one of `pain`; `~3` bounds the gap itself, and parts
 //! with nothing between them follow each other directly. `|` parts alternatives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,7 @@ use super::measure::{Limit, limit_of};
 use super::normal::{self, Unit};
 use super::pack::{self, Packs};
 use super::stem;
-use super::trie::{Symbols, Trie};
+use super::trie::{Symbols, Trie, Unseeded};
 use super::{Concept, Detail, Lexicon, LexiconError};
 use crate::finding::Urgency;
 use crate::id::ConceptId;
@@ -63,6 +63,8 @@ pub const FILES: [&str; 16] = [
 pub struct Term {
     pub text: String,
     pub units: usize,
+    /// How its Chinese characters sound.
+    pub sounds: Vec<Sounds>,
     pub classes: Vec<usize>,
     pub entries: Vec<usize>,
     pub cues: Cues,
@@ -104,9 +106,6 @@ pub struct Tables {
     pub lowers: Vec<bool>,
     pub limits: Vec<Limit>,
     pub words: Symbols,
-    pub tones: Symbols,
-    pub plains: Symbols,
-    pub blurs: Symbols,
     pub text: Trie,
     /// English terms by the stems of their words, so that a wording holds in every person and tense.
     pub stemmed: Trie,
@@ -115,13 +114,10 @@ pub struct Tables {
     forms: BTreeMap<String, String>,
     /// Stems that may stand inside a wording or be left out: articles, `is`, `really`.
     idle: BTreeSet<String>,
-    pub toned: Trie,
-    pub plain: Trie,
+    /// Terms by their blurred syllables, which closer sounds share.
     pub blurred: Trie,
-    /// Single syllables of slots.
-    pub single: Trie,
-    /// How each syllable in each tone is numbered in the tries over sound.
-    sounds: BTreeMap<(&'static str, u8), Sounds>,
+    /// Only ever looked up.
+    sounds: HashMap<char, Sounds, Unseeded>,
     term_of: BTreeMap<String, usize>,
     class_of: BTreeMap<String, usize>,
     concept_of: BTreeMap<String, usize>,
@@ -129,12 +125,12 @@ pub struct Tables {
     detail_of: BTreeMap<String, (usize, usize)>,
 }
 
-/// One syllable as the tries over sound know it; `None` where no wording has it.
-#[derive(Clone, Copy, Debug, Default)]
+/// One syllable, numbered with its tone, without it, and with the sounds merged that dialects merge.
+#[derive(Clone, Copy, Debug)]
 pub struct Sounds {
-    pub plain: Option<u32>,
-    pub toned: Option<u32>,
-    pub blurred: Option<u32>,
+    pub toned: u32,
+    pub plain: u32,
+    pub blurred: u32,
 }
 
 struct Row<'a> {
@@ -251,17 +247,9 @@ impl Tables {
     }
 
     /// How a unit sounds; nothing for what is no Chinese character.
-    pub fn sounds(&self, unit: &Unit) -> Sounds {
-        let reading = unit.text.chars().next().and_then(pinyin::reading);
-        let known = reading.and_then(|r| self.sounds.get(&(r.plain, r.tone)));
-        known.copied().unwrap_or_default()
-    }
-
-    /// Whether one unit alone is a cue.
-    pub fn is_cue(&self, unit: &str) -> bool {
-        self.term_of
-            .get(unit)
-            .is_some_and(|at| !self.terms[*at].cues.is_empty())
+    pub fn sounds(&self, unit: &Unit) -> Option<Sounds> {
+        let written = unit.text.chars().next()?;
+        self.sounds.get(&written).copied()
     }
 
     /// A concept and its detail, by their ids.
@@ -513,63 +501,52 @@ impl Tables {
         Ok(())
     }
 
-    /// Fills the tries over syllables and the index of gapped wordings.
+    /// Fills the trie over syllables and the index of gapped wordings.
     fn index(&mut self) {
         for (at, entry) in self.entries.iter().enumerate() {
             if let Some((class, _)) = entry.slots.last() {
                 self.by_last.entry(*class).or_default().push(at);
             }
         }
-        for (at, term) in self.terms.iter().enumerate() {
+        self.sounds = sounds();
+        for (at, term) in self.terms.iter_mut().enumerate() {
             let at_term = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
             if let Some(stems) = stem_sequence(term, &self.forms, &self.idle) {
                 let stems: Vec<u32> = stems.iter().map(|s| self.stems.intern(s)).collect();
                 self.stemmed.insert(&stems, at_term);
             }
-            let spoken = pinyin::syllables(&term.text);
+            let spoken = term.text.chars().filter_map(|c| self.sounds.get(&c));
+            term.sounds = spoken.copied().collect();
             let sounded = !term.classes.is_empty() || !term.entries.is_empty();
-            if !sounded || spoken.len() != term.units {
+            if !sounded || term.sounds.len() != term.units {
                 continue;
             }
+            let blurred: Vec<u32> = term.sounds.iter().map(|s| s.blurred).collect();
             let at = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
-            let plain: Vec<u32> = spoken
-                .iter()
-                .map(|s| self.plains.intern(s.reading.plain))
-                .collect();
-            if plain.len() == 1 {
-                self.single.insert(&plain, at);
-                continue;
-            }
-            let toned: Vec<u32> = spoken
-                .iter()
-                .map(|s| {
-                    self.tones
-                        .intern(&format!("{}{}", s.reading.plain, s.reading.tone))
-                })
-                .collect();
-            let blurred: Vec<u32> = spoken
-                .iter()
-                .map(|s| self.blurs.intern(&pinyin::blur(s.reading.plain)))
-                .collect();
-            self.plain.insert(&plain, at);
-            self.toned.insert(&toned, at);
             self.blurred.insert(&blurred, at);
         }
-        self.number_sounds();
     }
+}
 
-    /// Looks every syllable that any character has up once, so that no reply has to.
-    fn number_sounds(&mut self) {
-        for reading in ('\u{4e00}'..='\u{9fff}').filter_map(pinyin::reading) {
-            let (plain, tone) = (reading.plain, reading.tone);
-            let known = self.sounds.entry((plain, tone));
-            known.or_insert_with(|| Sounds {
-                plain: self.plains.find(plain),
-                toned: self.tones.find(&format!("{plain}{tone}")),
-                blurred: self.blurs.find(&pinyin::blur(plain)),
+/// How every Chinese character sounds, numbered once, so that no reply has to spell.
+fn sounds() -> HashMap<char, Sounds, Unseeded> {
+    let (mut toned, mut plain, mut blurred) = <(Symbols, Symbols, Symbols)>::default();
+    let mut known: BTreeMap<(&str, u8), Sounds> = BTreeMap::new();
+    let mut all = HashMap::default();
+    for written in pinyin::every_han() {
+        let Some(reading) = pinyin::reading(written) else {
+            continue;
+        };
+        let sounds = known
+            .entry((reading.plain, reading.tone))
+            .or_insert_with(|| Sounds {
+                toned: toned.intern(&format!("{}{}", reading.plain, reading.tone)),
+                plain: plain.intern(reading.plain),
+                blurred: blurred.intern(&pinyin::blur(reading.plain)),
             });
-        }
+        all.insert(written, *sounds);
     }
+    all
 }
 
 /// The wording as it stands after contraction: "there's no", like every `'s`, loses its verb ([`normal`]).

@@ -2,6 +2,8 @@
 //!
 //! Present outweighs uncertain, uncertain historical, historical absent; another person's is a finding of its own.
 
+use std::sync::Arc;
+
 use super::assert::{Scene, Verdict, Weight, names_newborn};
 use super::cue::Cue;
 use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
@@ -129,27 +131,25 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     if parts.iter().any(Part::is_noise) {
         return Assessment::default();
     }
+    let scenes: Vec<Scene<'_>> = parts.iter().map(|part| part.scene(question)).collect();
     let writer = Writer {
         lexicon,
-        raw: reply.text,
+        raw: reply.text.into(),
+        normalised: normal::written(&units).into(),
         units: &units,
     };
 
     let mut mentions = Vec::new();
     let mut readings = Vec::new();
-    for part in &parts {
-        let scene = part.scene(question);
+    for (part, scene) in parts.iter().zip(&scenes) {
         let values = values(scene.units, scene.slots, &heard_question.measures);
-        let found = [
-            wordings(lexicon, &scene),
-            measured(lexicon, &scene, &values),
-        ];
+        let found = [wordings(lexicon, scene), measured(lexicon, scene, &values)];
         mentions.extend(found.into_iter().flatten().map(|mention| Mention {
-            subject: subject(&scene, &mention),
+            subject: subject(scene, &mention),
             span: part.whole(mention.span),
             ..mention
         }));
-        let own = own_values(&scene, &values);
+        let own = own_values(scene, &values);
         readings.extend(own.into_iter().map(|value| Reading {
             measure: value.measure,
             value: value.value,
@@ -173,8 +173,8 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         named: &heard_question.named,
     };
     // The question is answered once, where the answer comes first.
-    let answered = parts.iter().find_map(|part| {
-        let answers = answers(&part.scene(question), &put, &named);
+    let answered = parts.iter().zip(&scenes).find_map(|(part, scene)| {
+        let answers = answers(scene, &put, &named);
         (!answers.is_empty()).then_some((part, answers))
     });
     for (part, answered) in answered
@@ -227,8 +227,8 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         .extend(child.findings.into_iter().map(of_newborn));
     judged.suppressed.extend(child.suppressed);
     judged.alert |= child.alert;
-    for part in &parts {
-        part.scene(question).set_times(&mut judged.findings);
+    for scene in &scenes {
+        scene.set_times(&mut judged.findings);
     }
     judged.readings = readings;
     judged
@@ -474,7 +474,8 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
 
 struct Writer<'a> {
     lexicon: &'a Lexicon,
-    raw: &'a str,
+    raw: Arc<str>,
+    normalised: Arc<str>,
     units: &'a [Unit],
 }
 
@@ -499,8 +500,8 @@ impl Writer<'_> {
             .collect();
         let spelt = pinyin::spell(&said);
         Evidence {
-            raw: self.raw.to_owned(),
-            normalised: normal::written(self.units),
+            raw: Arc::clone(&self.raw),
+            normalised: Arc::clone(&self.normalised),
             span: self.raw_span(mention.span),
             term: mention.term.clone(),
             level: mention.level,

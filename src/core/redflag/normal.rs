@@ -220,8 +220,8 @@ fn unit_of(chars: &[(char, usize)]) -> Unit {
 }
 
 /// Keeps one copy of a stretch said three times or more in a row: recognisers loop. Numbers are left alone.
-fn collapse_loops(units: Vec<Unit>) -> Vec<Unit> {
-    let mut out: Vec<Unit> = Vec::with_capacity(units.len());
+fn collapse_loops(mut units: Vec<Unit>) -> Vec<Unit> {
+    let mut kept = vec![true; units.len()];
     let mut at = 0;
     while at < units.len() {
         let repeat = (1..=LONGEST_LOOP).find_map(|n| {
@@ -229,15 +229,16 @@ fn collapse_loops(units: Vec<Unit>) -> Vec<Unit> {
             (copies >= 3).then_some((n, copies))
         });
         let Some((n, copies)) = repeat else {
-            out.push(units[at].clone());
             at += 1;
             continue;
         };
         let end = at + n * copies;
-        out.extend_from_slice(&units[end - n..end]);
+        kept[at..end - n].fill(false);
         at = end;
     }
-    out
+    let mut kept = kept.into_iter();
+    units.retain(|_| kept.next().is_some_and(|kept| kept));
+    units
 }
 
 fn copies_of(units: &[Unit], at: usize, n: usize) -> usize {

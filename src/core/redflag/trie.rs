@@ -3,13 +3,16 @@
 //! Replies are short and symbols are whole characters, words or syllables, so a trie walked from every start is
 //! as fast as an automaton and gives every overlapping match, which slots of gapped wordings need.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+
+/// Hashes alike in every process.
+pub type Unseeded = BuildHasherDefault<DefaultHasher>;
 
 /// Symbols to numbers. Only ever looked up, never walked through: its order decides nothing.
 #[derive(Debug, Default)]
 pub struct Symbols {
-    known: HashMap<String, u32, BuildHasherDefault<DefaultHasher>>,
+    known: HashMap<String, u32, Unseeded>,
 }
 
 impl Symbols {
@@ -33,7 +36,8 @@ pub struct Trie {
 
 #[derive(Debug, Default)]
 struct Node {
-    next: BTreeMap<u32, u32>,
+    /// Symbols and the nodes behind them, in the order of the symbols.
+    next: Vec<(u32, u32)>,
     ends: Vec<u32>,
 }
 
@@ -52,28 +56,40 @@ impl Trie {
         for symbol in sequence {
             let fresh =
                 u32::try_from(self.nodes.len()).expect("a lexicon has fewer than 2^32 nodes");
-            let next = *self.nodes[node].next.entry(*symbol).or_insert(fresh);
-            if next == fresh {
-                self.nodes.push(Node::default());
-            }
-            node = next as usize;
-        }
-        if let Some(symbol) = sequence.first() {
-            let at = *symbol as usize;
-            self.first.resize(self.first.len().max(at + 1), 0);
-            self.first[at] = self.nodes[0].next[symbol];
+            node = match self.next(node, *symbol) {
+                Some(next) => next,
+                None => {
+                    self.nodes.push(Node::default());
+                    self.join(node, *symbol, fresh);
+                    fresh as usize
+                }
+            };
         }
         if !self.nodes[node].ends.contains(&payload) {
             self.nodes[node].ends.push(payload);
         }
     }
 
+    fn join(&mut self, node: usize, symbol: u32, next: u32) {
+        if node == 0 {
+            let at = symbol as usize;
+            self.first.resize(self.first.len().max(at + 1), 0);
+            self.first[at] = next;
+            return;
+        }
+        let known = &mut self.nodes[node].next;
+        let at = known.partition_point(|(other, _)| *other < symbol);
+        known.insert(at, (symbol, next));
+    }
+
     fn next(&self, node: usize, symbol: u32) -> Option<usize> {
-        let next = match node {
-            0 => self.first.get(symbol as usize).filter(|next| **next != 0),
-            _ => self.nodes[node].next.get(&symbol),
-        };
-        next.map(|next| *next as usize)
+        if node == 0 {
+            let next = self.first.get(symbol as usize).filter(|next| **next != 0);
+            return next.map(|next| *next as usize);
+        }
+        let known = &self.nodes[node].next;
+        let at = known.binary_search_by_key(&symbol, |(other, _)| *other);
+        at.ok().map(|at| known[at].1 as usize)
     }
 
     /// Every sequence that begins at `start`: `found(end, payload)`, shortest first. `joined(i)` says whether
@@ -109,18 +125,17 @@ impl Trie {
         idle: &impl Fn(usize) -> bool,
         found: &mut impl FnMut(usize, u32),
     ) {
-        let mut open = vec![(0_u32, start)];
+        let mut open = vec![(0, start)];
         while let Some((node, at)) = open.pop() {
             let Some(symbol) = symbols.get(at) else {
                 continue;
             };
-            let here = &self.nodes[node as usize];
-            if let Some(next) = symbol.and_then(|s| here.next.get(&s)) {
-                for payload in &self.nodes[*next as usize].ends {
+            if let Some(next) = symbol.and_then(|s| self.next(node, s)) {
+                for payload in &self.nodes[next].ends {
                     found(at + 1, *payload);
                 }
                 if joined(at) {
-                    open.push((*next, at + 1));
+                    open.push((next, at + 1));
                 }
             }
             if at > start && idle(at) && joined(at) {
