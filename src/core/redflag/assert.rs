@@ -263,7 +263,7 @@ impl Scene<'_> {
         let said = |at: usize| self.units.get(at).map_or("", |u| u.text.as_str());
         let mine = match self.respondent {
             Respondent::Patient => matches!(said(end + 1), "me" | "myself" | "mine"),
-            Respondent::Caregiver => matches!(said(end + 1), "him" | "her"),
+            Respondent::Caregiver => matches!(said(end + 1), "him" | "her" | "his" | "hers"),
         };
         (said(end) == "not" && mine).then_some(CueHit {
             start: end,
@@ -365,9 +365,32 @@ impl Scene<'_> {
 
     fn double(&self, seen: &Sighting) -> Option<CueHit> {
         let start = self.clause_start(seen.start);
-        self.cues_between(start, seen.anchor.0, &[Cue::Double])
-            .next_back()
+        let listed = self.cues_between(start, seen.anchor.0, &[Cue::Double]);
+        listed
+            .last()
             .copied()
+            .or_else(|| self.denies_denying(start, seen.anchor.0))
+    }
+
+    /// "I wouldn't say there's no pain", "it's not that I don't": one English denial of another is a yes.
+    pub fn denies_denying(&self, from: usize, to: usize) -> Option<CueHit> {
+        const SAYS: [&str; 9] = [
+            "say", "saying", "claim", "pretend", "swear", "that", "true", "like", "as",
+        ];
+        const NEAR: usize = 4;
+        let denies = |at: usize| {
+            let said = self.units[at].text.as_str();
+            said.ends_with("n't") || matches!(said, "no" | "not" | "none" | "never" | "without")
+        };
+        let first = (from..to).find(|at| denies(*at))?;
+        let says = (first + 1..to.min(first + NEAR))
+            .find(|at| SAYS.contains(&self.units[*at].text.as_str()))?;
+        let second = (says + 1..to.min(says + 1 + NEAR)).find(|at| denies(*at))?;
+        (self.clause_end(first + 1) > second).then_some(CueHit {
+            start: first,
+            end: second + 1,
+            cues: Cues::default(),
+        })
     }
 
     fn negate(&self, seen: &Sighting, weight: Weight, verdict: &mut Verdict) {
@@ -444,6 +467,11 @@ impl Scene<'_> {
                     return None;
                 }
                 at = cue.start;
+                continue;
+            }
+            // "don't see the point in going on": the words of the wording itself deny nothing of it.
+            if let Some(own) = seen.spans.iter().find(|s| s.1 == at && s.0 < at) {
+                at = own.0;
                 continue;
             }
             if let Some(listed) = self.sightings.iter().find(|s| s.end == at && s.start < at) {

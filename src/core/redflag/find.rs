@@ -484,7 +484,7 @@ pub fn sightings(
         .copied()
         .filter(|h| masks(tables, h))
         .collect();
-    seen.retain(|s| match masker(tables, &maskers, s) {
+    seen.retain(|s| match masker(tables, units, &maskers, s) {
         Some(text) => {
             masked.push((s.clone(), text));
             false
@@ -658,12 +658,14 @@ fn masks(tables: &Tables, hit: &Hit) -> bool {
 }
 
 /// The text of a masker that covers one of the slots.
-fn masker(tables: &Tables, maskers: &[Hit], seen: &Sighting) -> Option<String> {
+fn masker(tables: &Tables, units: &[Unit], maskers: &[Hit], seen: &Sighting) -> Option<String> {
     let covers = |hit: &&Hit| {
         let term = &tables.terms[hit.term];
+        // "was sick as a parrot": what begins inside an English wording and runs on takes its last word for itself.
+        let runs_on = |end: usize| hit.start < end && end < hit.end && !units[end - 1].is_han();
         seen.spans
             .iter()
-            .any(|(start, end)| hit.start <= *start && *end <= hit.end)
+            .any(|(start, end)| hit.start <= *start && *end <= hit.end || runs_on(*end))
             && term
                 .masks
                 .iter()

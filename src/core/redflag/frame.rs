@@ -353,13 +353,19 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         only: false,
         span: (from, to),
     };
+    // "I can't pretend there's none".
+    if put.kind != QuestionKind::YesNoInverse && scene.denies_denying(from, to).is_some() {
+        return Some(said);
+    }
     let mut answer: Option<Answer> = None;
     let mut place = false;
     let mut at = from;
     while at < to {
         let Some(cue) = scene.cue_starting(at) else {
             // "Any swelling? Both ankles.": the place alone says yes.
-            if let Some(end) = body_at(scene, at).filter(|_| put.kind == QuestionKind::YesNo) {
+            if let Some(end) = body_at(scene, at)
+                .filter(|_| put.kind == QuestionKind::YesNo && is_first(scene, from))
+            {
                 place = true;
                 at = end;
                 continue;
@@ -368,7 +374,14 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
                 said.bare = false;
                 break;
             }
-            if answer == Some(Answer::Has) && says_yes_first(scene, put, from, to) {
+            if answer == Some(Answer::Has) && says_yes_first(scene, put, from, to)
+                || answer.is_some_and(|a| opens(scene, a, (from, at), to))
+            {
+                said.bare = false;
+                break;
+            }
+            if put.kind == QuestionKind::YesNo && answer.is_none() && likens(scene, from, to) {
+                answer = Some(Answer::Has);
                 said.bare = false;
                 break;
             }
@@ -379,6 +392,12 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             said.bare = false;
             break;
         }
+        // "The first one, yes, not the other": the rest is denied, the answer stands.
+        if said.picks.is_some() && answer.is_some() && cue.cues.has(Cue::RestNo) {
+            said.only = true;
+            at = cue.end;
+            continue;
+        }
         let persists = cue.cues.has(Cue::Pseudo) && cue.cues.has(Cue::Has);
         let here = if persists {
             Some(Answer::Persists)
@@ -387,7 +406,7 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         };
         let picks = ordinals
             .iter()
-            .find(|(kind, _)| cue.cues.has(*kind))
+            .find(|(kind, _)| put.asked.len() > 1 && cue.cues.has(*kind))
             .map(|(_, range)| *range);
         if here.is_none() && picks.is_none() && !cue.cues.any(&LIGHT) {
             return answer_by_echo(scene, put, from, to);
@@ -416,6 +435,7 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             Answer::Has
         }
         (None, None) if place && !well(scene, from, to) => Answer::Has,
+        (None, None) if put.kind == QuestionKind::YesNo && likens(scene, from, to) => Answer::Has,
         (None, _) => return answer_by_echo(scene, put, from, to),
     };
     Some(said)
@@ -444,6 +464,72 @@ fn leads(scene: &Scene<'_>, at: usize) -> bool {
         scene.units[at].text.as_str(),
         "it" | "it's" | "that" | "there" | "the" | "not" | "nothing"
     )
+}
+
+/// "Yeah the nurse had to strap it", "no all quiet down there": an English yes or no stands, whatever follows it in its
+/// clause, unless that names a symptom, turns the answer round or asks back.
+fn opens(scene: &Scene<'_>, answer: Answer, (from, at): (usize, usize), to: usize) -> bool {
+    const YES: [&str; 9] = [
+        "yes", "yeah", "yep", "yup", "yea", "aye", "mm-hmm", "uh-huh", "mhm",
+    ];
+    const NO: [&str; 4] = ["no", "nope", "nah", "naw"];
+    const TURNS_YES: [Cue; 9] = [
+        Cue::No,
+        Cue::Neg,
+        Cue::NegTight,
+        Cue::NegAfter,
+        Cue::Fine,
+        Cue::Ceased,
+        Cue::Better,
+        Cue::Unknown,
+        Cue::Neither,
+    ];
+    const TURNS_NO: [Cue; 6] = [
+        Cue::Has,
+        Cue::Agree,
+        Cue::Hedge,
+        Cue::Pseudo,
+        Cue::Unknown,
+        Cue::Both,
+    ];
+    const HOW_OFTEN: [&str; 18] = [
+        "spot",
+        "drop",
+        "few",
+        "smear",
+        "trace",
+        "streak",
+        "speck",
+        "tinge",
+        "sometimes",
+        "occasionally",
+        "once",
+        "twice",
+        "often",
+        "bit",
+        "little",
+        "touch",
+        "tad",
+        "slightly",
+    ];
+    let (words, turns): (&[&str], &[Cue]) = match answer {
+        Answer::Agree => (&YES, &TURNS_YES),
+        Answer::Has => (&HOW_OFTEN, &TURNS_YES),
+        Answer::No => (&NO, &TURNS_NO),
+        Answer::Disagree
+        | Answer::Fine
+        | Answer::Persists
+        | Answer::Both
+        | Answer::Neither
+        | Answer::RestNo
+        | Answer::Unknown => return false,
+    };
+    let said = scene.units[from..at].iter();
+    let named = |s: &Sighting| s.start < to && from < s.end;
+    said.map(|u| u.text.as_str()).any(|u| words.contains(&u))
+        && scene.cues_between(at, to, turns).next().is_none()
+        && scene.units[to - 1].after != Cut::Ask
+        && !scene.sightings.iter().any(named)
 }
 
 /// "My calves are fine": the place is named for being well.
@@ -475,6 +561,75 @@ fn body_at(scene: &Scene<'_>, at: usize) -> Option<usize> {
     })
     .map(|h| h.end)
     .max()
+}
+
+/// Whether nothing but assent and small words stands before: the place alone is then the answer.
+fn is_first(scene: &Scene<'_>, from: usize) -> bool {
+    let light = [Cue::Particle, Cue::Agree, Cue::Through];
+    let mut at = 0;
+    while at < from {
+        match scene.cue_starting(at) {
+            Some(cue) if cue.cues.any(&light) => at = cue.end,
+            Some(_) | None => return false,
+        }
+    }
+    true
+}
+
+/// "Any trouble with your eyes?" "It's like looking through net curtains.": what is likened to something is there. What
+/// is as it should be (like new, like always) is not, nor what somebody likes.
+fn likens(scene: &Scene<'_>, from: usize, to: usize) -> bool {
+    const WELL: [&str; 21] = [
+        "new",
+        "normal",
+        "usual",
+        "always",
+        "before",
+        "ever",
+        "clockwork",
+        "that",
+        "this",
+        "it",
+        "i",
+        "you",
+        "me",
+        "him",
+        "her",
+        "them",
+        "my",
+        "they",
+        "everybody",
+        "everyone",
+        "any",
+    ];
+    const LIKES: [&str; 9] = [
+        "i",
+        "you",
+        "we",
+        "would",
+        "nothing",
+        "something",
+        "anything",
+        "things",
+        "to",
+    ];
+    const DENIES: [Cue; 8] = [
+        Cue::No,
+        Cue::Neg,
+        Cue::NegTight,
+        Cue::NegAfter,
+        Cue::Fine,
+        Cue::Ceased,
+        Cue::Better,
+        Cue::Unknown,
+    ];
+    let said = |at: usize| scene.units.get(at).map_or("", |u| u.text.as_str());
+    let likened = (from + 1..to.saturating_sub(1)).any(|at| {
+        said(at) == "like" && !WELL.contains(&said(at + 1)) && !LIKES.contains(&said(at - 1))
+    });
+    likened
+        && scene.cues_between(from, to, &DENIES).next().is_none()
+        && scene.units[to - 1].after != Cut::Ask
 }
 
 /// A word that begins a place or a time: "a spot or two on the gauze", "yes when I walk".

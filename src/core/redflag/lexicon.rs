@@ -549,26 +549,38 @@ fn sounds() -> HashMap<char, Sounds, Unseeded> {
     all
 }
 
-/// The wording as it stands after contraction: "there's no", like every `'s`, loses its verb ([`normal`]).
-fn contracted(wording: &str) -> Option<String> {
-    const WHOLE: [&str; 9] = [
-        "there is ",
-        "it is ",
-        "that is ",
-        "he is ",
-        "she is ",
-        "what is ",
-        "it has ",
-        "there has ",
-        "they are ",
+/// The wording as it may stand after contraction: "there's no", like every `'s`, loses its verb ([`normal`]).
+fn contracted(wording: &str) -> Vec<String> {
+    const WHOLE: [&str; 12] = [
+        "i am",
+        "i have",
+        "we are",
+        "there is",
+        "it is",
+        "that is",
+        "he is",
+        "she is",
+        "what is",
+        "it has",
+        "there has",
+        "they are",
     ];
-    let (at, whole) = WHOLE
-        .iter()
-        .find_map(|whole| wording.find(whole).map(|at| (at, whole)))?;
-    let begins = at == 0 || wording[..at].ends_with(' ');
-    let subject = whole.split(' ').next().unwrap_or_default();
-    let rest = &wording[at + whole.len()..];
-    begins.then(|| format!("{}{subject} {rest}", &wording[..at]))
+    let mut all = vec![format!(" {wording} ")];
+    for whole in WHOLE {
+        let subject = whole.split(' ').next().unwrap_or_default();
+        let spoken = |said: &String| said.replace(&format!(" {whole} "), &format!(" {subject} "));
+        let more: Vec<String> = all
+            .iter()
+            .map(spoken)
+            .filter(|s| !all.contains(s))
+            .collect();
+        all.extend(more);
+    }
+    let rest = all.iter().map(|said| said.trim()).filter(|said| {
+        // "I have" alone is an answer, and "I" is none.
+        *said != wording && said.contains(' ')
+    });
+    rest.map(str::to_owned).collect()
 }
 
 /// The stems of a term that may be said in other persons and tenses: a wording of several words, or a member of a

@@ -418,7 +418,7 @@ fn weighed_twice<'a>(
     let [before, after] = weights[..] else {
         return None;
     };
-    let said = |class: &str| weights.iter().any(|n| slots.at(class, n.end));
+    let said = |class: &str| slots.within(class, before.end, units.len());
     let scale = match before.value {
         _ if said("m_kg") => 1.0,
         _ if said("m_jin") => 0.5,

@@ -307,7 +307,7 @@ impl Heard {
             spo2: is("low_spo2") || says("m_spo2"),
             pulse: is("palpitations") || says("m_pulse"),
             pain: is("severe_pain") || says("m_pain"),
-            weight: is("edema_weight_gain"),
+            weight: is("edema_weight_gain") || says("m_weight"),
             gain: is("edema_weight_gain") && says("m_gain"),
         };
         Heard {

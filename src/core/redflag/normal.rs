@@ -47,7 +47,32 @@ const LONGEST_LOOP: usize = 12;
 
 /// Cuts a text into units.
 pub fn units(raw: &str) -> Vec<Unit> {
-    collapse_loops(cut(&even(raw)))
+    let mut units = collapse_loops(cut(&even(raw)));
+    part_answers(&mut units);
+    units
+}
+
+/// "no i can't rouse her": an English yes or no at the head of a sentence, with a subject behind it, is an answer of its
+/// own and denies nothing, whether the recogniser wrote the comma or not.
+fn part_answers(units: &mut [Unit]) {
+    const ANSWERS: [&str; 8] = ["no", "nope", "nah", "yes", "yeah", "yep", "yup", "aye"];
+    const SUBJECTS: [&str; 14] = [
+        "i", "he", "she", "it", "they", "we", "there", "my", "his", "her", "the", "these", "those",
+        "but",
+    ];
+    let mut head = true;
+    for at in 0..units.len().saturating_sub(1) {
+        let word = units[at].text.as_str();
+        let apart = units[at].after != Cut::None;
+        if head
+            && !apart
+            && ANSWERS.contains(&word)
+            && SUBJECTS.contains(&units[at + 1].text.as_str())
+        {
+            units[at].after = Cut::Weak;
+        }
+        head = apart || head && matches!(word, "well" | "oh" | "so" | "and" | "but");
+    }
 }
 
 /// The units written out again: the normalised text of the evidence.
@@ -201,6 +226,12 @@ fn plain_word(word: &str) -> String {
     match word {
         "cannot" => "can't".to_owned(),
         "im" | "ive" => "i".to_owned(),
+        "its" | "thats" | "theres" | "whats" | "hes" | "shes" | "wheres" | "heres" => {
+            word[..word.len() - 1].to_owned()
+        }
+        "theyre" | "theyve" => "they".to_owned(),
+        "weve" => "we".to_owned(),
+        "youre" | "youve" => "you".to_owned(),
         "dont" | "cant" | "didnt" | "doesnt" | "isnt" | "wasnt" | "havent" | "hasnt" | "hadnt"
         | "wont" | "couldnt" | "wouldnt" | "arent" | "aint" | "werent" | "shouldnt" => {
             format!("{}'t", &word[..word.len() - 1])
