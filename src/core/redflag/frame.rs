@@ -353,6 +353,10 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         only: false,
         span: (from, to),
     };
+    // "My insurance dropped me, so no": what comes before only leads up to the answer.
+    if to - from > 2 && concludes(scene, to) {
+        return clause(scene, put, to - 1, to);
+    }
     // "I can't pretend there's none".
     if put.kind != QuestionKind::YesNoInverse && scene.denies_denying(from, to).is_some() {
         return Some(said);
@@ -530,6 +534,12 @@ fn opens(scene: &Scene<'_>, answer: Answer, (from, at): (usize, usize), to: usiz
         && scene.cues_between(at, to, turns).next().is_none()
         && scene.units[to - 1].after != Cut::Ask
         && !scene.sightings.iter().any(named)
+}
+
+/// Whether the clause that ends here ends in "so yes" or "so no".
+fn concludes(scene: &Scene<'_>, to: usize) -> bool {
+    let said = |at: usize| scene.units[at].text.as_str();
+    said(to - 2) == "so" && matches!(said(to - 1), "no" | "nope" | "yes" | "yeah" | "yep")
 }
 
 /// "My calves are fine": the place is named for being well.

@@ -206,6 +206,7 @@ fn english(units: &[Unit], start: usize) -> Option<Number> {
     }
     let (mut value, mut end) = match text(units, start) {
         "a" if text(units, start + 1) == "hundred" => hundreds(units, 1.0, start + 2),
+        "hundred" => hundreds(units, 1.0, start + 1),
         _ => {
             let (first, next) = below_hundred(units, start)?;
             match text(units, next) {
@@ -358,6 +359,8 @@ mod tests {
             ("thirty seven five", &[37.5]),
             ("the bottom one seventy", &[70.0]),
             ("not one", &[]),
+            ("hundred point six", &[100.6]),
+            ("one hundred and two", &[102.0]),
         ];
         for (said, want) in cases {
             let got: Vec<f64> = numbers(&normal::units(said))
