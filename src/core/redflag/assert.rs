@@ -247,7 +247,9 @@ impl Scene<'_> {
                 .cues_between(cue.end, seen.start, &[Cue::Recent, Cue::Ongoing])
                 .next()
                 .is_some()
-            || self.fears(cue) && self.clause_start(seen.start) > cue.start;
+            || self.fears(cue)
+                && self.clause_start(seen.start) > cue.start
+                && !self.wonders(self.clause_end(seen.end));
         (!ended).then_some(*cue)
     }
 
@@ -270,6 +272,16 @@ impl Scene<'_> {
             end: end + 2,
             cues: Cues::default(),
         })
+    }
+
+    /// Whether the clause that ends here asks what to do then: 我怕过敏，喉咙肿起来怎么办.
+    fn wonders(&self, end: usize) -> bool {
+        let from = end.saturating_sub(3);
+        let said: String = self.units[from..end]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        ["怎么办", "咋办", "咋整"].iter().any(|w| said.ends_with(w))
     }
 
     /// The cue that makes someone else the subject.
@@ -351,9 +363,9 @@ impl Scene<'_> {
             "drove", "took", "wants", "saw", "found", "heard", "called", "reckons", "watched",
             "rang", "phoned", "picked", "caught", "remarked", "seen",
         ];
-        const TOWARDS: [&str; 22] = [
-            "跟", "和", "给", "陪", "带", "对", "让", "with", "for", "to", "and", "by", "over",
-            "of", "at", "from", "on", "about", "after", "near", "behind", "off",
+        const TOWARDS: [&str; 23] = [
+            "跟", "和", "给", "陪", "带", "对", "让", "像", "with", "for", "to", "and", "by",
+            "over", "of", "at", "from", "on", "about", "after", "near", "behind", "off",
         ];
         let next = self.units.get(cue.end).map_or("", |u| u.text.as_str());
         let last = cue
@@ -409,7 +421,7 @@ impl Scene<'_> {
             }
             Denial::Far(cue) => verdict.fire("negation", self.raw(cue), Some(Polarity::Absent)),
             // Any time since discharge counts: that it is over makes it urgent, and no emergency (`when`).
-            Denial::Over(cue) if weight.urgency == Urgency::Emergent => {
+            Denial::Over(cue) if weight.urgency == Urgency::Emergent || self.each_time(&cue) => {
                 verdict.fire("ceased", self.raw(cue), verdict.polarity);
             }
             Denial::Over(cue) => verdict.fire("ceased", self.raw(cue), Some(Polarity::Historical)),
@@ -508,7 +520,13 @@ impl Scene<'_> {
         });
         let listed = (0..at).rev().find(|i| !self.is_light(*i));
         let reaches_on = seen.start < end && seen.end > end;
+        // 平地不喘，上坡喘: the same again is no further member.
+        let again = self
+            .sightings
+            .iter()
+            .any(|s| s.end <= at && s.end > self.clause_start(at - 1) && s.concept == seen.concept);
         bare && !states
+            && !again
             && !reaches_on
             && listed.is_some_and(|i| self.in_sighting(i) || self.in_body(i))
             && self.cut_before(at) == Cut::Weak
@@ -572,6 +590,12 @@ impl Scene<'_> {
                 return None;
             }
             if let Some(cue) = self.cue_starting(at) {
+                // 头晕，胸闷倒是没有: what is set apart is denied alone.
+                let apart = self.units[at].text == "倒"
+                    && (seen.end..at).any(|i| self.cut_before(i) >= Cut::Weak);
+                if apart {
+                    return None;
+                }
                 if cue.cues.any(&[Cue::NegAfter, Cue::Ceased, Cue::Better]) && self.closes(cue.end)
                 {
                     return Some(match cue.cues {
@@ -719,7 +743,10 @@ impl Scene<'_> {
         }
         let end = self.clause_end(seen.end);
         let next = self.clause_end(end + 1);
-        let over = self.cues_between(end, next, &[Cue::Ceased]).next().copied();
+        let over = self
+            .cues_between(end, next, &[Cue::Ceased])
+            .find(|cue| !self.each_time(cue))
+            .copied();
         let another = self
             .sightings
             .iter()
@@ -727,6 +754,12 @@ impl Scene<'_> {
         if let (Some(cue), false) = (over, another) {
             verdict.fire("over_later", self.raw(cue), Some(Polarity::Historical));
         }
+    }
+
+    /// 歇会儿就好了, 塞住就好了: what each bout ends in, not the end of the complaint.
+    fn each_time(&self, cue: &CueHit) -> bool {
+        self.units[cue.start].text == "就"
+            || cue.start > 0 && self.units[cue.start - 1].text == "就"
     }
 
     fn doubt(&self, seen: &Sighting, verdict: &mut Verdict) {

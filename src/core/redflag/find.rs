@@ -243,24 +243,29 @@ fn is_verb_of_noun(tables: &Tables, units: &[Unit], hit: &Hit) -> bool {
     noun && units[hit.start..hit.end].iter().any(tensed)
 }
 
-/// Drops single characters that are part of a known word of another class: 头 in 舌头, 胃 in 胃口.
+/// Drops single characters that are part of a known word: parts of the body in words of another class (头 in 舌头, 胃 in
+/// 胃口), any in a collision.
 fn drop_parts(tables: &Tables, hits: Vec<Hit>) -> Vec<Hit> {
+    // A word that is only the slot of one wording (头痛 of 头痛~压不住) owns nothing.
+    let named = |class: &usize| !tables.classes[*class].name.starts_with('=');
     let longer: Vec<Hit> = hits
         .iter()
         .filter(|h| {
-            h.end - h.start > 1
-                && (tables.terms[h.term].collision || !tables.terms[h.term].classes.is_empty())
+            let term = &tables.terms[h.term];
+            h.end - h.start > 1 && (term.collision || term.classes.iter().any(named))
         })
         .copied()
         .collect();
     let inside = |hit: &Hit| {
         let term = &tables.terms[hit.term];
+        let body = term.classes.iter().any(|c| tables.classes[*c].body);
         longer.iter().any(|l| {
             let other = &tables.terms[l.term];
             l.start <= hit.start
                 && hit.end <= l.end
                 && (other.collision
-                    || !other.classes.iter().any(|c| term.classes.contains(c))
+                    || body
+                        && !other.classes.iter().any(|c| term.classes.contains(c))
                         && term.entries.is_empty())
         })
     };
@@ -611,7 +616,8 @@ fn is_topic(
         .asked
         .iter()
         .any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned);
-    tables.classes[class].body
+    let thing = tables.classes[class].topic && context.asked.contains(&entry.concept);
+    (tables.classes[class].body || thing)
         && at.level == MatchLevel::Text
         && (context.topics.contains(&class) || asked)
         && !slots.other_body_within(class, from, at.start)

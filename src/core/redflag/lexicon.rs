@@ -79,6 +79,8 @@ pub struct Class {
     pub name: String,
     /// A part of the body or a thing that a symptom belongs to: the nearest one owns it.
     pub body: bool,
+    /// A thing that need not be named again where the question asks about it, and that owns no complaint (药).
+    pub topic: bool,
 }
 
 /// One alternative of a wording.
@@ -368,12 +370,13 @@ impl Tables {
             self.idle.extend(stems);
             return Ok(());
         }
-        if !matches!(flags, "" | "body") {
+        if !matches!(flags, "" | "body" | "topic") {
             return Err(row.error(format!(
-                "unknown flag `{flags}`; it is `body`, `forms` or `idle`"
+                "unknown flag `{flags}`; it is `body`, `topic`, `forms` or `idle`"
             )));
         }
         let class = self.class(name, flags == "body");
+        self.classes[class].topic |= flags == "topic";
         for member in alternatives(members) {
             let term = self.term(member).map_err(|problem| row.error(problem))?;
             if !term.classes.contains(&class) {
@@ -391,6 +394,7 @@ impl Tables {
         self.classes.push(Class {
             name: name.to_owned(),
             body,
+            topic: false,
         });
         self.class_of
             .insert(name.to_owned(), self.classes.len() - 1);

@@ -186,24 +186,30 @@ fn measured<'a>(
 ) -> (Vec<Measured<'a>>, usize) {
     let number = &all[at];
     let label = |class: &str| slots.nearest_before(units, class, number.start, 12);
-    let unit = |class: &str| slots.at(class, number.end);
+    let attached = units[number.end - 1].after == Cut::None;
+    let unit = |class: &str| attached && slots.at(class, number.end);
     if let Some(gain) = gain(units, slots, number, asked) {
         return (vec![gain], 1);
     }
     if let Some(weight) = weight(slots, number) {
         return (vec![weight], 1);
     }
-    let counts = slots.written_at("m_other_unit", number.end) && !is_out_of(units, number.end);
+    let counts =
+        attached && slots.written_at("m_other_unit", number.end) && !is_out_of(units, number.end);
     if counts || ends_scale(units, number) {
         return (Vec::new(), 1);
     }
     if unit("m_temp_unit") {
         return (temperature(number).into_iter().collect(), 1);
     }
+    // 高的, 上面 are of a pressure only where nothing else is asked.
+    let other = asked.kind().is_some() && !asked.pressure && label("m_bp").is_none();
+    let of_pressure = |class: &str| label(class).filter(|_| !other);
+    // The last of those that end together says most: 低压, not 压.
     let labels = [
-        (label("m_sys"), Kind::Systolic),
-        (label("m_dia"), Kind::Diastolic),
         (label("m_bp"), Kind::Pressure),
+        (of_pressure("m_sys"), Kind::Systolic),
+        (of_pressure("m_dia"), Kind::Diastolic),
         (label("m_glucose"), Kind::Glucose),
         (label("m_spo2"), Kind::Spo2),
         (label("m_pulse"), Kind::Pulse),
@@ -303,9 +309,11 @@ fn temperature(number: &Number) -> Option<Measured<'_>> {
     plausible(34.0..=43.0, celsius).map(|v| (Measure::Temperature, v, number))
 }
 
-/// Millimoles a litre; 40 and above can only be mg/dL.
+/// Millimoles a litre; 40 and above can only be mg/dL. The divisor, a little below 18, keeps the policy's 70 and 300
+/// mg/dL on the side of its 3.9 and 16.7 mmol/L that they stand for: "over 300" is above.
 fn glucose(value: f64) -> Option<f64> {
-    plausible(0.5..=800.0, value).map(|v| if v >= 40.0 { v / 18.0 } else { v })
+    const MG_PER_MMOL: f64 = 17.95;
+    plausible(0.5..=800.0, value).map(|v| if v >= 40.0 { v / MG_PER_MMOL } else { v })
 }
 
 /// Systolic and, where a second number follows, diastolic.
@@ -341,9 +349,12 @@ pub fn is_bound(between: &[Unit]) -> bool {
 fn neighbour<'a>(units: &[Unit], all: &'a [Number], at: usize) -> Option<&'a Number> {
     let next = all.get(at + 1)?;
     let between = &units[all[at].end..next.start];
-    let close = between
-        .iter()
-        .all(|u| matches!(u.text.as_str(), "到" | "和" | "的" | "and"));
+    let close = between.iter().all(|u| {
+        matches!(
+            u.text.as_str(),
+            "到" | "和" | "的" | "多" | "来" | "几" | "and"
+        )
+    });
     (close && next.value >= 30.0).then_some(next)
 }
 

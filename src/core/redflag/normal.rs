@@ -129,7 +129,9 @@ fn cut(even: &[(char, usize)]) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     let mut at = 0;
     while let Some(&(c, raw)) = even.get(at) {
-        if is_han(c) || matches!(c, '%' | '°') {
+        if is_suffix(even, at) {
+            at += 1;
+        } else if is_han(c) || matches!(c, '%' | '°') {
             units.push(Unit {
                 text: c.to_string(),
                 raw: (raw, raw + 1),
@@ -148,6 +150,15 @@ fn cut(even: &[(char, usize)]) -> Vec<Unit> {
         }
     }
     units
+}
+
+/// The 儿 that the north hangs on nouns (口儿, 劲儿, 这儿), which says nothing: not the child of 女儿 and 儿子, and not 今儿,
+/// which is a word without it.
+fn is_suffix(even: &[(char, usize)], at: usize) -> bool {
+    let next = even.get(at + 1).map_or(' ', |(c, _)| *c);
+    let last = at.checked_sub(1).map_or(' ', |last| even[last].0);
+    let stands_alone = !is_han(last) || "女婴幼生胎小孤孙妻宝今昨明前后健患".contains(last);
+    even[at].0 == '儿' && !stands_alone && !"子媳科童女孙歌时".contains(next)
 }
 
 fn cut_of(c: char) -> Option<Cut> {
@@ -324,6 +335,8 @@ mod tests {
     fn spaces_width_and_script_do_not_matter() {
         assert_eq!(texts("胸 口 會 痛"), ["胸", "口", "会", "痛"]);
         assert_eq!(texts("３８．５℃"), ["38.5", "°", "c"]);
+        assert_eq!(texts("一点儿没劲儿"), ["一", "点", "没", "劲"]);
+        assert_eq!(texts("今儿我儿子"), ["今", "儿", "我", "儿", "子"]);
         assert_eq!(texts("I've DON’T ca n't"), ["i", "don't", "can't"]);
     }
 

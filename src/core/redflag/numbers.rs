@@ -110,7 +110,16 @@ fn chinese(units: &[Unit], start: usize) -> Option<Number> {
         value += 0.5;
         end += 1;
     }
-    if text(units, end) == "点" && units[end - 1].after == Cut::None {
+    let counted = |at: usize| {
+        rank(text(units, at)).is_some() || ["月", "天", "次", "小"].contains(&text(units, at))
+    };
+    // 七个二 is said of a blood sugar of 7.2, 三块四 of 3.4.
+    let colloquial = matches!(text(units, end), "个" | "块")
+        && value < 40.0
+        && digit(text(units, end + 1)).is_some()
+        && digit(text(units, end + 2)).is_none()
+        && !counted(end + 2);
+    if (text(units, end) == "点" || colloquial) && units[end - 1].after == Cut::None {
         let mut scale = 0.1;
         let mut to = end + 1;
         while let Some(d) = decimal(text(units, to)) {
@@ -131,7 +140,7 @@ fn chinese(units: &[Unit], start: usize) -> Option<Number> {
 fn between(units: &[Unit], start: usize) -> Option<(f64, usize)> {
     let (low, high) = (digit(text(units, start))?, digit(text(units, start + 1))?);
     let counted =
-        ["分", "斤", "公", "次", "天", "个", "回", "度"].contains(&text(units, start + 2));
+        ["分", "斤", "公", "次", "天", "个", "回", "度", "点"].contains(&text(units, start + 2));
     let near = (high - low - 1.0).abs() < f64::EPSILON;
     (near && counted).then_some((low + 0.5, start + 2))
 }
@@ -355,6 +364,9 @@ mod tests {
             ("七八分", &[7.5]),
             ("三十七八度", &[37.5]),
             ("十七点多", &[17.5]),
+            ("六七点几", &[7.0]),
+            ("七个二", &[7.2]),
+            ("两个三十片", &[2.0, 30.0]),
             ("二十三十", &[20.0, 30.0]),
             ("thirty seven five", &[37.5]),
             ("the bottom one seventy", &[70.0]),
