@@ -380,7 +380,8 @@ fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
     let judged: Vec<Mention> = judged.collect();
     // What is there is said once, by the graver of the concepts that contain each other: 头疼得要炸 is no pain beside.
     let contained = |mild: &Mention| {
-        let overlaps = |m: &&Mention| m.span.0 < mild.span.1 && mild.span.0 < m.span.1;
+        let overlaps =
+            |m: &&Mention| m.span != mild.span && m.span.0 < mild.span.1 && mild.span.0 < m.span.1;
         let covers = |m: &Mention| lexicon.tables.covers(m.concept, mild.concept);
         let grave = lexicon.concepts[mild.concept].urgency == Urgency::Emergent;
         is_there(mild)
