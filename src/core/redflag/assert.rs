@@ -22,6 +22,8 @@ pub struct Scene<'a> {
     pub sightings: &'a [Sighting],
     pub respondent: Respondent,
     pub index: Index,
+    /// The question asks after somebody else.
+    pub of_others: bool,
 }
 
 /// What is known of a concept beside its wording.
@@ -295,6 +297,9 @@ impl Scene<'_> {
         {
             return Some(cue);
         }
+        if let Some(cue) = self.asked_after(from, seen.start) {
+            return Some(cue);
+        }
         let kinds = match self.respondent {
             Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Own],
             Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Newborn],
@@ -319,6 +324,17 @@ impl Scene<'_> {
             Respondent::Caregiver => subject.cues.has(Cue::Other),
         };
         other.then_some(*subject)
+    }
+
+    /// "How's the puppy?" "He's throwing up.": whom the patient was asked after, until the patient says "I".
+    fn asked_after(&self, from: usize, to: usize) -> Option<CueHit> {
+        let patient = self.respondent == Respondent::Patient;
+        let mut own = self.cues_between(from, to, &[Cue::Own]);
+        (self.of_others && patient && own.next().is_none()).then_some(CueHit {
+            start: from,
+            end: from + 1,
+            cues: Cues::default(),
+        })
     }
 
     /// A caregiver sets the patient, who is well, apart from someone who is not: 她没事，是我自己头晕;
@@ -394,6 +410,22 @@ impl Scene<'_> {
             let said = self.units[at].text.as_str();
             said.ends_with("n't") || matches!(said, "no" | "not" | "none" | "never" | "without")
         };
+        // "can't climb the stairs without stopping for breath".
+        let hinders = |at: usize| {
+            let said = self.units[at].text.as_str();
+            said.ends_with("n't") || matches!(said, "never" | "unable" | "hardly" | "barely")
+        };
+        if let Some(without) = (from..to)
+            .rev()
+            .find(|at| self.units[*at].text == "without")
+            && let Some(first) = (from..without).find(|at| hinders(*at))
+        {
+            return Some(CueHit {
+                start: first,
+                end: without + 1,
+                cues: Cues::default(),
+            });
+        }
         let first = (from..to).find(|at| denies(*at))?;
         let says = (first + 1..to.min(first + NEAR))
             .find(|at| SAYS.contains(&self.units[*at].text.as_str()))?;

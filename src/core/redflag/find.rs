@@ -419,7 +419,45 @@ pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
         }
     }
     date(&mut found, units);
+    years(&mut found, units);
     found
+}
+
+/// A year is a time before discharge: "in 2009", "nineteen eighty two", "two thousand and nine". Only years that were
+/// over when this was written: a later one may be the year of the call.
+fn years(cues: &mut Vec<CueHit>, units: &[Unit]) {
+    const TENS: [&str; 9] = [
+        "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+    ];
+    let said = |at: usize| units.get(at).map_or("", |u| u.text.as_str());
+    for at in 0..units.len() {
+        let end = match (said(at), said(at + 1)) {
+            ("nineteen", tens) if TENS.contains(&tens) => at + 2,
+            ("two", "thousand") => at + 2,
+            (year, _)
+                if year.len() == 4
+                    && year.parse().is_ok_and(|y: u16| (1900..=2024).contains(&y)) =>
+            {
+                at + 1
+            }
+            _ => continue,
+        };
+        let free = |c: &CueHit| c.end <= at || end <= c.start;
+        if matches!(
+            said(at.wrapping_sub(1)),
+            "in" | "since" | "of" | "from" | "about" | "around"
+        ) && cues.iter().all(free)
+        {
+            let mut when = Cues::default();
+            when.add(Cue::Past);
+            cues.push(CueHit {
+                start: at,
+                end,
+                cues: when,
+            });
+        }
+    }
+    cues.sort_by_key(|c| c.start);
 }
 
 /// Makes 手术 … 之前, 刚打上石膏那天 a time before discharge: what was done in hospital and, soon after, a word of time.
@@ -464,7 +502,13 @@ pub fn sightings(
 ) -> Vec<Sighting> {
     let mut seen = Vec::new();
     let alone = |hit: &&Hit| hit.level == MatchLevel::Text || hit.end - hit.start > 1;
-    for hit in slots.hits().iter().filter(alone) {
+    // A wording of one English word is taken as it is written (wind is not winded); only its class varies.
+    let another = |hit: &&Hit| {
+        let unit = &units[hit.start];
+        let one = hit.end - hit.start == 1 && hit.level == MatchLevel::Text;
+        one && !unit.is_han() && tables.terms[hit.term].text != unit.text
+    };
+    for hit in slots.hits().iter().filter(alone).filter(|h| !another(h)) {
         for entry in &tables.terms[hit.term].entries {
             let span = (hit.start, hit.end);
             seen.push(sighting(

@@ -384,7 +384,8 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
                 said.bare = false;
                 break;
             }
-            if put.kind == QuestionKind::YesNo && answer.is_none() && likens(scene, from, to) {
+            let tells = likens(scene, from, to) || tells_when(scene, from, to);
+            if put.kind == QuestionKind::YesNo && answer.is_none() && tells {
                 answer = Some(Answer::Has);
                 said.bare = false;
                 break;
@@ -439,7 +440,12 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             Answer::Has
         }
         (None, None) if place && !well(scene, from, to) => Answer::Has,
-        (None, None) if put.kind == QuestionKind::YesNo && likens(scene, from, to) => Answer::Has,
+        (None, None)
+            if put.kind == QuestionKind::YesNo
+                && (likens(scene, from, to) || tells_when(scene, from, to)) =>
+        {
+            Answer::Has
+        }
         (None, _) => return answer_by_echo(scene, put, from, to),
     };
     Some(said)
@@ -612,16 +618,10 @@ fn likens(scene: &Scene<'_>, from: usize, to: usize) -> bool {
         "everyone",
         "any",
     ];
-    const LIKES: [&str; 9] = [
-        "i",
-        "you",
-        "we",
-        "would",
-        "nothing",
-        "something",
-        "anything",
-        "things",
-        "to",
+    const IS: [&str; 24] = [
+        "it", "they", "that", "he", "she", "is", "are", "was", "were", "be", "been", "feel",
+        "feels", "felt", "look", "looks", "looked", "sounds", "more", "almost", "just", "gone",
+        "went", "come",
     ];
     const DENIES: [Cue; 8] = [
         Cue::No,
@@ -635,9 +635,53 @@ fn likens(scene: &Scene<'_>, from: usize, to: usize) -> bool {
     ];
     let said = |at: usize| scene.units.get(at).map_or("", |u| u.text.as_str());
     let likened = (from + 1..to.saturating_sub(1)).any(|at| {
-        said(at) == "like" && !WELL.contains(&said(at + 1)) && !LIKES.contains(&said(at - 1))
+        said(at) == "like" && !WELL.contains(&said(at + 1)) && IS.contains(&said(at - 1))
     });
     likened
+        && scene.cues_between(from, to, &DENIES).next().is_none()
+        && scene.units[to - 1].after != Cut::Ask
+}
+
+/// "Are you short of breath?" "Only when I climb the stairs.": who says when it comes says that it comes; who says when
+/// it came does not.
+fn tells_when(scene: &Scene<'_>, from: usize, to: usize) -> bool {
+    const ONLY: [&str; 8] = [
+        "only",
+        "just",
+        "mostly",
+        "mainly",
+        "usually",
+        "especially",
+        "more",
+        "but",
+    ];
+    const WHEN: [&str; 5] = ["when", "whenever", "after", "during", "while"];
+    const WHERE: [&str; 6] = ["at", "in", "on", "if", "with", "first"];
+    const DENIES: [Cue; 10] = [
+        Cue::Past,
+        Cue::Event,
+        Cue::No,
+        Cue::Neg,
+        Cue::NegTight,
+        Cue::NegAfter,
+        Cue::Fine,
+        Cue::Ceased,
+        Cue::Better,
+        Cue::Unknown,
+    ];
+    const WAS: [&str; 5] = ["was", "were", "had", "did", "used"];
+    let said = |at: usize| scene.units.get(at).map_or("", |u| u.text.as_str());
+    let begins = (from..to)
+        .find(|at| !ONLY.contains(&said(*at)))
+        .unwrap_or(to);
+    let when = WHEN.contains(&said(begins)) || begins > from && WHERE.contains(&said(begins));
+    let was = (from..to).any(|at| WAS.contains(&said(at)));
+    let lately = scene
+        .cues_between(from, to, &[Cue::Recent])
+        .next()
+        .is_some();
+    when && (!was || lately)
+        && is_first(scene, from)
         && scene.cues_between(from, to, &DENIES).next().is_none()
         && scene.units[to - 1].after != Cut::Ask
 }

@@ -426,10 +426,17 @@ fn weighed_twice<'a>(
         .iter()
         .filter(|n| (30.0..300.0).contains(&n.value) && !slots.written_at("m_other_unit", n.end))
         .collect();
-    let [before, after] = weights[..] else {
+    let [first, second] = weights[..] else {
         return None;
     };
-    let said = |class: &str| slots.within(class, before.end, units.len());
+    // "eighty-two, it was seventy-nine last week": the one before comes second.
+    let was = |u: &Unit| matches!(u.text.as_str(), "was" | "were" | "from");
+    let (before, after) = if units[first.end..second.start].iter().any(was) {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    let said = |class: &str| slots.within(class, first.end, units.len());
     let scale = match before.value {
         _ if said("m_kg") => 1.0,
         _ if said("m_jin") => 0.5,

@@ -74,7 +74,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn scene(&'a self, question: &Question) -> Scene<'a> {
+    fn scene(&'a self, question: &Question, of_others: bool) -> Scene<'a> {
         Scene {
             units: self.units,
             cues: &self.cues,
@@ -82,6 +82,7 @@ impl<'a> Part<'a> {
             sightings: &self.seen,
             respondent: question.respondent,
             index: Index::new(self.units, &self.cues, &self.seen),
+            of_others,
         }
     }
 
@@ -131,7 +132,10 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     if parts.iter().any(Part::is_noise) {
         return Assessment::default();
     }
-    let scenes: Vec<Scene<'_>> = parts.iter().map(|part| part.scene(question)).collect();
+    let scenes: Vec<Scene<'_>> = parts
+        .iter()
+        .map(|part| part.scene(question, heard_question.of_others))
+        .collect();
     let writer = Writer {
         lexicon,
         raw: reply.text.into(),
@@ -277,6 +281,8 @@ struct Heard {
     topics: Vec<usize>,
     named: Vec<Sighting>,
     measures: Asked,
+    /// It asks after somebody else: "How's your grandson?"
+    of_others: bool,
 }
 
 impl Heard {
@@ -310,11 +316,16 @@ impl Heard {
             weight: is("edema_weight_gain") || says("m_weight"),
             gain: is("edema_weight_gain") && says("m_gain"),
         };
+        let others = [Cue::Other, Cue::Kin];
+        let of_others = cues.iter().any(|c| c.cues.any(&others))
+            && asked.is_empty()
+            && !units.iter().any(|u| u.is_han() || u.text == "you");
         Heard {
             units,
             topics,
             named,
             measures,
+            of_others,
         }
     }
 }
@@ -469,6 +480,7 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
         sightings: scene.sightings,
         respondent: scene.respondent,
         index: Index::new(scene.units, &others, scene.sightings),
+        of_others: scene.of_others,
     };
     let as_measured = Weight {
         urgency: Urgency::SameDay,

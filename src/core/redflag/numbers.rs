@@ -236,6 +236,9 @@ fn english(units: &[Unit], start: usize) -> Option<Number> {
             end = to;
             value = (value * 1e4).round() / 1e4;
         }
+    } else if (text(units, end), text(units, end + 1), text(units, end + 2)) == ("and", "a", "half")
+    {
+        (value, end) = (value + 0.5, end + 3);
     } else if let Some(tenth) = unsaid_point(units, value, end) {
         return Some(Number {
             start,
@@ -372,6 +375,7 @@ mod tests {
             ("the bottom one seventy", &[70.0]),
             ("not one", &[]),
             ("hundred point six", &[100.6]),
+            ("thirty seven and a half", &[37.5]),
             ("one hundred and two", &[102.0]),
         ];
         for (said, want) in cases {

@@ -49,6 +49,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         sightings: &seen,
         respondent: Respondent::Patient,
         index: Index::new(&units, &cues, &seen),
+        of_others: false,
     };
     let place = (*first, last + 1);
     let target = Sighting {
