@@ -28,7 +28,7 @@ fn own() -> Vec<Row> {
 /// FIXME: the goal. The rows were written to be hard, and mending for them one by one would only fit them.
 const GATES: [(&str, [f64; 4]); 2] = [
     ("fixtures/redflag/rows.zh.tsv", [0.955, 0.935, 0.92, 0.865]),
-    ("fixtures/redflag/rows.en.tsv", [0.965, 0.945, 0.965, 0.915]),
+    ("fixtures/redflag/rows.en.tsv", [0.97, 0.945, 0.97, 0.92]),
 ];
 
 #[test]
