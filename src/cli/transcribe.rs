@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use aftercall_core::heard::Choices;
 use aftercall_core::lang::Lang;
 use serde_json::{Value, json};
 
 use crate::speech::audio::{decode_file, seconds};
 use crate::speech::callbacks::Stop;
 use crate::speech::model::Model;
-use crate::speech::whisper::Recogniser;
+use crate::speech::whisper::{Recogniser, Wanted};
 
 /// Transcribe audio files with the ear that calls use; prints a JSON line a file.
 #[derive(Debug, clap::Args)]
@@ -63,7 +64,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn transcribe(recogniser: &mut Recogniser, file: &Path, lang: Lang) -> anyhow::Result<Value> {
     let samples = decode_file(file)?;
     let began = Instant::now();
-    let heard = recogniser.recognise(&samples, lang, &[], &Stop::default())?;
+    let wanted = Wanted {
+        lang,
+        hot_words: &[],
+        choices: &Choices::None,
+    };
+    let heard = recogniser.recognise(&samples, &wanted, &Stop::default())?;
     Ok(json!({
         "file": file,
         "text": heard.text,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aftercall_core::codec::{Codec, FRAME};
 use aftercall_core::ear::{Ear, EarConfig, EarEvent, ListenSpec, Utterance};
-use aftercall_core::heard::Transcript;
+use aftercall_core::heard::{Choices, Transcript};
 use aftercall_core::redflag::{Lexicon, Reply, assess};
 use aftercall_core::rtp::{Stream, StreamConfig};
 use aftercall_core::script::hot;
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::score::{Item, Share};
 use crate::speech::audio::decode_file;
 use crate::speech::callbacks::Stop;
-use crate::speech::whisper::Recogniser;
+use crate::speech::whisper::{Recogniser, Wanted};
 
 /// Share of packets that a bad line loses.
 const LOSS: f64 = 0.03;
@@ -135,12 +135,12 @@ pub fn hear(
     let hot_words = hot::for_question(question);
     let mut words: Vec<Transcript> = Vec::new();
     for utterance in utterances(&carried(&samples, loss)) {
-        let heard = recogniser.recognise(
-            &utterance.samples,
-            question.lang,
-            &hot_words,
-            &Stop::default(),
-        )?;
+        let wanted = Wanted {
+            lang: question.lang,
+            hot_words: &hot_words,
+            choices: &Choices::None,
+        };
+        let heard = recogniser.recognise(&utterance.samples, &wanted, &Stop::default())?;
         if heard.is_speech {
             words.push(Transcript {
                 text: heard.text,

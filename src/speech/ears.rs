@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use crate::speech::callbacks::Stop;
 use crate::speech::model::{Model, ModelError};
-use crate::speech::whisper::{RecogniseError, Recogniser, Recognition};
+use crate::speech::whisper::{RecogniseError, Recogniser, Recognition, Wanted};
 
 /// How many ears, and how long anyone may wait for them.
 #[derive(Clone, Debug)]
@@ -314,12 +314,13 @@ fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop
         error!("no memory for a speech recogniser; an utterance was not heard");
         return Heard::TooLate;
     };
+    let wanted = Wanted {
+        lang: job.lang,
+        hot_words: &job.hot_words,
+        choices: &job.choices,
+    };
     match catch_unwind(AssertUnwindSafe(|| {
-        let mut recognition = ear.recognise(&job.samples, job.lang, &job.hot_words, stop)?;
-        if recognition.is_speech {
-            recognition.choice = ear.choose(&recognition.text, &job.choices, job.lang)?;
-        }
-        Ok(recognition)
+        ear.recognise(&job.samples, &wanted, stop)
     })) {
         Ok(Ok(recognition)) => {
             *recogniser = Some(ear);

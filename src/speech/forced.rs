@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use aftercall_core::heard::{Choices, Chosen};
 use aftercall_core::lang::Lang;
+use aftercall_core::pinyin;
 use aftercall_core::script::spoken::{MONTHS, whole_zh};
 use jiff::civil::Date;
 use whisper_rs::{WhisperContext, get_lang_id};
 
-use crate::speech::whisper::{RecogniseError, Recogniser};
+use crate::speech::whisper::{RecogniseError, Recogniser, Wanted};
 
 /// A choice must be at least as likely as this a token, and so much likelier than the next (nats).
 const LIKELY: f32 = -1.5;
@@ -77,7 +78,7 @@ impl Recogniser {
     ///
     /// # Errors
     /// When whisper refuses.
-    pub fn choose(
+    pub(super) fn choose(
         &mut self,
         heard: &str,
         choices: &Choices,
@@ -353,6 +354,11 @@ fn written(month: i8, day: i8, lang: Lang, numerals: Numerals) -> Vec<String> {
     }
 }
 
+/// A birthday is asked for, and a date was heard.
+pub(super) fn holds_date(heard: &str, wanted: &Wanted<'_>) -> bool {
+    matches!(wanted.choices, Choices::Birthday(_)) && before_date(heard, wanted.lang).is_some()
+}
+
 /// What was heard before a date, and how its numbers are written; `None` where no date was begun.
 fn before_date(heard: &str, lang: Lang) -> Option<(&str, Numerals)> {
     match lang {
@@ -367,9 +373,15 @@ fn before_date(heard: &str, lang: Lang) -> Option<(&str, Numerals)> {
                 return Some((before, written(&heard[before.len()..month])?));
             }
             // 增育28号: the month was not made out, the day was; the whole reply is the date.
-            let day = heard.find(['号', '號', '日'])?;
-            let number = heard[..day].trim_end_matches(numeral).len();
-            Some(("", written(&heard[number..day])?))
+            if let Some(day) = heard.find(['号', '號', '日']) {
+                let number = heard[..day].trim_end_matches(numeral).len();
+                return Some(("", written(&heard[number..day])?));
+            }
+            // 你是音乐站好: neither was, but both are in the sound.
+            let mut sounds = heard.chars();
+            let has_month = sounds.any(|c| c == '乐' || sounds_like(c, &["yue"]));
+            let has_day = sounds.any(|c| sounds_like(c, &["hao", "ri"]));
+            (has_month && has_day).then_some(("", Numerals::Arabic))
         }
         Lang::En => {
             let lower = heard.to_ascii_lowercase();
@@ -388,6 +400,11 @@ fn before_date(heard: &str, lang: Lang) -> Option<(&str, Numerals)> {
             Some((before, Numerals::Arabic))
         }
     }
+}
+
+/// By its everyday reading: 说 can be read yue, but hardly ever is.
+fn sounds_like(written: char, syllables: &[&str]) -> bool {
+    pinyin::reading(written).is_some_and(|reading| syllables.contains(&reading.plain))
 }
 
 /// How whisper writes words at the start of a reply: English after a space.
@@ -433,6 +450,7 @@ mod tests {
             ("6月10号", Some(("", Numerals::Arabic))),
             ("是十一月三号", Some(("是", Numerals::Chinese))),
             ("增育28号", Some(("", Numerals::Arabic))),
+            ("你是音乐站好", Some(("", Numerals::Arabic))),
             ("这个我说不好", None),
             ("好月光", None),
         ];

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use aftercall_core::heard::Chosen;
+use aftercall_core::heard::{Choices, Chosen};
 use aftercall_core::lang::Lang;
 use whisper_rs::whisper_rs_sys::whisper_token_data;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use crate::speech::audio::RATE_HZ;
 use crate::speech::callbacks::{Filter, Stop, filter_logits, is_stop_due};
-use crate::speech::forced::{Numerals, Wordings};
+use crate::speech::forced::{Numerals, Wordings, holds_date};
 use crate::speech::guard::folded_len;
 use crate::speech::hot::HotWords;
 use crate::speech::model::Model;
@@ -64,8 +64,18 @@ pub struct Recognition {
     /// Probability that nobody spoke, 0–1.
     pub no_speech: f32,
     pub is_speech: bool,
-    /// See [`Recogniser::choose`](crate::speech::forced).
+    /// Which of the choices wanted it is: see [`crate::speech::forced`].
     pub choice: Option<Chosen>,
+}
+
+/// What a reply may be, as its question knows it.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub lang: Lang,
+    /// Answers that the question invites: written a little more readily, and no surer for it. Empty for none.
+    pub hot_words: &'a [String],
+    /// Answers to be told apart by their sound.
+    pub choices: &'a Choices,
 }
 
 /// How fast an utterance is played to whisper.
@@ -133,26 +143,24 @@ impl Recogniser {
         })
     }
 
-    /// Recognises mono 8 kHz samples. Longer ones than 26 s are cut at their quietest place. `hot_words` are the
-    /// answers the question invites: they are written a little more readily, and count no surer for it. What is
-    /// heard unsurely is listened to again.
+    /// Recognises mono 8 kHz samples. Longer ones than 26 s are cut at their quietest place. What is heard unsurely
+    /// is listened to again.
     ///
     /// # Errors
     /// [`RecogniseError::Stopped`] when `stop` came due; else whisper's own failure.
     pub fn recognise(
         &mut self,
         samples: &[i16],
-        lang: Lang,
-        hot_words: &[String],
+        wanted: &Wanted<'_>,
         stop: &Stop,
     ) -> Result<Recognition, RecogniseError> {
-        let hot = self.hot(hot_words, lang);
+        let lang = wanted.lang;
         let mut whole: Option<(Recognition, usize)> = None;
         let mut start = 0;
         while start < samples.len() {
             let end = start + piece_len(&samples[start..]);
             let offset_ms = to_ms(start);
-            let (mut piece, tokens) = self.listen(&samples[start..end], lang, hot.clone(), stop)?;
+            let (mut piece, tokens) = self.listen(&samples[start..end], wanted, stop)?;
             piece.from_ms += offset_ms;
             piece.to_ms += offset_ms;
             whole = Some(match whole {
@@ -161,7 +169,11 @@ impl Recogniser {
             });
             start = end;
         }
-        Ok(whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition))
+        let mut heard = whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition);
+        if heard.is_speech {
+            heard.choice = self.choose(&heard.text, wanted.choices, lang)?;
+        }
+        Ok(heard)
     }
 
     /// The words as tokens, remembered.
@@ -179,24 +191,29 @@ impl Recogniser {
     }
 
     /// One piece, with the number of its text tokens. Unsure speech is listened to again, slower and then faster,
-    /// and the likeliest words stand; where time runs out, those heard so far.
+    /// until it is sure or holds the date that was asked for; else the likeliest words stand. Where time runs out,
+    /// it is the likeliest of those heard so far.
     fn listen(
         &mut self,
         samples: &[i16],
-        lang: Lang,
-        hot: Option<Arc<HotWords>>,
+        wanted: &Wanted<'_>,
         stop: &Stop,
     ) -> Result<(Recognition, usize), RecogniseError> {
-        let mut best = self.piece(samples, Pace::AsSpoken, lang, hot.clone(), stop)?;
+        let hot = self.hot(wanted.hot_words, wanted.lang);
+        let holds_date = |heard: &Recognition| holds_date(&heard.text, wanted);
+        let mut best = self.piece(samples, Pace::AsSpoken, wanted.lang, hot.clone(), stop)?;
         for pace in [Pace::Slower, Pace::Faster] {
-            if !best.0.is_speech || best.0.logprob >= UNSURE {
+            if !best.0.is_speech || best.0.logprob >= UNSURE || holds_date(&best.0) {
                 break;
             }
-            match self.piece(samples, pace, lang, hot.clone(), stop) {
-                Ok(again) if again.0.is_speech && again.0.logprob > best.0.logprob => best = again,
-                Ok(_) => {}
+            let again = match self.piece(samples, pace, wanted.lang, hot.clone(), stop) {
+                Ok(again) => again,
                 Err(RecogniseError::Stopped) => break,
                 Err(failure) => return Err(failure),
+            };
+            let is_likelier = again.0.logprob > best.0.logprob || holds_date(&again.0);
+            if again.0.is_speech && is_likelier {
+                best = again;
             }
         }
         Ok(best)
