@@ -25,9 +25,10 @@ fn own() -> Vec<Row> {
 
 /// What each set must reach: sensitivity, emergent concepts, specificity, F1. The goal is .97, .99, .93 and .90;
 /// these hold what is reached, and only ever rise.
-/// FIXME: the goal. The rows were written to be hard, and mending for them one by one would only fit them.
+/// FIXME: the goal for emergent concepts. The rows were written to be hard, and mending for them one by one would only
+/// fit them; what the engine made of each batch unseen stands at the head of its file.
 const GATES: [(&str, [f64; 4]); 2] = [
-    ("fixtures/redflag/rows.zh.tsv", [0.955, 0.935, 0.92, 0.865]),
+    ("fixtures/redflag/rows.zh.tsv", [0.98, 0.98, 0.935, 0.90]),
     ("fixtures/redflag/rows.en.tsv", [0.97, 0.945, 0.97, 0.92]),
 ];
 

@@ -77,7 +77,10 @@ impl Scene<'_> {
             verdict.fire("question", self.raw(cue), None);
             return verdict;
         }
-        if let Some(cue) = self.condition(seen) {
+        if let Some(cue) = self
+            .condition(seen, weight)
+            .or_else(|| self.instructed(seen))
+        {
             verdict.fire("hypothetical", self.raw(cue), None);
             return verdict;
         }
@@ -230,15 +233,22 @@ impl Scene<'_> {
     }
 
     /// A condition, fear or instruction that the sighting stands in, and not its consequence.
-    fn condition(&self, seen: &Sighting) -> Option<CueHit> {
+    fn condition(&self, seen: &Sighting, weight: Weight) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
         let cue = self
             .cues_between(from, seen.start, &[Cue::Hypo])
             .next_back()?;
-        let ended = self
-            .cues_between(cue.end, seen.start, &[Cue::Then])
-            .next()
-            .is_some()
+        // 如果走快了就喘 tells of what there is; 万一头晕就把药减半 of nothing that was done.
+        let then = !weight.event
+            || self
+                .cues_between(from, cue.start, &[Cue::Own])
+                .next()
+                .is_some();
+        let ended = then
+            && self
+                .cues_between(cue.end, seen.start, &[Cue::Then])
+                .next()
+                .is_some()
             || (cue.end..seen.start).any(|at| {
                 self.cut_before(at) == Cut::Weak
                     && self
@@ -253,6 +263,44 @@ impl Scene<'_> {
                 && self.clause_start(seen.start) > cue.start
                 && !self.wonders(self.clause_end(seen.end));
         (!ended).then_some(*cue)
+    }
+
+    /// 嘴歪了就赶紧打120: what to do in case of it, as it was taught, and neither told of oneself nor dated.
+    fn instructed(&self, seen: &Sighting) -> Option<CueHit> {
+        const CALLS: [&str; 10] = [
+            "打120",
+            "打一二零",
+            "叫120",
+            "去医院",
+            "来医院",
+            "上医院",
+            "叫救护车",
+            "找医生",
+            "找大夫",
+            "送医院",
+        ];
+        const REACH: usize = 10;
+        let end = (seen.end..self.units.len())
+            .find(|at| self.cut_before(*at) >= Cut::Strong)
+            .unwrap_or(self.units.len());
+        let own = [Cue::Own, Cue::Recent, Cue::Ongoing, Cue::Past, Cue::Older];
+        let from = self.sentence_start(seen.start);
+        if self.cues_between(from, end, &own).next().is_some() {
+            return None;
+        }
+        let then = (seen.end..end).find(|at| self.units[*at].text == "就")?;
+        let said: String = self.units[then..end.min(then + REACH)]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let call = CALLS.iter().find(|call| said.contains(**call))?;
+        let done =
+            said.contains(&format!("{call}了")) || said.contains("打了") || said.contains("去了");
+        (!done).then_some(CueHit {
+            start: then,
+            end: then + 1,
+            cues: Cues::default(),
+        })
     }
 
     /// A fear (怕, 担心) reaches no further than its clause; a condition (如果) does: 我怕过敏，还没敢吃.
@@ -453,7 +501,9 @@ impl Scene<'_> {
             }
             Denial::Far(cue) => verdict.fire("negation", self.raw(cue), Some(Polarity::Absent)),
             // Any time since discharge counts: that it is over makes it urgent, and no emergency (`when`).
-            Denial::Over(cue) if weight.urgency == Urgency::Emergent || self.each_time(&cue) => {
+            Denial::Over(cue)
+                if weight.urgency == Urgency::Emergent || !weight.event && self.each_time(&cue) =>
+            {
                 verdict.fire("ceased", self.raw(cue), verdict.polarity);
             }
             Denial::Over(cue) => verdict.fire("ceased", self.raw(cue), Some(Polarity::Historical)),
@@ -586,6 +636,31 @@ impl Scene<'_> {
             .any(|h| h.start <= at && at < h.end && self.slots.is_body(h))
     }
 
+    /// 昏倒没昏倒, 闷倒是不闷: the word is taken up only to be denied.
+    fn taken_up(&self, seen: &Sighting) -> Option<CueHit> {
+        let said = |at: usize| self.units.get(at).map_or("", |u| u.text.as_str());
+        let mut at = seen.end;
+        while matches!(said(at), "倒" | "是" | "也") && self.cut_before(at) == Cut::None {
+            at += 1;
+        }
+        let neg = at;
+        if !matches!(said(neg), "没" | "不") || self.cut_before(neg) > Cut::None {
+            return None;
+        }
+        at += 1 + usize::from(said(neg + 1) == "有");
+        let (from, to) = seen.anchor;
+        let last = self.units.get(from..to)?;
+        let again = self.units.get(at..at + last.len())?;
+        let same = last.iter().zip(again).all(|(a, b)| a.text == b.text);
+        let end = at + last.len();
+        // 疼不疼我也说不清 leaves it open.
+        (same && !last.is_empty() && said(end) != "我").then_some(CueHit {
+            start: neg,
+            end: neg + 1,
+            cues: Cues::default(),
+        })
+    }
+
     /// Walks right over light words and listed things to a denial that closes the clause.
     fn denied_after(&self, seen: &Sighting) -> Option<Denial> {
         // 除了头晕，都没有: what is excepted is there.
@@ -596,6 +671,9 @@ impl Scene<'_> {
             && self.units[seen.start - 2].text == "除";
         if excepted {
             return None;
+        }
+        if let Some(cue) = self.taken_up(seen) {
+            return Some(Denial::Near(cue));
         }
         let mut at = seen.end;
         let mut unknown = 0;
@@ -790,8 +868,12 @@ impl Scene<'_> {
 
     /// 歇会儿就好了, 塞住就好了: what each bout ends in, not the end of the complaint.
     fn each_time(&self, cue: &CueHit) -> bool {
-        self.units[cue.start].text == "就"
-            || cue.start > 0 && self.units[cue.start - 1].text == "就"
+        let then = self.units[cue.start].text == "就"
+            || cue.start > 0 && self.units[cue.start - 1].text == "就";
+        // …，之后一直正常: that was the end of it.
+        let well = [Cue::Fine, Cue::Neg, Cue::No];
+        let since = self.cues_between(cue.end, self.units.len(), &well);
+        then && since.count() == 0
     }
 
     fn doubt(&self, seen: &Sighting, verdict: &mut Verdict) {
@@ -819,7 +901,23 @@ impl Scene<'_> {
                 .next()
                 .filter(|_| bare)
         };
-        if let Some(cue) = here.or_else(behind) {
+        // …，不知道是不是吃猪血吃的: the clause behind doubts it, and gives the reason.
+        let wonders = || {
+            let next = self.clause_end(end + 1);
+            let doubts = |c: &&CueHit| {
+                matches!(
+                    self.units[c.start].text.as_str(),
+                    "不" | "没" | "说" | "吃" | "拿"
+                )
+            };
+            let cue = self
+                .cue_starting(end)
+                .filter(|c| c.cues.has(Cue::Hedge))
+                .filter(doubts)?;
+            let told = (cue.end..next).any(|at| self.in_sighting(at));
+            (self.cut_before(end) == Cut::Weak && !told).then_some(cue)
+        };
+        if let Some(cue) = here.or_else(behind).or_else(wonders) {
             verdict.fire("hedge", self.raw(*cue), Some(Polarity::Uncertain));
         }
     }

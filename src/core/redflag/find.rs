@@ -272,7 +272,24 @@ fn drop_parts(tables: &Tables, hits: Vec<Hit>) -> Vec<Hit> {
     let part = |hit: &Hit| {
         hit.end - hit.start == 1 && tables.terms[hit.term].cues.is_empty() && inside(hit)
     };
-    hits.iter().filter(|h| !part(h)).copied().collect()
+    // 肚子 in 腿肚子: a part of the body in the name of another.
+    let body = |hit: &Hit| {
+        let of = &tables.terms[hit.term].classes;
+        of.iter().any(|c| tables.classes[*c].body)
+    };
+    let misnamed = |hit: &Hit| {
+        let term = &tables.terms[hit.term];
+        term.entries.is_empty()
+            && body(hit)
+            && longer.iter().filter(|l| body(l)).any(|l| {
+                let other = &tables.terms[l.term];
+                l.start < hit.start
+                    && hit.end == l.end
+                    && !other.classes.iter().any(|c| term.classes.contains(c))
+            })
+    };
+    let kept = hits.iter().filter(|h| !part(h) && !misnamed(h));
+    kept.copied().collect()
 }
 
 /// Hits that only sound like a wording.
@@ -531,7 +548,7 @@ pub fn sightings(
         .hits()
         .iter()
         .copied()
-        .filter(|h| masks(tables, h))
+        .filter(|h| masks(tables, h) && !cuts_body(slots, h))
         .collect();
     seen.retain(|s| match masker(tables, units, &maskers, s) {
         Some(text) => {
@@ -579,7 +596,7 @@ fn gapped(
         let body = tables.classes[class].body;
         let fits = |hit: &&Hit| {
             hit.end <= behind.start
-                && behind.start - hit.end
+                && distance(cues, hit.end, behind.start, body)
                     <= if single(&behind) || single(hit) {
                         0
                     } else {
@@ -701,6 +718,25 @@ fn blocked(
         .any(|c| from <= c.start && c.end <= to && c.cues.has(Cue::Join))
         || between.into_iter().any(|at| units[at].after == Cut::List);
     body && !joins && slots.body_within(from, to)
+}
+
+/// How far two slots of a wording lie apart. Behind a part of the body adverbs do not count: 心口这儿老是有点隐隐地疼.
+fn distance(cues: &[CueHit], from: usize, to: usize, body: bool) -> usize {
+    const LONG: usize = 6;
+    let gap = to - from;
+    if !body || gap <= LONG || gap > 2 * LONG {
+        return gap;
+    }
+    let light = [Cue::Through, Cue::Ongoing, Cue::Hedge];
+    let between = cues.iter().filter(|c| from <= c.start && c.end <= to);
+    let passed = between.filter(|c| c.cues.any(&light) && !c.cues.any(&[Cue::Neg, Cue::Other]));
+    gap - passed.map(|c| c.end - c.start).sum::<usize>()
+}
+
+/// Whether it begins inside a part of the body and ends outside: 头发白 in 脚趾头发白 is no hair.
+fn cuts_body(slots: &Slots<'_>, hit: &Hit) -> bool {
+    let cut = |b: &&Hit| b.start < hit.start && hit.start < b.end && b.end < hit.end;
+    slots.hits().iter().filter(cut).any(|b| slots.is_body(b))
 }
 
 fn masks(tables: &Tables, hit: &Hit) -> bool {

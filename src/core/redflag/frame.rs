@@ -361,6 +361,20 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
     if put.kind != QuestionKind::YesNoInverse && scene.denies_denying(from, to).is_some() {
         return Some(said);
     }
+    // 也不是没想过, 说没有是假的: two denials are a yes, whatever stands around them.
+    let named = scene
+        .sightings
+        .iter()
+        .any(|s| from <= s.start && s.end <= to);
+    if !named
+        && scene
+            .cues_between(from, to, &[Cue::Double])
+            .next()
+            .is_some()
+    {
+        said.answer = Answer::Persists;
+        return Some(said);
+    }
     let mut answer: Option<Answer> = None;
     let mut place = false;
     let mut at = from;
@@ -404,7 +418,20 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             continue;
         }
         let persists = cue.cues.has(Cue::Pseudo) && cue.cues.has(Cue::Has);
-        let here = if persists {
+        // 有没有变化？没变化: what was asked is no symptom that could go on.
+        // 神志清楚吗？不清楚: not so, and no "I don't know".
+        let both = |word: [&str; 2]| {
+            let said = &scene.units[cue.start..cue.end];
+            let has = |units: &[Unit]| {
+                units
+                    .windows(2)
+                    .any(|w| w[0].text == word[0] && w[1].text == word[1])
+            };
+            has(said) && has(put.units)
+        };
+        let here = if persists && both(["变", "化"]) {
+            Some(Answer::No)
+        } else if persists || both(["清", "楚"]) && scene.units[cue.start].text == "不" {
             Some(Answer::Persists)
         } else {
             spoken_answer(cue.cues)

@@ -194,8 +194,10 @@ fn measured<'a>(
     if let Some(weight) = weight(slots, number) {
         return (vec![weight], 1);
     }
-    let counts =
-        attached && slots.written_at("m_other_unit", number.end) && !is_out_of(units, number.end);
+    let counts = attached
+        && slots.written_at("m_other_unit", number.end)
+        && !unit("m_glucose_unit")
+        && !is_out_of(units, number.end);
     if counts || ends_scale(units, number) {
         return (Vec::new(), 1);
     }
@@ -313,7 +315,15 @@ fn temperature(number: &Number) -> Option<Measured<'_>> {
 /// mg/dL on the side of its 3.9 and 16.7 mmol/L that they stand for: "over 300" is above.
 fn glucose(value: f64) -> Option<f64> {
     const MG_PER_MMOL: f64 = 17.95;
-    plausible(0.5..=800.0, value).map(|v| if v >= 40.0 { v / MG_PER_MMOL } else { v })
+    let hundredths = |v: f64| (v * 100.0).round() / 100.0;
+    let mmol = |v: f64| {
+        if v >= 40.0 {
+            hundredths(v / MG_PER_MMOL)
+        } else {
+            v
+        }
+    };
+    plausible(0.5..=800.0, value).map(mmol)
 }
 
 /// Systolic and, where a second number follows, diastolic.
@@ -429,9 +439,11 @@ fn weighed_twice<'a>(
     let [first, second] = weights[..] else {
         return None;
     };
-    // "eighty-two, it was seventy-nine last week": the one before comes second.
+    // "eighty-two, it was seventy-nine last week", 六十五公斤，昨天才六十三: the one before comes second.
+    let between = &units[first.end..second.start];
     let was = |u: &Unit| matches!(u.text.as_str(), "was" | "were" | "from");
-    let (before, after) = if units[first.end..second.start].iter().any(was) {
+    let day = |w: &[Unit]| w[1].text == "天" && matches!(w[0].text.as_str(), "昨" | "前");
+    let (before, after) = if between.iter().any(was) || between.windows(2).any(day) {
         (second, first)
     } else {
         (first, second)
