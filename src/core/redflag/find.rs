@@ -792,9 +792,10 @@ fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sigh
         seen[..earlier].iter().enumerate().any(|(j, t)| {
             let longer = t.end - t.start > s.end - s.start;
             let over = t.start <= s.start && s.end <= t.end;
-            // One that reaches over a cut does not swallow a whole one of the same thing behind it.
+            // One that reaches over a cut does not swallow a whole one of the same thing before or behind it:
+            // 上楼喘，平时不喘 is breathlessness, and none at rest.
             let reaches = t.concept == s.concept
-                && s.gapped
+                && (s.gapped || s.start == t.start)
                 && crosses(units, t.start + 1, t.end, Cut::Weak)
                 && !crosses(units, s.start + 1, s.end, Cut::Weak);
             let contains = tables.covers(t.concept, s.concept);
