@@ -377,8 +377,11 @@ impl Scene<'_> {
     /// "How's the puppy?" "He's throwing up.": whom the patient was asked after, until the patient says "I".
     fn asked_after(&self, from: usize, to: usize) -> Option<CueHit> {
         let patient = self.respondent == Respondent::Patient;
-        let mut own = self.cues_between(from, to, &[Cue::Own]);
-        (self.of_others && patient && own.next().is_none()).then_some(CueHit {
+        let own = self.units[from..to].iter().any(|u| {
+            let said = u.text.as_str();
+            matches!(said, "i" | "my" | "me" | "myself" | "mine" | "we" | "our")
+        });
+        (self.of_others && patient && !own).then_some(CueHit {
             start: from,
             end: from + 1,
             cues: Cues::default(),
@@ -436,7 +439,12 @@ impl Scene<'_> {
             .start
             .checked_sub(1)
             .map_or("", |at| self.units[at].text.as_str());
-        ACTS.contains(&next) || TOWARDS.contains(&last)
+        // "my son took me in", but "my uncle took his own life".
+        let himself = self
+            .units
+            .get(cue.end + 1)
+            .is_some_and(|u| matches!(u.text.as_str(), "his" | "her" | "their" | "an" | "all"));
+        ACTS.contains(&next) && !(next == "took" && himself) || TOWARDS.contains(&last)
     }
 
     fn double(&self, seen: &Sighting) -> Option<CueHit> {

@@ -398,7 +398,8 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
                 said.bare = false;
                 break;
             }
-            let tells = likens(scene, from, to) || tells_when(scene, from, to);
+            let tells =
+                likens(scene, from, to) || tells_when(scene, from, to) || dates(scene, from, to);
             if put.kind == QuestionKind::YesNo && answer.is_none() && tells {
                 answer = Some(Answer::Has);
                 said.bare = false;
@@ -467,9 +468,12 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             Answer::Has
         }
         (None, None) if place && !well(scene, from, to) => Answer::Has,
+        (None, None) if said.doubtful && supposes(scene, put, from, to) => Answer::Has,
         (None, None)
             if put.kind == QuestionKind::YesNo
-                && (likens(scene, from, to) || tells_when(scene, from, to)) =>
+                && (likens(scene, from, to)
+                    || tells_when(scene, from, to)
+                    || dates(scene, from, to)) =>
         {
             Answer::Has
         }
@@ -583,7 +587,10 @@ fn well(scene: &Scene<'_>, from: usize, to: usize) -> bool {
 
 /// "Are you taking your tablets?" "When I remember.": not always, which the healthy state would be.
 fn at_times(scene: &Scene<'_>, at: usize) -> bool {
-    const TIMES: [&str; 7] = [
+    const TIMES: [&str; 10] = [
+        "half",
+        "rarely",
+        "seldom",
         "sometimes",
         "mostly",
         "usually",
@@ -709,6 +716,56 @@ fn tells_when(scene: &Scene<'_>, from: usize, to: usize) -> bool {
         .is_some();
     when && (!was || lately)
         && is_first(scene, from)
+        && scene.cues_between(from, to, &DENIES).next().is_none()
+        && scene.units[to - 1].after != Cut::Ask
+}
+
+/// "Any chest pain?" "Maybe.", "I think so.": a yes in doubt. Who is not sure or cannot say has answered nothing.
+fn supposes(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> bool {
+    const SUPPOSES: [&str; 15] = [
+        "maybe", "perhaps", "possibly", "possible", "probably", "might", "could", "may", "guess",
+        "suppose", "think", "likely", "reckon", "daresay", "imagine",
+    ];
+    const CANNOT_SAY: [&str; 6] = ["sure", "say", "tell", "know", "certain", "swear"];
+    let asked = matches!(put.kind, QuestionKind::YesNo | QuestionKind::YesNoNegated);
+    let any = |words: &[&str]| {
+        let mut said = scene.units[from..to].iter();
+        said.any(|u| words.contains(&u.text.as_str()))
+    };
+    asked && any(&SUPPOSES) && !any(&CANNOT_SAY)
+}
+
+/// "Any palpitations?" "Last night, for an hour.": a date by itself says that it was then. One with a subject of its own
+/// ("this morning I was fine") tells something else.
+fn dates(scene: &Scene<'_>, from: usize, to: usize) -> bool {
+    const BEFORE: [&str; 8] = ["on", "in", "about", "around", "just", "only", "back", "for"];
+    const SUBJECTS: [&str; 11] = [
+        "i", "my", "we", "he", "she", "it", "they", "you", "the", "that", "there",
+    ];
+    const DENIES: [Cue; 11] = [
+        Cue::Past,
+        Cue::Event,
+        Cue::Ongoing,
+        Cue::No,
+        Cue::Neg,
+        Cue::NegTight,
+        Cue::NegAfter,
+        Cue::Fine,
+        Cue::Ceased,
+        Cue::Better,
+        Cue::Unknown,
+    ];
+    let said = |at: usize| scene.units[at].text.as_str();
+    let begins = (from..to)
+        .find(|at| !BEFORE.contains(&said(*at)))
+        .unwrap_or(from);
+    let Some(date) = scene.cue_starting(begins) else {
+        return false;
+    };
+    !scene.units[from].is_han()
+        && date.cues.any(&[Cue::Recent, Cue::Day])
+        && is_first(scene, from)
+        && !(date.end..to).any(|at| SUBJECTS.contains(&said(at)))
         && scene.cues_between(from, to, &DENIES).next().is_none()
         && scene.units[to - 1].after != Cut::Ask
 }
