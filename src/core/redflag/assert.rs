@@ -5,7 +5,7 @@
 //! it uncertain, never absent.
 
 use super::cue::{Cue, Cues};
-use super::find::{CueHit, Sighting, Slots};
+use super::find::{CueHit, Sighting, Slots, cues_between};
 use super::index::Index;
 use super::normal::{Cut, Unit};
 use crate::finding::{Polarity, RuleFired, Urgency};
@@ -120,6 +120,10 @@ impl Scene<'_> {
         self.index.ending(at).map(|cue| &self.cues[cue])
     }
 
+    fn cue_holding(&self, at: usize) -> Option<&CueHit> {
+        self.index.holding(at).map(|cue| &self.cues[cue])
+    }
+
     pub fn cue_starting(&self, at: usize) -> Option<&CueHit> {
         self.index.starting(at).map(|cue| &self.cues[cue])
     }
@@ -153,10 +157,7 @@ impl Scene<'_> {
         kinds: &[Cue],
     ) -> impl DoubleEndedIterator<Item = &CueHit> {
         let kinds = Cues::of(kinds);
-        // Cues stand in order and do not overlap.
-        let first = self.cues.partition_point(|c| c.start < from);
-        let behind = self.cues.partition_point(|c| c.end <= to);
-        let between = self.cues.get(first..behind).unwrap_or_default();
+        let between = cues_between(self.cues, from, to);
         between.iter().filter(move |c| c.cues.meets(kinds))
     }
 
@@ -193,7 +194,9 @@ impl Scene<'_> {
     /// 低血糖的时候该吃什么？ 发烧到多少度要去医院？ asks about anybody's case, not of what there is.
     fn general_case(&self, seen: &Sighting) -> Option<CueHit> {
         let end = self.clause_end(seen.end);
-        let asks = self.units[end - 1].after == Cut::Ask;
+        if self.units[end - 1].after != Cut::Ask {
+            return None;
+        }
         let said: String = self.units[seen.end..end]
             .iter()
             .map(|u| u.text.as_str())
@@ -204,7 +207,7 @@ impl Scene<'_> {
         let from = self.sentence_start(seen.start);
         let own = [Cue::Own, Cue::Recent, Cue::Ongoing, Cue::Kin];
         let mine = self.cues_between(from, end, &own).next().is_some();
-        (asks && case && !mine).then_some(CueHit {
+        (case && !mine).then_some(CueHit {
             start: seen.start,
             end,
             cues: Cues::default(),
@@ -221,11 +224,14 @@ impl Scene<'_> {
         let from = self.sentence_start(seen.start);
         let first =
             (from..seen.start).find(|at| !matches!(said(*at), "and" | "so" | "but" | "well"))?;
+        if !ASKS.contains(&said(first)) {
+            return None;
+        }
         let to = (seen.end.saturating_sub(1)..self.units.len())
             .find(|at| self.units[*at].after >= Cut::Strong);
         let marked = to.is_some_and(|at| self.units[at].after == Cut::Ask);
         let causes = (first..seen.start).any(|at| CAUSES.contains(&said(at)));
-        (ASKS.contains(&said(first)) && (marked || causes)).then_some(CueHit {
+        (marked || causes).then_some(CueHit {
             start: first,
             end: first + 1,
             cues: Cues::default(),
@@ -357,8 +363,8 @@ impl Scene<'_> {
             .rev()
             .find(|c| self.is_subject(c))?;
         // 有, and only much later a relative: the yes was the patient's own (有，半夜憋醒，我姑娘给我垫枕头).
-        let has_alone = |c: &CueHit| c.start == from && c.end == from + 1 && c.cues.has(Cue::Has);
-        if self.cues.iter().any(has_alone) && subject.start > from + 2 {
+        let has_alone = |c: &CueHit| c.end == from + 1 && c.cues.has(Cue::Has);
+        if self.cue_starting(from).is_some_and(has_alone) && subject.start > from + 2 {
             return None;
         }
         // A mother's newborn is a second subject, whom `whose` tells apart.
@@ -529,12 +535,9 @@ impl Scene<'_> {
             )
         };
         let overlaps = |c: &&CueHit| {
-            c.start < from
-                && from < c.end
-                && c.end <= seen.end
-                && self.units[c.start..from].iter().any(negates)
+            c.start < from && c.end <= seen.end && self.units[c.start..from].iter().any(negates)
         };
-        if let Some(cue) = self.cues.iter().find(overlaps)
+        if let Some(cue) = self.cue_holding(from).filter(overlaps)
             && cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No])
         {
             return Some(Denial::Near(*cue));
@@ -576,17 +579,12 @@ impl Scene<'_> {
                 at = own.0;
                 continue;
             }
-            if let Some(listed) = self.sightings.iter().find(|s| s.end == at && s.start < at) {
-                at = listed.start;
+            if let Some(listed) = self.index.sighting_ending(at) {
+                at = self.sightings[listed].start;
                 continue;
             }
-            if let Some(body) = self
-                .slots
-                .hits()
-                .iter()
-                .find(|h| h.end == at && self.slots.is_body(h))
-            {
-                at = body.start;
+            if let Some(body) = self.index.body_ending(at) {
+                at = body;
                 continue;
             }
             unknown += 1;
@@ -624,9 +622,8 @@ impl Scene<'_> {
 
     fn is_light(&self, at: usize) -> bool {
         let light = [Cue::Through, Cue::Join, Cue::Particle];
-        self.cues
-            .iter()
-            .any(|c| c.start <= at && at < c.end && c.cues.any(&light) && !c.cues.any(&[Cue::Own]))
+        self.cue_holding(at)
+            .is_some_and(|c| c.cues.any(&light) && !c.cues.any(&[Cue::Own]))
     }
 
     fn in_sighting(&self, at: usize) -> bool {
@@ -638,10 +635,7 @@ impl Scene<'_> {
     }
 
     fn in_body(&self, at: usize) -> bool {
-        self.slots
-            .hits()
-            .iter()
-            .any(|h| h.start <= at && at < h.end && self.slots.is_body(h))
+        self.index.in_body(at)
     }
 
     /// 昏倒没昏倒, 闷倒是不闷: the word is taken up only to be denied.
@@ -698,13 +692,12 @@ impl Scene<'_> {
                 }
             }
             // 发烧有，寒战没有; 气短有点，头晕没有: the first is there.
-            let affirmed = |c: &&CueHit| {
-                c.start == at
-                    && c.cues.has(Cue::Has)
+            let affirmed = |c: &CueHit| {
+                c.cues.has(Cue::Has)
                     && self.units[at].text == "有"
                     && self.cut_before(c.end) >= Cut::Weak
             };
-            if self.cues.iter().any(|c| affirmed(&c)) {
+            if self.cue_starting(at).is_some_and(affirmed) {
                 return None;
             }
             if let Some(cue) = self.cue_starting(at) {
@@ -734,9 +727,8 @@ impl Scene<'_> {
                     return None;
                 }
                 at = cue.end;
-            } else if let Some(listed) = self.sightings.iter().find(|s| s.start == at && s.end > at)
-            {
-                at = listed.end;
+            } else if let Some(listed) = self.index.sighting_starting(at) {
+                at = self.sightings[listed].end;
             } else {
                 unknown += 1;
                 if unknown > 1 || crossed {
@@ -893,17 +885,14 @@ impl Scene<'_> {
         let behind = || {
             let next = self.clause_end(end + 1);
             let bare = (end..next).all(|at| {
-                self.cues.iter().any(|c| {
-                    c.start <= at
-                        && at < c.end
-                        && c.cues.any(&[
-                            Cue::Hedge,
-                            Cue::Through,
-                            Cue::Particle,
-                            Cue::Own,
-                            Cue::Unknown,
-                        ])
-                })
+                let bare = [
+                    Cue::Hedge,
+                    Cue::Through,
+                    Cue::Particle,
+                    Cue::Own,
+                    Cue::Unknown,
+                ];
+                self.cue_holding(at).is_some_and(|c| c.cues.any(&bare))
             });
             self.cues_between(end, next, &[Cue::Hedge])
                 .next()

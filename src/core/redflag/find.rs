@@ -4,9 +4,8 @@
 //! for it; sounds that dialects merge only at three syllables or under the question; single syllables only right
 //! behind an exact slot. A known word (a collision, a cue, another wording) is never read as something else.
 
-use std::collections::BTreeMap;
-
 use super::cue::{Cue, Cues};
+use super::index::ByStart;
 use super::lexicon::{Entry, Sounds, Tables};
 use super::normal::{Cut, Unit};
 use crate::finding::MatchLevel;
@@ -58,58 +57,69 @@ pub struct Context<'a> {
 pub struct Slots<'a> {
     tables: &'a Tables,
     hits: Vec<Hit>,
-    by_class: BTreeMap<usize, Vec<Hit>>,
+    /// Classes and their hits, in the order of the classes.
+    by_class: Vec<(usize, Hit)>,
+    /// For each class, where its hits begin in `by_class`, and behind the last.
+    places: Vec<(usize, usize)>,
+    bodies: ByStart,
 }
 
 impl<'a> Slots<'a> {
     pub fn new(tables: &'a Tables, hits: Vec<Hit>) -> Slots<'a> {
-        let mut by_class: BTreeMap<usize, Vec<Hit>> = BTreeMap::new();
+        let mut by_class = Vec::new();
         for hit in &hits {
-            for class in &tables.terms[hit.term].classes {
-                by_class.entry(*class).or_default().push(*hit);
-            }
+            let classes = &tables.terms[hit.term].classes;
+            by_class.extend(classes.iter().map(|class| (*class, *hit)));
         }
+        by_class.sort_by_key(|(class, _)| *class);
+        let mut places = vec![(0, 0); tables.classes.len()];
+        let mut from = 0;
+        for of_class in by_class.chunk_by(|(a, _), (b, _)| a == b) {
+            places[of_class[0].0] = (from, from + of_class.len());
+            from += of_class.len();
+        }
+        let bodies = hits.iter().filter(|hit| is_body(tables, hit));
         Slots {
+            bodies: ByStart::new(bodies.copied().collect()),
             tables,
             hits,
             by_class,
+            places,
         }
     }
 
-    fn of(&self, class: usize) -> &[Hit] {
-        self.by_class.get(&class).map_or(&[], Vec::as_slice)
+    fn of(&self, class: usize) -> impl Iterator<Item = &Hit> {
+        let (from, to) = self.places[class];
+        self.by_class[from..to].iter().map(|(_, hit)| hit)
     }
 
-    fn named(&self, name: &str) -> &[Hit] {
-        self.tables
-            .classes
-            .iter()
-            .position(|c| c.name == name)
-            .map_or(&[], |class| self.of(class))
+    fn named(&self, name: &str) -> impl Iterator<Item = &Hit> {
+        let class = self.tables.class_named(name);
+        class.into_iter().flat_map(|class| self.of(class))
     }
 
     /// Classes that have a hit.
     pub fn classes(&self) -> Vec<usize> {
-        self.by_class.keys().copied().collect()
+        let mut classes: Vec<usize> = self.by_class.iter().map(|(class, _)| *class).collect();
+        classes.dedup();
+        classes
     }
 
     /// Whether a member of the class begins at this unit.
     pub fn at(&self, class: &str, at: usize) -> bool {
         self.named(class)
-            .iter()
             .any(|hit| hit.start == at && hit.level == MatchLevel::Text)
     }
 
     /// Whether a member of the class is written at this unit: 不 only sounds like the 步 of 三步.
     pub fn written_at(&self, class: &str, at: usize) -> bool {
-        let mut named = self.named(class).iter();
+        let mut named = self.named(class);
         named.any(|hit| hit.start == at && hit.level == MatchLevel::Text)
     }
 
     /// Whether a member of the class lies between the two units.
     pub fn within(&self, class: &str, from: usize, to: usize) -> bool {
         self.named(class)
-            .iter()
             .any(|hit| from <= hit.start && hit.end <= to)
     }
 
@@ -127,39 +137,44 @@ impl<'a> Slots<'a> {
                 && at - hit.end <= reach
                 && !crosses(units, hit.end, at, Cut::Strong)
         };
-        self.named(class)
-            .iter()
-            .filter(near)
-            .map(|hit| hit.end)
-            .max()
+        self.named(class).filter(near).map(|hit| hit.end).max()
     }
 
     /// Whether a part of the body is named between the two units.
     pub fn body_within(&self, from: usize, to: usize) -> bool {
-        self.hits
-            .iter()
-            .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit))
+        self.bodies.within(from, to).next().is_some()
     }
 
     /// The same, of a class other than this one.
     fn other_body_within(&self, class: usize, from: usize, to: usize) -> bool {
         let same = |hit: &Hit| self.tables.terms[hit.term].classes.contains(&class);
-        self.hits
-            .iter()
-            .any(|hit| from <= hit.start && hit.end <= to && self.is_body(hit) && !same(hit))
+        self.bodies.within(from, to).any(|hit| !same(hit))
+    }
+
+    /// Hits of parts of the body.
+    pub fn bodies(&self) -> impl Iterator<Item = &Hit> {
+        self.hits.iter().filter(|hit| self.is_body(hit))
     }
 
     pub fn is_body(&self, hit: &Hit) -> bool {
-        hit.level == MatchLevel::Text
-            && self.tables.terms[hit.term]
-                .classes
-                .iter()
-                .any(|c| self.tables.classes[*c].body)
+        is_body(self.tables, hit)
     }
 
     pub fn hits(&self) -> &[Hit] {
         &self.hits
     }
+}
+
+fn is_body(tables: &Tables, hit: &Hit) -> bool {
+    let mut classes = tables.terms[hit.term].classes.iter();
+    hit.level == MatchLevel::Text && classes.any(|c| tables.classes[*c].body)
+}
+
+/// The cues between two units. Cues stand in order and do not overlap.
+pub fn cues_between(cues: &[CueHit], from: usize, to: usize) -> &[CueHit] {
+    let first = cues.partition_point(|c| c.start < from);
+    let behind = cues.partition_point(|c| c.end <= to);
+    cues.get(first..behind).unwrap_or_default()
 }
 
 /// Whether a cut of at least this weight lies between two units.
@@ -172,7 +187,7 @@ pub fn crosses(units: &[Unit], from: usize, to: usize, weight: Cut) -> bool {
 pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
     let symbols: Vec<Option<u32>> = units.iter().map(|u| tables.words.find(&u.text)).collect();
     let joined = |at: usize| units[at].after == Cut::None;
-    let mut hits = Vec::new();
+    let mut hits = Vec::with_capacity(units.len());
     for start in 0..units.len() {
         tables.text.walk(&symbols, start, joined, |end, term| {
             hits.push(Hit {
@@ -184,35 +199,40 @@ pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
         });
     }
     hits.extend(stem_hits(tables, units, &hits));
-    let hits = drop_parts(tables, hits);
-    drop_cut_denials(tables, units, hits)
+    drop_parts(tables, &mut hits);
+    drop_cut_denials(tables, units, &mut hits);
+    hits
 }
 
 /// Drops what begins with a denial, runs into a wording and ends inside it: 没发|烧, 没有流|血, 没有尿|血. The wording
 /// is what was said, and the denial is its own word.
-fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: Vec<Hit>) -> Vec<Hit> {
+fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: &mut Vec<Hit>) {
     let denies = |hit: &Hit| matches!(units[hit.start].text.as_str(), "没" | "不" | "无" | "未");
     let plain = |hit: &&Hit| !tables.terms[hit.term].entries.is_empty() && !denies(hit);
-    let wordings: Vec<Hit> = hits.iter().filter(plain).copied().collect();
+    let wordings = ByStart::new(hits.iter().filter(plain).copied().collect());
     let cut = |hit: &Hit| {
-        denies(hit)
-            && wordings
-                .iter()
-                .any(|w| hit.start < w.start && w.start < hit.end && hit.end < w.end)
+        let mut inside = wordings.starting(hit.start + 1, hit.end).iter();
+        denies(hit) && inside.any(|w| hit.end < w.end)
     };
-    hits.into_iter().filter(|hit| !cut(hit)).collect()
+    hits.retain(|hit| !cut(hit));
 }
 
 /// Hits of English terms said in another person or tense than they are written in.
 fn stem_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<Hit> {
-    let stem = |u: &Unit| tables.stems.find(&tables.stem(&u.text));
-    let symbols: Vec<Option<u32>> = units
-        .iter()
-        .map(|u| if u.is_han() { None } else { stem(u) })
-        .collect();
+    let stems = units.iter().map(|u| match u.is_han() {
+        true => (None, false),
+        false => tables.stem_symbol(&u.text),
+    });
+    let (symbols, idle): (Vec<Option<u32>>, Vec<bool>) = stems.unzip();
     let joined = |at: usize| units[at].after == Cut::None;
     let mut hits = Vec::new();
-    for start in 0..units.len() {
+    // Hits stand in the order of their starts.
+    let is_exact = |hit: &Hit| {
+        let from = exact.partition_point(|other| other.start < hit.start);
+        let mut same = exact[from..].iter().take_while(|e| e.start == hit.start);
+        same.any(|other| other == hit)
+    };
+    for start in (0..units.len()).filter(|start| symbols[*start].is_some()) {
         let mut found = |end, term| {
             let hit = Hit {
                 start,
@@ -220,11 +240,11 @@ fn stem_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<Hit> {
                 term: term as usize,
                 level: MatchLevel::Text,
             };
-            if !exact.contains(&hit) && !is_verb_of_noun(tables, units, &hit) {
+            if !is_exact(&hit) && !is_verb_of_noun(tables, units, &hit) {
                 hits.push(hit);
             }
         };
-        let idle = |at: usize| tables.is_idle(&units[at].text);
+        let idle = |at: usize| idle[at];
         tables
             .stemmed
             .walk_over(&symbols, start, &joined, &idle, &mut found);
@@ -245,28 +265,23 @@ fn is_verb_of_noun(tables: &Tables, units: &[Unit], hit: &Hit) -> bool {
 
 /// Drops single characters that are part of a known word: parts of the body in words of another class (头 in 舌头, 胃 in
 /// 胃口), any in a collision.
-fn drop_parts(tables: &Tables, hits: Vec<Hit>) -> Vec<Hit> {
+fn drop_parts(tables: &Tables, hits: &mut Vec<Hit>) {
     // A word that is only the slot of one wording (头痛 of 头痛~压不住) owns nothing.
     let named = |class: &usize| !tables.classes[*class].name.starts_with('=');
-    let longer: Vec<Hit> = hits
-        .iter()
-        .filter(|h| {
-            let term = &tables.terms[h.term];
-            h.end - h.start > 1 && (term.collision || term.classes.iter().any(named))
-        })
-        .copied()
-        .collect();
+    let longer = hits.iter().filter(|h| {
+        let term = &tables.terms[h.term];
+        h.end - h.start > 1 && (term.collision || term.classes.iter().any(named))
+    });
+    let longer = ByStart::new(longer.copied().collect());
     let inside = |hit: &Hit| {
         let term = &tables.terms[hit.term];
         let body = term.classes.iter().any(|c| tables.classes[*c].body);
-        longer.iter().any(|l| {
+        longer.covering(hit.start, hit.end).any(|l| {
             let other = &tables.terms[l.term];
-            l.start <= hit.start
-                && hit.end <= l.end
-                && (other.collision
-                    || body
-                        && !other.classes.iter().any(|c| term.classes.contains(c))
-                        && term.entries.is_empty())
+            other.collision
+                || body
+                    && !other.classes.iter().any(|c| term.classes.contains(c))
+                    && term.entries.is_empty()
         })
     };
     let part = |hit: &Hit| {
@@ -279,17 +294,14 @@ fn drop_parts(tables: &Tables, hits: Vec<Hit>) -> Vec<Hit> {
     };
     let misnamed = |hit: &Hit| {
         let term = &tables.terms[hit.term];
-        term.entries.is_empty()
-            && body(hit)
-            && longer.iter().filter(|l| body(l)).any(|l| {
-                let other = &tables.terms[l.term];
-                l.start < hit.start
-                    && hit.end == l.end
-                    && !other.classes.iter().any(|c| term.classes.contains(c))
-            })
+        let another = |l: &Hit| {
+            let mut classes = tables.terms[l.term].classes.iter();
+            l.start < hit.start && l.end == hit.end && !classes.any(|c| term.classes.contains(c))
+        };
+        let mut around = longer.covering(hit.start, hit.end);
+        term.entries.is_empty() && body(hit) && around.any(|l| body(l) && another(l))
     };
-    let kept = hits.iter().filter(|h| !part(h) && !misnamed(h));
-    kept.copied().collect()
+    hits.retain(|hit| !part(hit) && !misnamed(hit));
 }
 
 /// Hits that only sound like a wording.
@@ -406,7 +418,7 @@ fn sounds_meant(
 
 /// Cues, longest from the left; a wording of two units or more swallows the cues inside it.
 pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
-    let mut longest: BTreeMap<usize, Hit> = BTreeMap::new();
+    let mut longest: Vec<Option<Hit>> = vec![None; units.len()];
     for hit in exact {
         let term = &tables.terms[hit.term];
         let wording =
@@ -414,22 +426,22 @@ pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
         if term.cues.is_empty() && term.masks.is_empty() && !wording {
             continue;
         }
-        let best = longest.entry(hit.start).or_insert(*hit);
+        let best = longest[hit.start].get_or_insert(*hit);
         if hit.end > best.end {
             *best = *hit;
         }
     }
     let mut found = Vec::new();
     let mut free = 0;
-    for (start, hit) in longest {
-        if start < free {
+    for hit in longest.into_iter().flatten() {
+        if hit.start < free {
             continue;
         }
         free = hit.end;
         let cues = tables.terms[hit.term].cues;
         if !cues.is_empty() {
             found.push(CueHit {
-                start,
+                start: hit.start,
                 end: hit.end,
                 cues,
             });
@@ -536,12 +548,10 @@ pub fn sightings(
             ));
         }
     }
-    for (last, entries) in &tables.by_last {
-        for hit in slots.of(*last) {
-            for entry in entries {
-                let entry = &tables.entries[*entry];
-                seen.extend(gapped(tables, units, slots, cues, entry, *hit, context));
-            }
+    for (class, last) in &slots.by_class {
+        for entry in &tables.classes[*class].ends {
+            let entry = &tables.entries[*entry];
+            seen.extend(gapped(tables, units, slots, cues, entry, *last, context));
         }
     }
     let maskers: Vec<Hit> = slots
@@ -587,9 +597,14 @@ fn gapped(
     last: Hit,
     context: &Context<'_>,
 ) -> Option<Sighting> {
-    let mut spans = vec![(last.start, last.end)];
+    // From the last slot to the first.
+    let mut found = Vec::new();
     let mut level = last.level;
     let single = |hit: &Hit| hit.level != MatchLevel::Text && hit.end - hit.start == 1;
+    let spans = |found: Vec<(usize, usize)>| {
+        let leftwards = found.into_iter().rev();
+        leftwards.chain([(last.start, last.end)]).collect()
+    };
     let mut behind = last;
     for at in (1..entry.slots.len()).rev() {
         let (class, gap) = (entry.slots[at - 1].0, entry.slots[at].1);
@@ -615,21 +630,20 @@ fn gapped(
         };
         match slots
             .of(class)
-            .iter()
             .filter(fits)
             .max_by_key(|hit| (hit.end, hit.end - hit.start))
         {
             Some(hit) => {
-                spans.insert(0, (hit.start, hit.end));
+                found.push((hit.start, hit.end));
                 level = level.max(hit.level);
                 behind = *hit;
             }
             None if at == 1
                 && !single(&behind)
-                && !denies(cues, behind)
-                && is_topic(tables, units, slots, class, behind, context, entry) =>
+                && is_topic(tables, units, slots, class, behind, context, entry)
+                && !denies(cues, behind) =>
             {
-                return Some(sighting(entry, spans, level, true));
+                return Some(sighting(entry, spans(found), level, true));
             }
             None => return None,
         }
@@ -637,7 +651,7 @@ fn gapped(
     if entry.slots.len() == 1 && single(&last) {
         return None;
     }
-    let mut seen = sighting(entry, spans, level, false);
+    let mut seen = sighting(entry, spans(found), level, false);
     // 走路没事，喘 is not 走路就喘: what makes it less urgent must be said in one breath.
     if seen.detail.is_some_and(|at| tables.lowers[at])
         && crosses(units, seen.start + 1, seen.end, Cut::Weak)
@@ -650,8 +664,9 @@ fn gapped(
 /// Whether the words only deny: 没有 is no scant urine.
 fn denies(cues: &[CueHit], hit: Hit) -> bool {
     let kinds = [Cue::No, Cue::Neg, Cue::NegAfter];
-    cues.iter()
-        .any(|c| c.start <= hit.start && hit.end <= c.end && c.cues.any(&kinds))
+    let behind = cues.partition_point(|c| c.start <= hit.start);
+    let last = cues[..behind].last();
+    last.is_some_and(|c| hit.end <= c.end && c.cues.any(&kinds))
 }
 
 /// Whether the question names the part of the body that the reply leaves out.
@@ -664,6 +679,19 @@ fn is_topic(
     context: &Context<'_>,
     entry: &Entry,
 ) -> bool {
+    // Asked about, itself or in its milder form of the same place.
+    let owned = || context.asked_classes.contains(&class);
+    let asked = || {
+        let mut asked = context.asked.iter();
+        asked.any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned())
+    };
+    let thing = tables.classes[class].topic && context.asked.contains(&entry.concept);
+    let put = (tables.classes[class].body || thing)
+        && at.level == MatchLevel::Text
+        && (context.topics.contains(&class) || asked());
+    if !put {
+        return false;
+    }
     let from = (0..at.start)
         .rev()
         .find(|i| units[*i].after >= Cut::Weak)
@@ -671,18 +699,7 @@ fn is_topic(
     let to = (at.end.saturating_sub(1)..units.len())
         .find(|i| units[*i].after >= Cut::Weak)
         .map_or(units.len(), |i| i + 1);
-    // Asked about, itself or in its milder form of the same place.
-    let owned = context.asked_classes.contains(&class);
-    let asked = context
-        .asked
-        .iter()
-        .any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned);
-    let thing = tables.classes[class].topic && context.asked.contains(&entry.concept);
-    (tables.classes[class].body || thing)
-        && at.level == MatchLevel::Text
-        && (context.topics.contains(&class) || asked)
-        && !slots.other_body_within(class, from, at.start)
-        && !slots.other_body_within(class, at.end, to)
+    !slots.other_body_within(class, from, at.start) && !slots.other_body_within(class, at.end, to)
 }
 
 /// Whether a gap may not be bridged: the end of a sentence, two cuts, or another part of the body.
@@ -702,9 +719,9 @@ fn blocked(
     if weak > 1 || between.clone().any(|at| units[at].after > Cut::Weak) {
         return true;
     }
-    let another = cues.iter().any(|c| {
+    let another = cues_between(cues, from + 1, to).iter().any(|c| {
         let subject = c.cues.any(&[Cue::Own, Cue::Other, Cue::Kin]);
-        subject && from < c.start && c.end <= to && units[c.start - 1].after == Cut::Weak
+        subject && units[c.start - 1].after == Cut::Weak
     });
     if another {
         return true;
@@ -713,9 +730,9 @@ fn blocked(
     if weak > 0 && behind_body && !units[to].is_han() {
         return true;
     }
-    let joins = cues
+    let joins = cues_between(cues, from, to)
         .iter()
-        .any(|c| from <= c.start && c.end <= to && c.cues.has(Cue::Join))
+        .any(|c| c.cues.has(Cue::Join))
         || between.into_iter().any(|at| units[at].after == Cut::List);
     body && !joins && slots.body_within(from, to)
 }
@@ -785,24 +802,29 @@ fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sigh
             ))
     });
     seen.dedup_by(|b, a| (a.start, a.end, a.concept) == (b.start, b.end, b.concept));
+    let widest = seen.iter().map(|s| s.end - s.start).max().unwrap_or(0);
     let covered = |i: usize| {
         let s = &seen[i];
-        // Sorted by their starts: what covers it begins no later.
-        let earlier = seen.partition_point(|t| t.start <= s.start);
-        seen[..earlier].iter().enumerate().any(|(j, t)| {
+        // Sorted by their starts: what covers it begins no later, and not far before.
+        let from = seen.partition_point(|t| t.start + widest < s.end);
+        let to = seen.partition_point(|t| t.start <= s.start);
+        (from..to).any(|j| {
+            let t = &seen[j];
             let longer = t.end - t.start > s.end - s.start;
             let over = t.start <= s.start && s.end <= t.end;
             // One that reaches over a cut does not swallow a whole one of the same thing before or behind it:
             // 上楼喘，平时不喘 is breathlessness, and none at rest.
-            let reaches = t.concept == s.concept
-                && (s.gapped || s.start == t.start)
-                && crosses(units, t.start + 1, t.end, Cut::Weak)
-                && !crosses(units, s.start + 1, s.end, Cut::Weak);
+            let reaches = || {
+                t.concept == s.concept
+                    && (s.gapped || s.start == t.start)
+                    && crosses(units, t.start + 1, t.end, Cut::Weak)
+                    && !crosses(units, s.start + 1, s.end, Cut::Weak)
+            };
             let contains = tables.covers(t.concept, s.concept);
             j != i
                 && over
                 && (longer || contains && s.gapped && (t.start, t.end) == (s.start, s.end))
-                && !reaches
+                && !reaches()
                 && (t.concept == s.concept
                     || contains
                     // 血 of 没吐血 is no answer about the stool; 有点疼 is one about the chest.
@@ -810,6 +832,8 @@ fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sigh
                     || (!s.gapped && !t.gapped && (t.level <= s.level || t.end - t.start > 2)))
         })
     };
-    let kept: Vec<usize> = (0..seen.len()).filter(|i| !covered(*i)).collect();
-    kept.into_iter().map(|i| seen[i].clone()).collect()
+    let kept: Vec<bool> = (0..seen.len()).map(|i| !covered(i)).collect();
+    let mut kept = kept.into_iter();
+    seen.retain(|_| kept.next().is_some_and(|kept| kept));
+    seen
 }

@@ -1,7 +1,7 @@
 //! Where cues, clauses and wordings lie in a reply, looked up by unit instead of searched for.
 
 use super::cue::Cue;
-use super::find::{CueHit, Sighting};
+use super::find::{CueHit, Hit, Sighting, Slots};
 use super::normal::{Cut, Unit};
 
 /// Lookup tables over the units of one scene.
@@ -10,6 +10,13 @@ pub struct Index {
     /// For each unit and the end: the cue that begins, and the one that ends, there.
     starting: Vec<Option<usize>>,
     ending: Vec<Option<usize>>,
+    /// For each unit: the cue that holds it.
+    holding: Vec<Option<usize>>,
+    /// For each unit and the end: the first sighting that begins, and the first that ends, there.
+    sighting_starting: Vec<Option<usize>>,
+    sighting_ending: Vec<Option<usize>>,
+    /// For each unit and the end: where the first part of the body begins that ends there.
+    body_ending: Vec<Option<usize>>,
     /// For each unit and the end: the first unit of its clause, and of its sentence.
     clause: Vec<usize>,
     sentence: Vec<usize>,
@@ -17,15 +24,33 @@ pub struct Index {
     next_clause: Vec<usize>,
     sighted: Vec<bool>,
     spanned: Vec<bool>,
+    in_body: Vec<bool>,
 }
 
 impl Index {
-    pub fn new(units: &[Unit], cues: &[CueHit], sightings: &[Sighting]) -> Index {
+    pub fn new(
+        units: &[Unit],
+        cues: &[CueHit],
+        slots: &Slots<'_>,
+        sightings: &[Sighting],
+    ) -> Index {
         let len = units.len();
-        let (mut starting, mut ending) = (vec![None; len + 1], vec![None; len + 1]);
+        let nowhere = vec![None; len + 1];
+        let (mut starting, mut ending) = (nowhere.clone(), nowhere.clone());
+        let mut holding = nowhere.clone();
         for (at, cue) in cues.iter().enumerate() {
             starting[cue.start].get_or_insert(at);
             ending[cue.end].get_or_insert(at);
+            holding[cue.start..cue.end].fill(Some(at));
+        }
+        let (mut sighting_starting, mut sighting_ending) = (nowhere.clone(), nowhere.clone());
+        for (at, seen) in sightings.iter().enumerate() {
+            sighting_starting[seen.start].get_or_insert(at);
+            sighting_ending[seen.end].get_or_insert(at);
+        }
+        let mut body_ending = nowhere;
+        for body in slots.bodies() {
+            body_ending[body.end].get_or_insert(body.start);
         }
         let cut = |at: usize| match at {
             0 => Cut::Strong,
@@ -57,8 +82,13 @@ impl Index {
         Index {
             sighted: covered(&mut sightings.iter().map(|s| (s.start, s.end))),
             spanned: covered(&mut sightings.iter().flat_map(|s| s.spans.iter().copied())),
+            in_body: covered(&mut slots.bodies().map(|body| (body.start, body.end))),
             starting,
             ending,
+            holding,
+            sighting_starting,
+            sighting_ending,
+            body_ending,
             clause,
             sentence,
             next_clause,
@@ -88,11 +118,71 @@ impl Index {
         self.next_clause[at.min(last)]
     }
 
+    /// The cue that holds the unit.
+    pub fn holding(&self, at: usize) -> Option<usize> {
+        self.holding.get(at).copied().flatten()
+    }
+
+    pub fn sighting_starting(&self, at: usize) -> Option<usize> {
+        self.sighting_starting.get(at).copied().flatten()
+    }
+
+    pub fn sighting_ending(&self, at: usize) -> Option<usize> {
+        self.sighting_ending.get(at).copied().flatten()
+    }
+
+    /// Where the part of the body begins that ends before this unit.
+    pub fn body_ending(&self, at: usize) -> Option<usize> {
+        self.body_ending.get(at).copied().flatten()
+    }
+
+    pub fn in_body(&self, at: usize) -> bool {
+        self.in_body.get(at).copied().unwrap_or(false)
+    }
+
     pub fn sighted(&self, at: usize) -> bool {
         self.sighted.get(at).copied().unwrap_or(false)
     }
 
     pub fn spanned(&self, at: usize) -> bool {
         self.spanned.get(at).copied().unwrap_or(false)
+    }
+}
+
+/// Hits in the order of their starts.
+#[derive(Debug)]
+pub struct ByStart {
+    hits: Vec<Hit>,
+    /// Units of the longest one.
+    longest: usize,
+}
+
+impl ByStart {
+    pub fn new(mut hits: Vec<Hit>) -> ByStart {
+        hits.sort_by_key(|hit| hit.start);
+        let longest = hits.iter().map(|hit| hit.end - hit.start).max();
+        ByStart {
+            hits,
+            longest: longest.unwrap_or(0),
+        }
+    }
+
+    /// Those that begin at `from` or later, and before `to`.
+    pub fn starting(&self, from: usize, to: usize) -> &[Hit] {
+        let first = self.hits.partition_point(|hit| hit.start < from);
+        let behind = self.hits.partition_point(|hit| hit.start < to);
+        self.hits.get(first..behind).unwrap_or_default()
+    }
+
+    /// Those that lie between the two units.
+    pub fn within(&self, from: usize, to: usize) -> impl Iterator<Item = &Hit> {
+        self.starting(from, to).iter().filter(move |h| h.end <= to)
+    }
+
+    /// Those that hold every unit between the two.
+    pub fn covering(&self, from: usize, to: usize) -> impl Iterator<Item = &Hit> {
+        let reach = to.saturating_sub(self.longest);
+        let near = self.starting(reach, from + 1).iter();
+        near.filter(move |hit| hit.end >= to)
     }
 }

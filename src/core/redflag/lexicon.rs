@@ -4,8 +4,9 @@
 //! most [`GAP_HAN`] characters or [`GAP_WORDS`] words later, one of `pain`; `~3` bounds the gap itself, and parts
 //! with nothing between them follow each other directly. `|` parts alternatives.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
 use super::cue::{Cue, Cues};
@@ -14,7 +15,7 @@ use super::measure::{Limit, limit_of};
 use super::normal::{self, Unit};
 use super::pack::{self, Packs};
 use super::stem;
-use super::trie::{Symbols, Trie, Unseeded};
+use super::trie::{Symbols, Trie};
 use super::{Concept, Detail, Lexicon, LexiconError};
 use crate::finding::Urgency;
 use crate::id::ConceptId;
@@ -62,7 +63,8 @@ pub const FILES: [&str; 16] = [
 #[derive(Debug, Default)]
 pub struct Term {
     pub text: String,
-    pub units: usize,
+    /// Symbols of its units.
+    words: Vec<u32>,
     /// How its Chinese characters sound.
     pub sounds: Vec<Sounds>,
     pub classes: Vec<usize>,
@@ -81,6 +83,8 @@ pub struct Class {
     pub body: bool,
     /// A thing that need not be named again where the question asks about it, and that owns no complaint (药).
     pub topic: bool,
+    /// Entries whose last slot it is.
+    pub ends: Vec<usize>,
 }
 
 /// One alternative of a wording.
@@ -100,10 +104,10 @@ pub struct Tables {
     pub terms: Vec<Term>,
     pub classes: Vec<Class>,
     pub entries: Vec<Entry>,
-    /// Entries with slots, by the class of their last slot.
-    pub by_last: BTreeMap<usize, Vec<usize>>,
-    /// For each concept, the milder one that its wordings contain (severe_headache: headache).
-    pub milder: Vec<Option<String>>,
+    /// For each concept, the classes that its wordings use.
+    pub slot_classes: Vec<Vec<usize>>,
+    /// For each concept, the milder ones that its wordings contain (severe_headache: headache).
+    milder: Vec<Vec<usize>>,
     /// For each detail, whether it is less urgent than its concept.
     pub lowers: Vec<bool>,
     pub limits: Vec<Limit>,
@@ -111,7 +115,7 @@ pub struct Tables {
     pub text: Trie,
     /// English terms by the stems of their words, so that a wording holds in every person and tense.
     pub stemmed: Trie,
-    pub stems: Symbols,
+    stems: Symbols,
     /// Words that are forms of one word or may stand for each other inside a wording (went: go, his: my).
     forms: BTreeMap<String, String>,
     /// Stems that may stand inside a wording or be left out: articles, `is`, `really`.
@@ -119,9 +123,9 @@ pub struct Tables {
     /// Terms by their blurred syllables, which closer sounds share.
     pub blurred: Trie,
     /// Only ever looked up.
-    sounds: HashMap<char, Sounds, Unseeded>,
+    sounds: FxHashMap<char, Sounds>,
     term_of: BTreeMap<String, usize>,
-    class_of: BTreeMap<String, usize>,
+    class_of: FxHashMap<String, usize>,
     concept_of: BTreeMap<String, usize>,
     /// Details and their parents, by place.
     detail_of: BTreeMap<String, (usize, usize)>,
@@ -168,15 +172,15 @@ impl Lexicon {
         read(files, CONCEPTS, 7, &mut errors, |row| {
             concept(row, &mut concepts)
         });
-        read(files, CONCEPTS, 7, &mut errors, |row| {
-            tables
-                .milder
-                .push((!row.cells[5].is_empty()).then(|| row.cells[5].to_owned()));
-            Ok(())
-        });
         for (at, concept) in concepts.iter().enumerate() {
             tables.concept_of.insert(concept.id.0.clone(), at);
         }
+        read(files, CONCEPTS, 7, &mut errors, |row| {
+            let milder = alternatives(row.cells[5]).filter_map(|id| tables.concept(id));
+            let milder = milder.collect();
+            tables.milder.push(milder);
+            Ok(())
+        });
         let mut details = Vec::new();
         read(files, DETAILS, 8, &mut errors, |row| {
             details.push(tables.read_detail(row, &concepts)?);
@@ -242,10 +246,14 @@ impl Tables {
         self.concept_of.get(id).copied()
     }
 
+    pub fn class_named(&self, name: &str) -> Option<usize> {
+        self.class_of.get(name).copied()
+    }
+
     /// Whether the wordings of `severe` contain those of `mild`, so that only the longer one counts.
     pub fn covers(&self, severe: usize, mild: usize) -> bool {
-        let contained = self.milder.get(severe).and_then(Option::as_deref);
-        contained.is_some_and(|ids| alternatives(ids).any(|id| self.concept(id) == Some(mild)))
+        let contained = self.milder.get(severe);
+        contained.is_some_and(|milder| milder.contains(&mild))
     }
 
     /// How a unit sounds; nothing for what is no Chinese character.
@@ -314,13 +322,15 @@ impl Tables {
     }
 
     /// The stem of an English word: of its listed form, or by the regular endings.
-    pub fn stem(&self, word: &str) -> String {
+    fn stem(&self, word: &str) -> String {
         let listed = self.forms.get(word).cloned();
         listed.unwrap_or_else(|| stem::regular(word))
     }
 
-    pub fn is_idle(&self, word: &str) -> bool {
-        self.idle.contains(&self.stem(word))
+    /// The number of a word's stem in the trie over stems, and whether the stem is idle.
+    pub fn stem_symbol(&self, word: &str) -> (Option<u32>, bool) {
+        let stem = self.stem(word);
+        (self.stems.find(&stem), self.idle.contains(&stem))
     }
 
     fn term(&mut self, text: &str) -> Result<&mut Term, String> {
@@ -339,14 +349,9 @@ impl Tables {
                 let at = self.terms.len();
                 self.terms.push(Term {
                     text: normal::written(&units),
-                    units: units.len(),
+                    words: units.iter().map(|u| self.words.intern(&u.text)).collect(),
                     ..Term::default()
                 });
-                let sequence: Vec<u32> = units.iter().map(|u| self.words.intern(&u.text)).collect();
-                self.text.insert(
-                    &sequence,
-                    u32::try_from(at).expect("a lexicon has fewer than 2^32 terms"),
-                );
                 self.term_of.insert(key, at);
                 at
             }
@@ -395,6 +400,7 @@ impl Tables {
             name: name.to_owned(),
             body,
             topic: false,
+            ends: Vec::new(),
         });
         self.class_of
             .insert(name.to_owned(), self.classes.len() - 1);
@@ -507,36 +513,44 @@ impl Tables {
 
     /// Fills the trie over syllables and the index of gapped wordings.
     fn index(&mut self) {
+        self.slot_classes = vec![Vec::new(); self.milder.len()];
         for (at, entry) in self.entries.iter().enumerate() {
+            let classes = entry.slots.iter().map(|(class, _)| *class);
+            self.slot_classes[entry.concept].extend(classes);
             if let Some((class, _)) = entry.slots.last() {
-                self.by_last.entry(*class).or_default().push(at);
+                self.classes[*class].ends.push(at);
             }
         }
+        for classes in &mut self.slot_classes {
+            classes.sort_unstable();
+            classes.dedup();
+        }
         self.sounds = sounds();
-        for (at, term) in self.terms.iter_mut().enumerate() {
-            let at_term = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
+        let (mut texts, mut stemmed, mut blurred) = (Vec::new(), Vec::new(), Vec::new());
+        for (term, at) in self.terms.iter_mut().zip(0..) {
+            texts.push((term.words.clone(), at));
             if let Some(stems) = stem_sequence(term, &self.forms, &self.idle) {
-                let stems: Vec<u32> = stems.iter().map(|s| self.stems.intern(s)).collect();
-                self.stemmed.insert(&stems, at_term);
+                let stems = stems.iter().map(|s| self.stems.intern(s));
+                stemmed.push((stems.collect(), at));
             }
             let spoken = term.text.chars().filter_map(|c| self.sounds.get(&c));
             term.sounds = spoken.copied().collect();
             let sounded = !term.classes.is_empty() || !term.entries.is_empty();
-            if !sounded || term.sounds.len() != term.units {
-                continue;
+            if sounded && term.sounds.len() == term.words.len() {
+                blurred.push((term.sounds.iter().map(|s| s.blurred).collect(), at));
             }
-            let blurred: Vec<u32> = term.sounds.iter().map(|s| s.blurred).collect();
-            let at = u32::try_from(at).expect("a lexicon has fewer than 2^32 terms");
-            self.blurred.insert(&blurred, at);
         }
+        self.text = Trie::of(texts);
+        self.stemmed = Trie::of(stemmed);
+        self.blurred = Trie::of(blurred);
     }
 }
 
 /// How every Chinese character sounds, numbered once, so that no reply has to spell.
-fn sounds() -> HashMap<char, Sounds, Unseeded> {
+fn sounds() -> FxHashMap<char, Sounds> {
     let (mut toned, mut plain, mut blurred) = <(Symbols, Symbols, Symbols)>::default();
     let mut known: BTreeMap<(&str, u8), Sounds> = BTreeMap::new();
-    let mut all = HashMap::default();
+    let mut all = FxHashMap::default();
     for written in pinyin::every_han() {
         let Some(reading) = pinyin::reading(written) else {
             continue;
@@ -600,7 +614,7 @@ fn stem_sequence(
         "to", "at", "with", "or", "and",
     ];
     let wording = !term.entries.is_empty();
-    let varies = !term.classes.is_empty() || wording && term.units > 1;
+    let varies = !term.classes.is_empty() || wording && term.words.len() > 1;
     if !varies || !term.text.is_ascii() || !term.cues.is_empty() || !term.masks.is_empty() {
         return None;
     }
@@ -610,7 +624,7 @@ fn stem_sequence(
         .collect();
     let telling: Vec<String> = all.iter().filter(|s| !idle.contains(*s)).cloned().collect();
     let content = telling.iter().filter(|s| !PRONOUNS.contains(&s.as_str()));
-    match (content.count(), term.units) {
+    match (content.count(), term.words.len()) {
         (2.., _) => Some(telling),
         (1, 1) => Some(all),
         _ => None,

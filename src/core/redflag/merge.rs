@@ -58,10 +58,10 @@ impl<'a> Part<'a> {
         context: &Context<'_>,
     ) -> Part<'a> {
         let units = &all[place.0..place.1];
-        let exact = text_hits(tables, units);
-        let cues = cue_hits(tables, units, &exact);
-        let sounds = sound_hits(tables, units, &exact, context);
-        let slots = Slots::new(tables, [exact, sounds].concat());
+        let mut hits = text_hits(tables, units);
+        let cues = cue_hits(tables, units, &hits);
+        hits.extend(sound_hits(tables, units, &hits, context));
+        let slots = Slots::new(tables, hits);
         let mut masked = Vec::new();
         let seen = sightings(tables, units, &slots, &cues, context, &mut masked);
         Part {
@@ -81,7 +81,7 @@ impl<'a> Part<'a> {
             slots: &self.slots,
             sightings: &self.seen,
             respondent: question.respondent,
-            index: Index::new(self.units, &self.cues, &self.seen),
+            index: Index::new(self.units, &self.cues, &self.slots, &self.seen),
             of_others,
         }
     }
@@ -244,7 +244,7 @@ fn subject(scene: &Scene<'_>, mention: &Mention) -> About {
     let named = scene
         .sightings
         .iter()
-        .any(|seen| names_newborn(seen) && seen.start < to && from < seen.end);
+        .any(|seen| seen.start < to && from < seen.end && names_newborn(seen));
     if named {
         About::Newborn
     } else {
@@ -331,12 +331,8 @@ impl Heard {
 }
 
 fn asked_classes(tables: &Tables, asked: &[usize]) -> Vec<usize> {
-    let mut classes: Vec<usize> = tables
-        .entries
-        .iter()
-        .filter(|e| asked.contains(&e.concept))
-        .flat_map(|e| e.slots.iter().map(|(class, _)| *class))
-        .collect();
+    let of = |concept: &usize| &tables.slot_classes[*concept];
+    let mut classes: Vec<usize> = asked.iter().flat_map(of).copied().collect();
     classes.sort_unstable();
     classes.dedup();
     classes
@@ -479,7 +475,7 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
         slots: scene.slots,
         sightings: scene.sightings,
         respondent: scene.respondent,
-        index: Index::new(scene.units, &others, scene.sightings),
+        index: Index::new(scene.units, &others, scene.slots, scene.sightings),
         of_others: scene.of_others,
     };
     let as_measured = Weight {

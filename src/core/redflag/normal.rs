@@ -4,6 +4,7 @@
 //! languages and replies that mix them. Spaces between Chinese characters mean nothing (recognisers put them in);
 //! punctuation is kept as the cut behind a unit.
 
+use smol_str::SmolStr;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::pinyin::is_han;
@@ -23,7 +24,7 @@ pub enum Cut {
 /// One character or word, with its place in the raw text (characters, half open).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    pub text: String,
+    pub text: SmolStr,
     pub raw: (usize, usize),
     pub after: Cut,
 }
@@ -97,12 +98,16 @@ pub fn written(units: &[Unit]) -> String {
 
 /// Evened characters, each with the raw character it came from.
 fn even(raw: &str) -> Vec<(char, usize)> {
-    let folded: Vec<(char, usize)> = raw
-        .chars()
-        .enumerate()
-        .flat_map(|(at, c)| std::iter::once(c).nfkc().map(move |folded| (folded, at)))
-        .flat_map(|(c, at)| c.to_lowercase().map(move |lower| (lower, at)))
-        .collect();
+    let mut folded = Vec::with_capacity(raw.len());
+    for (at, c) in raw.chars().enumerate() {
+        // Plain ideographs and ASCII are their own NFKC form.
+        if matches!(c, '\0'..='\u{7f}' | '\u{3400}'..='\u{9fff}') {
+            folded.push((c.to_ascii_lowercase(), at));
+            continue;
+        }
+        let lower = std::iter::once(c).nfkc().flat_map(char::to_lowercase);
+        folded.extend(lower.map(|lower| (lower, at)));
+    }
     let text: String = folded.iter().map(|(c, _)| *c).collect();
     let simple: Vec<char> = fast2s::convert(&text).chars().collect();
     if simple.len() != folded.len() {
@@ -133,7 +138,7 @@ fn cut(even: &[(char, usize)]) -> Vec<Unit> {
             at += 1;
         } else if is_han(c) || matches!(c, '%' | '°') {
             units.push(Unit {
-                text: c.to_string(),
+                text: SmolStr::new_inline(c.encode_utf8(&mut [0; 4])),
                 raw: (raw, raw + 1),
                 after: Cut::None,
             });
@@ -185,7 +190,7 @@ fn push_number(even: &[(char, usize)], from: usize, units: &mut Vec<Unit>) -> us
     units.push(unit_of(&even[from..to]));
     if even.get(to).is_some_and(|(c, _)| *c == '/') && digit(to + 1) {
         units.push(Unit {
-            text: "/".to_owned(),
+            text: SmolStr::new_static("/"),
             raw: (even[to].1, even[to].1 + 1),
             after: Cut::None,
         });
@@ -228,26 +233,26 @@ fn push_word(even: &[(char, usize)], from: usize, units: &mut Vec<Unit>) -> usiz
 }
 
 /// One spelling for contractions: `'s 'm 're 've 'll 'd` go, `cannot` and `dont` become `can't` and `don't`.
-fn plain_word(word: &str) -> String {
+fn plain_word(word: &str) -> SmolStr {
     for tail in ["'s", "'m", "'re", "'ve", "'ll", "'d"] {
         if let Some(stem) = word.strip_suffix(tail) {
-            return stem.to_owned();
+            return stem.into();
         }
     }
     match word {
-        "cannot" => "can't".to_owned(),
-        "im" | "ive" => "i".to_owned(),
+        "cannot" => "can't".into(),
+        "im" | "ive" => "i".into(),
         "its" | "thats" | "theres" | "whats" | "hes" | "shes" | "wheres" | "heres" => {
-            word[..word.len() - 1].to_owned()
+            word[..word.len() - 1].into()
         }
-        "theyre" | "theyve" => "they".to_owned(),
-        "weve" => "we".to_owned(),
-        "youre" | "youve" => "you".to_owned(),
+        "theyre" | "theyve" => "they".into(),
+        "weve" => "we".into(),
+        "youre" | "youve" => "you".into(),
         "dont" | "cant" | "didnt" | "doesnt" | "isnt" | "wasnt" | "havent" | "hasnt" | "hadnt"
         | "wont" | "couldnt" | "wouldnt" | "arent" | "aint" | "werent" | "shouldnt" => {
-            format!("{}'t", &word[..word.len() - 1])
+            format!("{}'t", &word[..word.len() - 1]).into()
         }
-        other => other.to_owned(),
+        other => other.into(),
     }
 }
 
@@ -264,9 +269,12 @@ fn unit_of(chars: &[(char, usize)]) -> Unit {
 /// Keeps one copy of a stretch said three times or more in a row: recognisers loop. Numbers are left alone.
 fn collapse_loops(mut units: Vec<Unit>) -> Vec<Unit> {
     let mut kept = vec![true; units.len()];
+    // Most stretches differ in their first character.
+    let firsts: Vec<Option<char>> = units.iter().map(|u| u.text.chars().next()).collect();
     let mut at = 0;
     while at < units.len() {
-        let repeat = (1..=LONGEST_LOOP).find_map(|n| {
+        let alike = (1..=LONGEST_LOOP).filter(|n| firsts.get(at + n) == Some(&firsts[at]));
+        let repeat = alike.into_iter().find_map(|n| {
             let copies = copies_of(&units, at, n);
             (copies >= 3).then_some((n, copies))
         });
@@ -287,10 +295,6 @@ fn copies_of(units: &[Unit], at: usize, n: usize) -> usize {
     let Some(first) = units.get(at..at + n) else {
         return 0;
     };
-    // Most stretches differ in their first unit.
-    if units.get(at + n).is_none_or(|u| u.text != first[0].text) {
-        return 1;
-    }
     if first.iter().any(|u| is_numeral(&u.text)) {
         return 1;
     }
@@ -327,7 +331,7 @@ fn is_numeral(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn texts(raw: &str) -> Vec<String> {
+    fn texts(raw: &str) -> Vec<SmolStr> {
         units(raw).into_iter().map(|u| u.text).collect()
     }
 

@@ -17,9 +17,11 @@ pub fn numbers(units: &[Unit]) -> Vec<Number> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < units.len() {
-        let read = figure(units, at)
-            .or_else(|| chinese(units, at))
-            .or_else(|| english(units, at));
+        let in_words = || match units[at].is_han() {
+            true => chinese(units, at),
+            false => chinese(units, at).or_else(|| english(units, at)),
+        };
+        let read = figure(units, at).or_else(in_words);
         match read {
             Some(number) => {
                 at = number.end;
@@ -37,10 +39,9 @@ fn text(units: &[Unit], at: usize) -> &str {
 
 /// 38, 38.5, and 38度5.
 fn figure(units: &[Unit], start: usize) -> Option<Number> {
-    let value: f64 = text(units, start)
-        .parse()
-        .ok()
-        .filter(|_| text(units, start).starts_with(|c: char| c.is_ascii_digit()))?;
+    let said = text(units, start);
+    let digits = said.starts_with(|c: char| c.is_ascii_digit());
+    let value = digits.then(|| said.parse().ok()).flatten()?;
     Some(with_tenth(
         units,
         Number {

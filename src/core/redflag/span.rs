@@ -48,7 +48,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         slots: &slots,
         sightings: &seen,
         respondent: Respondent::Patient,
-        index: Index::new(&units, &cues, &seen),
+        index: Index::new(&units, &cues, &slots, &seen),
         of_others: false,
     };
     let place = (*first, last + 1);

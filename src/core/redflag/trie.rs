@@ -3,21 +3,19 @@
 //! Replies are short and symbols are whole characters, words or syllables, so a trie walked from every start is
 //! as fast as an automaton and gives every overlapping match, which slots of gapped wordings need.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::VecDeque;
 
-/// Hashes alike in every process.
-pub type Unseeded = BuildHasherDefault<DefaultHasher>;
+use rustc_hash::FxHashMap;
 
 /// Symbols to numbers. Only ever looked up, never walked through: its order decides nothing.
 #[derive(Debug, Default)]
 pub struct Symbols {
-    known: HashMap<String, u32, Unseeded>,
+    known: FxHashMap<String, u32>,
 }
 
 impl Symbols {
     pub fn intern(&mut self, text: &str) -> u32 {
-        let next = u32::try_from(self.known.len()).expect("a lexicon has fewer than 2^32 symbols");
+        let next = number(self.known.len());
         *self.known.entry(text.to_owned()).or_insert(next)
     }
 
@@ -27,59 +25,48 @@ impl Symbols {
 }
 
 /// Sequences of symbols with numbered payloads.
-#[derive(Debug)]
+///
+/// Nodes are numbered level by level, the children of one node side by side and in the order of their symbols, so that
+/// a walk touches few places of memory. Node 0 is the root; `symbols[n]` leads to node `n + 1`.
+#[derive(Debug, Default)]
 pub struct Trie {
-    nodes: Vec<Node>,
+    symbols: Vec<u32>,
+    /// For each node: where its children begin in `symbols`, and behind the last.
+    children: Vec<(u32, u32)>,
+    payloads: Vec<u32>,
+    /// For each node: where its payloads begin, and behind the last.
+    ends: Vec<(u32, u32)>,
     /// For each symbol, the node behind the root; 0 for none. Nearly every walk ends here.
     first: Vec<u32>,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    /// Symbols and the nodes behind them, in the order of the symbols.
-    next: Vec<(u32, u32)>,
-    ends: Vec<u32>,
-}
-
-impl Default for Trie {
-    fn default() -> Trie {
-        Trie {
-            nodes: vec![Node::default()],
-            first: Vec::new(),
-        }
-    }
-}
-
 impl Trie {
-    pub fn insert(&mut self, sequence: &[u32], payload: u32) {
-        let mut node = 0;
-        for symbol in sequence {
-            let fresh =
-                u32::try_from(self.nodes.len()).expect("a lexicon has fewer than 2^32 nodes");
-            node = match self.next(node, *symbol) {
-                Some(next) => next,
-                None => {
-                    self.nodes.push(Node::default());
-                    self.join(node, *symbol, fresh);
-                    fresh as usize
-                }
-            };
+    pub fn of(mut sequences: Vec<(Vec<u32>, u32)>) -> Trie {
+        sequences.sort();
+        sequences.dedup();
+        let mut trie = Trie::default();
+        let mut open = VecDeque::from([(sequences.as_slice(), 0)]);
+        while let Some((behind, depth)) = open.pop_front() {
+            // Sorted, so that what ends here stands before what goes on.
+            let whole = behind.partition_point(|(sequence, _)| sequence.len() == depth);
+            let (whole, longer) = behind.split_at(whole);
+            let (child, end) = (number(trie.symbols.len()), number(trie.payloads.len()));
+            trie.payloads
+                .extend(whole.iter().map(|(_, payload)| *payload));
+            for same in longer.chunk_by(|(a, _), (b, _)| a[depth] == b[depth]) {
+                trie.symbols.push(same[0].0[depth]);
+                open.push_back((same, depth + 1));
+            }
+            trie.children.push((child, number(trie.symbols.len())));
+            trie.ends.push((end, number(trie.payloads.len())));
         }
-        if !self.nodes[node].ends.contains(&payload) {
-            self.nodes[node].ends.push(payload);
+        let roots = trie.children.first().map_or(0, |root| root.1 as usize);
+        let widest = trie.symbols[..roots].last().map_or(0, |last| last + 1);
+        trie.first = vec![0; widest as usize];
+        for (at, symbol) in trie.symbols[..roots].iter().enumerate() {
+            trie.first[*symbol as usize] = number(at + 1);
         }
-    }
-
-    fn join(&mut self, node: usize, symbol: u32, next: u32) {
-        if node == 0 {
-            let at = symbol as usize;
-            self.first.resize(self.first.len().max(at + 1), 0);
-            self.first[at] = next;
-            return;
-        }
-        let known = &mut self.nodes[node].next;
-        let at = known.partition_point(|(other, _)| *other < symbol);
-        known.insert(at, (symbol, next));
+        trie
     }
 
     fn next(&self, node: usize, symbol: u32) -> Option<usize> {
@@ -87,9 +74,15 @@ impl Trie {
             let next = self.first.get(symbol as usize).filter(|next| **next != 0);
             return next.map(|next| *next as usize);
         }
-        let known = &self.nodes[node].next;
-        let at = known.binary_search_by_key(&symbol, |(other, _)| *other);
-        at.ok().map(|at| known[at].1 as usize)
+        let (from, to) = self.children[node];
+        let (from, to) = (from as usize, to as usize);
+        let at = self.symbols[from..to].binary_search(&symbol);
+        at.ok().map(|at| from + at + 1)
+    }
+
+    fn payloads(&self, node: usize) -> &[u32] {
+        let (from, to) = self.ends[node];
+        &self.payloads[from as usize..to as usize]
     }
 
     /// Every sequence that begins at `start`: `found(end, payload)`, shortest first. `joined(i)` says whether
@@ -107,7 +100,7 @@ impl Trie {
                 return;
             };
             node = next;
-            for payload in &self.nodes[node].ends {
+            for payload in self.payloads(node) {
                 found(at + 1, *payload);
             }
             if !joined(at) {
@@ -131,7 +124,7 @@ impl Trie {
                 continue;
             };
             if let Some(next) = symbol.and_then(|s| self.next(node, s)) {
-                for payload in &self.nodes[next].ends {
+                for payload in self.payloads(next) {
                     found(at + 1, *payload);
                 }
                 if joined(at) {
@@ -143,4 +136,8 @@ impl Trie {
             }
         }
     }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("a lexicon has fewer than 2^32 symbols in all")
 }
