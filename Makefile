@@ -89,5 +89,5 @@ soak: check-rust packages-test model
 
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release
-	cargo bench -p aftercall-core --bench redflags
-	BENCH_CALLS="$(CALLS)" cargo bench --bench latency
+	@missed=0; cargo bench -p aftercall-core --bench redflags || missed=1; \
+	BENCH_CALLS="$(CALLS)" cargo bench --bench latency; exit $$missed
