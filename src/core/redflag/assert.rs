@@ -382,12 +382,14 @@ impl Scene<'_> {
 
     /// "How's the puppy?" "He's throwing up.": whom the patient was asked after, until the patient says "I".
     fn asked_after(&self, from: usize, to: usize) -> Option<CueHit> {
-        let patient = self.respondent == Respondent::Patient;
+        if !self.of_others || self.respondent != Respondent::Patient {
+            return None;
+        }
         let own = self.units[from..to].iter().any(|u| {
             let said = u.text.as_str();
             matches!(said, "i" | "my" | "me" | "myself" | "mine" | "we" | "our")
         });
-        (self.of_others && patient && !own).then_some(CueHit {
+        (!own).then_some(CueHit {
             start: from,
             end: from + 1,
             cues: Cues::default(),

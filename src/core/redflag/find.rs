@@ -4,9 +4,12 @@
 //! for it; sounds that dialects merge only at three syllables or under the question; single syllables only right
 //! behind an exact slot. A known word (a collision, a cue, another wording) is never read as something else.
 
+use smallvec::{SmallVec, smallvec};
+use smol_str::SmolStr;
+
 use super::cue::{Cue, Cues};
 use super::index::ByStart;
-use super::lexicon::{Entry, Sounds, Tables};
+use super::lexicon::{Entry, Sounds, Tables, Term};
 use super::normal::{Cut, Unit};
 use crate::finding::MatchLevel;
 
@@ -18,6 +21,9 @@ pub struct Hit {
     pub term: usize,
     pub level: MatchLevel,
 }
+
+/// The slots of a wording, from its first to its last.
+pub type Spans = SmallVec<[(usize, usize); 4]>;
 
 /// A cue in the reply, after longest-leftmost resolution.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +38,12 @@ pub struct CueHit {
 pub struct Sighting {
     pub concept: usize,
     pub detail: Option<usize>,
-    pub term: String,
+    pub term: SmolStr,
     pub start: usize,
     pub end: usize,
     /// The last slot, which a negation turns round: 疼 in 胸口一点都不疼.
     pub anchor: (usize, usize),
-    pub spans: Vec<(usize, usize)>,
+    pub spans: Spans,
     pub level: MatchLevel,
     /// The part of the body came from the question.
     pub topic: bool,
@@ -57,7 +63,7 @@ pub struct Context<'a> {
 pub struct Slots<'a> {
     tables: &'a Tables,
     hits: Vec<Hit>,
-    /// Classes and their hits, in the order of the classes.
+    /// Classes and their hits, in the order of the classes, and within one of their ends and lengths.
     by_class: Vec<(usize, Hit)>,
     /// For each class, where its hits begin in `by_class`, and behind the last.
     places: Vec<(usize, usize)>,
@@ -71,7 +77,7 @@ impl<'a> Slots<'a> {
             let classes = &tables.terms[hit.term].classes;
             by_class.extend(classes.iter().map(|class| (*class, *hit)));
         }
-        by_class.sort_by_key(|(class, _)| *class);
+        by_class.sort_by_key(|(class, hit)| (*class, hit.end, hit.end - hit.start));
         let mut places = vec![(0, 0); tables.classes.len()];
         let mut from = 0;
         for of_class in by_class.chunk_by(|(a, _), (b, _)| a == b) {
@@ -89,8 +95,33 @@ impl<'a> Slots<'a> {
     }
 
     fn of(&self, class: usize) -> impl Iterator<Item = &Hit> {
-        let (from, to) = self.places[class];
-        self.by_class[from..to].iter().map(|(_, hit)| hit)
+        self.ending(class, 0, usize::MAX)
+    }
+
+    /// Whether every slot of the wording has a hit; its first may instead be named by the question.
+    fn may_hold(&self, entry: &Entry) -> bool {
+        let missing = |class: usize| self.places[class].0 == self.places[class].1;
+        let asked = |class: usize| {
+            let class = &self.tables.classes[class];
+            class.body || class.topic
+        };
+        let mut slots = entry.slots.iter().map(|(class, _)| *class);
+        let first = slots.next();
+        first.is_none_or(|first| !missing(first) || asked(first)) && !slots.any(missing)
+    }
+
+    /// Hits of the class that end at `from` or later, and at `to` at the latest.
+    fn ending(
+        &self,
+        class: usize,
+        from: usize,
+        to: usize,
+    ) -> impl DoubleEndedIterator<Item = &Hit> {
+        let (first, behind) = self.places[class];
+        let of_class = &self.by_class[first..behind];
+        let first = of_class.partition_point(|(_, hit)| hit.end < from);
+        let behind = first + of_class[first..].partition_point(|(_, hit)| hit.end <= to);
+        of_class[first..behind].iter().map(|(_, hit)| hit)
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Hit> {
@@ -166,8 +197,7 @@ impl<'a> Slots<'a> {
 }
 
 fn is_body(tables: &Tables, hit: &Hit) -> bool {
-    let mut classes = tables.terms[hit.term].classes.iter();
-    hit.level == MatchLevel::Text && classes.any(|c| tables.classes[*c].body)
+    hit.level == MatchLevel::Text && tables.terms[hit.term].body
 }
 
 /// The cues between two units. Cues stand in order and do not overlap.
@@ -210,10 +240,11 @@ fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: &mut Vec<Hit>) {
     let denies = |hit: &Hit| matches!(units[hit.start].text.as_str(), "没" | "不" | "无" | "未");
     let plain = |hit: &&Hit| !tables.terms[hit.term].entries.is_empty() && !denies(hit);
     let wordings = ByStart::new(hits.iter().filter(plain).copied().collect());
-    let cut = |hit: &Hit| {
+    let runs_on = |hit: &Hit| {
         let mut inside = wordings.starting(hit.start + 1, hit.end).iter();
-        denies(hit) && inside.any(|w| hit.end < w.end)
+        inside.any(|w| hit.end < w.end)
     };
+    let cut = |hit: &Hit| hit.end - hit.start > 1 && denies(hit) && runs_on(hit);
     hits.retain(|hit| !cut(hit));
 }
 
@@ -266,20 +297,17 @@ fn is_verb_of_noun(tables: &Tables, units: &[Unit], hit: &Hit) -> bool {
 /// Drops single characters that are part of a known word: parts of the body in words of another class (头 in 舌头, 胃 in
 /// 胃口), any in a collision.
 fn drop_parts(tables: &Tables, hits: &mut Vec<Hit>) {
-    // A word that is only the slot of one wording (头痛 of 头痛~压不住) owns nothing.
-    let named = |class: &usize| !tables.classes[*class].name.starts_with('=');
     let longer = hits.iter().filter(|h| {
         let term = &tables.terms[h.term];
-        h.end - h.start > 1 && (term.collision || term.classes.iter().any(named))
+        h.end - h.start > 1 && (term.collision || term.owns)
     });
     let longer = ByStart::new(longer.copied().collect());
     let inside = |hit: &Hit| {
         let term = &tables.terms[hit.term];
-        let body = term.classes.iter().any(|c| tables.classes[*c].body);
         longer.covering(hit.start, hit.end).any(|l| {
             let other = &tables.terms[l.term];
             other.collision
-                || body
+                || term.body
                     && !other.classes.iter().any(|c| term.classes.contains(c))
                     && term.entries.is_empty()
         })
@@ -288,18 +316,15 @@ fn drop_parts(tables: &Tables, hits: &mut Vec<Hit>) {
         hit.end - hit.start == 1 && tables.terms[hit.term].cues.is_empty() && inside(hit)
     };
     // 肚子 in 腿肚子: a part of the body in the name of another.
-    let body = |hit: &Hit| {
-        let of = &tables.terms[hit.term].classes;
-        of.iter().any(|c| tables.classes[*c].body)
-    };
+    let body = |hit: &Hit| tables.terms[hit.term].body;
     let misnamed = |hit: &Hit| {
         let term = &tables.terms[hit.term];
         let another = |l: &Hit| {
             let mut classes = tables.terms[l.term].classes.iter();
             l.start < hit.start && l.end == hit.end && !classes.any(|c| term.classes.contains(c))
         };
-        let mut around = longer.covering(hit.start, hit.end);
-        term.entries.is_empty() && body(hit) && around.any(|l| body(l) && another(l))
+        let around = || longer.covering(hit.start, hit.end);
+        term.entries.is_empty() && body(hit) && around().any(|l| body(l) && another(l))
     };
     hits.retain(|hit| !part(hit) && !misnamed(hit));
 }
@@ -311,23 +336,23 @@ pub fn sound_hits(
     exact: &[Hit],
     context: &Context<'_>,
 ) -> Vec<Hit> {
-    let words = known_words(tables, units.len(), exact);
+    let words = known_words(tables, units, exact);
     let spoken: Vec<Option<Sounds>> = units.iter().map(|u| tables.sounds(u)).collect();
     let blurred: Vec<Option<u32>> = spoken.iter().map(|s| s.map(|s| s.blurred)).collect();
     let joined = |at: usize| units[at].after == Cut::None;
     let mut hits: Vec<Hit> = Vec::new();
     for start in 0..units.len() {
         tables.blurred.walk(&blurred, start, joined, |end, term| {
+            let level = |of: &Term| agreement(&spoken[start..end], &of.sounds);
             let term = term as usize;
-            let level = agreement(&spoken[start..end], &tables.terms[term].sounds);
-            let hit = Hit {
-                start,
-                end,
-                term,
-                level,
-            };
-            if sounds_meant(tables, units, &words, &hit, context) {
-                hits.push(hit);
+            let span = (start, end);
+            if let Some(level) = sounds_meant(tables, &words, term, span, level, context) {
+                hits.push(Hit {
+                    start,
+                    end,
+                    term,
+                    level,
+                });
             }
         });
     }
@@ -351,14 +376,20 @@ fn agreement(spoken: &[Option<Sounds>], term: &[Sounds]) -> MatchLevel {
 /// What is written at one unit.
 #[derive(Clone, Copy, Default)]
 struct Word {
+    /// Its first character.
+    written: char,
     /// The length of the longest known text that covers it.
     known: usize,
     /// The unit alone is a cue.
     cue: bool,
 }
 
-fn known_words(tables: &Tables, len: usize, exact: &[Hit]) -> Vec<Word> {
-    let mut words = vec![Word::default(); len];
+fn known_words(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<Word> {
+    let word = |unit: &Unit| Word {
+        written: unit.text.chars().next().unwrap_or_default(),
+        ..Word::default()
+    };
+    let mut words: Vec<Word> = units.iter().map(word).collect();
     for hit in exact {
         let length = hit.end - hit.start;
         let term = &tables.terms[hit.term];
@@ -373,30 +404,31 @@ fn known_words(tables: &Tables, len: usize, exact: &[Hit]) -> Vec<Word> {
     words
 }
 
+/// How near a term comes to what is written between two units, where that is near enough to have been meant.
 fn sounds_meant(
     tables: &Tables,
-    units: &[Unit],
     words: &[Word],
-    hit: &Hit,
+    term: usize,
+    span: (usize, usize),
+    level: impl Fn(&Term) -> MatchLevel,
     context: &Context<'_>,
-) -> bool {
-    let term = &tables.terms[hit.term];
-    let length = hit.end - hit.start;
+) -> Option<MatchLevel> {
+    let term = &tables.terms[term];
+    let length = span.1 - span.0;
     let (mut same, mut telling, mut grammar) = (0, 0, false);
-    for (at, meant) in (hit.start..hit.end).zip(term.text.chars()) {
-        let word = words[at];
-        if units[at].text.starts_with(meant) {
+    for (word, meant) in words[span.0..span.1].iter().zip(term.text.chars()) {
+        if word.written == meant {
             same += 1;
             // A function word that agrees (了, 有) proves nothing.
             telling += usize::from(!word.cue);
         } else if word.known > usize::from(length > 1) {
-            return false;
+            return None;
         } else {
             grammar |= word.cue;
         }
     }
     if same == length {
-        return false;
+        return None;
     }
     let asked = || {
         let concept = |entry: &usize| tables.entries[*entry].concept;
@@ -405,7 +437,8 @@ fn sounds_meant(
         entries.any(|e| context.asked.contains(&concept(e)))
             || classes.any(|c| context.asked_classes.contains(c))
     };
-    match hit.level {
+    let level = level(term);
+    let meant = match level {
         MatchLevel::PinyinTone => telling > 0 || same == 0 || asked(),
         MatchLevel::Pinyin if length == 1 => !term.classes.is_empty(),
         MatchLevel::Pinyin => telling > 0 || asked(),
@@ -413,7 +446,8 @@ fn sounds_meant(
         MatchLevel::Fuzzy if length == 1 => false,
         MatchLevel::Fuzzy => telling > 0 && (length > 2 || asked()) && !grammar,
         MatchLevel::Text | MatchLevel::Frame => false,
-    }
+    };
+    meant.then_some(level)
 }
 
 /// Cues, longest from the left; a wording of two units or more swallows the cues inside it.
@@ -542,7 +576,7 @@ pub fn sightings(
             let span = (hit.start, hit.end);
             seen.push(sighting(
                 &tables.entries[*entry],
-                vec![span],
+                smallvec![span],
                 hit.level,
                 false,
             ));
@@ -551,6 +585,9 @@ pub fn sightings(
     for (class, last) in &slots.by_class {
         for entry in &tables.classes[*class].ends {
             let entry = &tables.entries[*entry];
+            if !slots.may_hold(entry) {
+                continue;
+            }
             seen.extend(gapped(tables, units, slots, cues, entry, *last, context));
         }
     }
@@ -570,7 +607,7 @@ pub fn sightings(
     resolve(tables, units, seen)
 }
 
-fn sighting(entry: &Entry, spans: Vec<(usize, usize)>, level: MatchLevel, topic: bool) -> Sighting {
+fn sighting(entry: &Entry, spans: Spans, level: MatchLevel, topic: bool) -> Sighting {
     let start = spans.iter().map(|s| s.0).min().unwrap_or(0);
     let anchor = spans.last().copied().unwrap_or((0, 0));
     Sighting {
@@ -598,10 +635,10 @@ fn gapped(
     context: &Context<'_>,
 ) -> Option<Sighting> {
     // From the last slot to the first.
-    let mut found = Vec::new();
+    let mut found = Spans::new();
     let mut level = last.level;
     let single = |hit: &Hit| hit.level != MatchLevel::Text && hit.end - hit.start == 1;
-    let spans = |found: Vec<(usize, usize)>| {
+    let spans = |found: Spans| {
         let leftwards = found.into_iter().rev();
         leftwards.chain([(last.start, last.end)]).collect()
     };
@@ -610,13 +647,12 @@ fn gapped(
         let (class, gap) = (entry.slots[at - 1].0, entry.slots[at].1);
         let body = tables.classes[class].body;
         let fits = |hit: &&Hit| {
-            hit.end <= behind.start
-                && distance(cues, hit.end, behind.start, body)
-                    <= if single(&behind) || single(hit) {
-                        0
-                    } else {
-                        gap
-                    }
+            distance(cues, hit.end, behind.start, body)
+                <= if single(&behind) || single(hit) {
+                    0
+                } else {
+                    gap
+                }
                 && !(single(hit) && (single(&behind) || behind.level != MatchLevel::Text))
                 && !(single(&behind) && hit.level != MatchLevel::Text)
                 && !blocked(
@@ -628,11 +664,8 @@ fn gapped(
                     slots.is_body(&behind),
                 )
         };
-        match slots
-            .of(class)
-            .filter(fits)
-            .max_by_key(|hit| (hit.end, hit.end - hit.start))
-        {
+        let reach = behind.start.saturating_sub(gap.max(2 * LONG_GAP));
+        match slots.ending(class, reach, behind.start).rev().find(fits) {
             Some(hit) => {
                 found.push((hit.start, hit.end));
                 level = level.max(hit.level);
@@ -737,23 +770,25 @@ fn blocked(
     body && !joins && slots.body_within(from, to)
 }
 
+/// A gap behind a part of the body that is longer may be half adverbs, and up to twice as long.
+const LONG_GAP: usize = 6;
+
 /// How far two slots of a wording lie apart. Behind a part of the body adverbs do not count: 心口这儿老是有点隐隐地疼.
 fn distance(cues: &[CueHit], from: usize, to: usize, body: bool) -> usize {
-    const LONG: usize = 6;
     let gap = to - from;
-    if !body || gap <= LONG || gap > 2 * LONG {
+    if !body || gap <= LONG_GAP || gap > 2 * LONG_GAP {
         return gap;
     }
     let light = [Cue::Through, Cue::Ongoing, Cue::Hedge];
-    let between = cues.iter().filter(|c| from <= c.start && c.end <= to);
+    let between = cues_between(cues, from, to).iter();
     let passed = between.filter(|c| c.cues.any(&light) && !c.cues.any(&[Cue::Neg, Cue::Other]));
     gap - passed.map(|c| c.end - c.start).sum::<usize>()
 }
 
 /// Whether it begins inside a part of the body and ends outside: 头发白 in 脚趾头发白 is no hair.
 fn cuts_body(slots: &Slots<'_>, hit: &Hit) -> bool {
-    let cut = |b: &&Hit| b.start < hit.start && hit.start < b.end && b.end < hit.end;
-    slots.hits().iter().filter(cut).any(|b| slots.is_body(b))
+    let mut before = slots.bodies.reaching(hit.start).iter();
+    before.any(|b| hit.start < b.end && b.end < hit.end)
 }
 
 fn masks(tables: &Tables, hit: &Hit) -> bool {
@@ -782,24 +817,11 @@ fn masker(tables: &Tables, units: &[Unit], maskers: &[Hit], seen: &Sighting) -> 
 
 /// Drops what a longer wording of the same concept, or a longer plain wording of any, covers.
 fn resolve(tables: &Tables, units: &[Unit], mut seen: Vec<Sighting>) -> Vec<Sighting> {
-    seen.sort_by(|a, b| {
-        (
-            a.start,
-            std::cmp::Reverse(a.end),
-            a.level,
-            a.concept,
-            // A detail says more than its concept alone.
-            a.detail.is_none(),
-            a.gapped,
-        )
-            .cmp(&(
-                b.start,
-                std::cmp::Reverse(b.end),
-                b.level,
-                b.concept,
-                b.detail.is_none(),
-                b.gapped,
-            ))
+    seen.sort_by_key(|s| {
+        let (start, end) = (s.start, std::cmp::Reverse(s.end));
+        // A detail says more than its concept alone, a longer last slot more than a shorter one.
+        let plain = s.detail.is_none();
+        (start, end, s.level, s.concept, plain, s.gapped, s.anchor.0)
     });
     seen.dedup_by(|b, a| (a.start, a.end, a.concept) == (b.start, b.end, b.concept));
     let widest = seen.iter().map(|s| s.end - s.start).max().unwrap_or(0);

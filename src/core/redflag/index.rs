@@ -174,6 +174,11 @@ impl ByStart {
         self.hits.get(first..behind).unwrap_or_default()
     }
 
+    /// Those that begin before `at`, and so near that they may reach it.
+    pub fn reaching(&self, at: usize) -> &[Hit] {
+        self.starting(at.saturating_sub(self.longest), at)
+    }
+
     /// Those that lie between the two units.
     pub fn within(&self, from: usize, to: usize) -> impl Iterator<Item = &Hit> {
         self.starting(from, to).iter().filter(move |h| h.end <= to)

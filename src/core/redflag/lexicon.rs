@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use super::cue::{Cue, Cues};
 use super::mapping::mapped_of;
@@ -68,6 +69,10 @@ pub struct Term {
     /// How its Chinese characters sound.
     pub sounds: Vec<Sounds>,
     pub classes: Vec<usize>,
+    /// One of its classes is of parts of the body.
+    pub body: bool,
+    /// One of its classes has a name: a word that is only the slot of one wording (头痛 of 头痛~压不住) owns nothing.
+    pub owns: bool,
     pub entries: Vec<usize>,
     pub cues: Cues,
     /// Concepts that it masks; empty when it is no masker, one empty string for all of them.
@@ -93,7 +98,7 @@ pub struct Entry {
     pub concept: usize,
     /// Place among the details of the lexicon.
     pub detail: Option<usize>,
-    pub wording: String,
+    pub wording: SmolStr,
     /// Classes and the widest gap before each; empty for plain text.
     pub slots: Vec<(usize, usize)>,
 }
@@ -426,7 +431,7 @@ impl Tables {
             self.entries.push(Entry {
                 concept,
                 detail,
-                wording: wording.to_owned(),
+                wording: wording.into(),
                 slots,
             });
         }
@@ -533,6 +538,9 @@ impl Tables {
                 let stems = stems.iter().map(|s| self.stems.intern(s));
                 stemmed.push((stems.collect(), at));
             }
+            let mut classes = term.classes.iter().map(|class| &self.classes[*class]);
+            term.body = classes.clone().any(|class| class.body);
+            term.owns = classes.any(|class| !class.name.starts_with('='));
             let spoken = term.text.chars().filter_map(|c| self.sounds.get(&c));
             term.sounds = spoken.copied().collect();
             let sounded = !term.classes.is_empty() || !term.entries.is_empty();

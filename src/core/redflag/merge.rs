@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+use smol_str::SmolStr;
+
 use super::assert::{Scene, Verdict, Weight, names_newborn};
 use super::cue::Cue;
 use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
@@ -27,7 +30,7 @@ const DOUBTFUL_LOGPROB: f32 = -1.0;
 struct Mention {
     concept: usize,
     detail: Option<usize>,
-    term: String,
+    term: SmolStr,
     span: (usize, usize),
     level: MatchLevel,
     verdict: Verdict,
@@ -204,7 +207,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         mentions.push(Mention {
             concept: answered.concept,
             detail: None,
-            term: String::new(),
+            term: SmolStr::default(),
             span,
             level: MatchLevel::Frame,
             subject: About::Patient,
@@ -410,7 +413,7 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, values: &[Value]) -> Vec<Menti
     let found = values.iter().flat_map(|value| meanings(limits, value));
     let judged = found.map(|meaning| {
         let span = (meaning.start, meaning.end);
-        let seen = number_sighting(meaning.concept, meaning.detail, meaning.said.clone(), span);
+        let seen = number_sighting(meaning.concept, meaning.detail, SmolStr::default(), span);
         let verdict = scene.judge(
             &seen,
             weight(lexicon, meaning.concept, meaning.detail),
@@ -419,7 +422,7 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, values: &[Value]) -> Vec<Menti
         Mention {
             concept: meaning.concept,
             detail: meaning.detail,
-            term: meaning.said,
+            term: meaning.said.into(),
             span,
             level: MatchLevel::Frame,
             subject: About::Patient,
@@ -432,7 +435,7 @@ fn measured(lexicon: &Lexicon, scene: &Scene<'_>, values: &[Value]) -> Vec<Menti
 fn number_sighting(
     concept: usize,
     detail: Option<usize>,
-    term: String,
+    term: SmolStr,
     span: (usize, usize),
 ) -> Sighting {
     Sighting {
@@ -442,7 +445,7 @@ fn number_sighting(
         start: span.0,
         end: span.1,
         anchor: span,
-        spans: vec![span],
+        spans: smallvec![span],
         level: MatchLevel::Frame,
         topic: false,
         gapped: false,
@@ -483,7 +486,12 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
         event: false,
     };
     let own = values.iter().filter(|value| {
-        let seen = number_sighting(usize::MAX, None, String::new(), (value.start, value.end));
+        let seen = number_sighting(
+            usize::MAX,
+            None,
+            SmolStr::default(),
+            (value.start, value.end),
+        );
         let polarity = undenied
             .judge(&seen, as_measured, Polarity::Present)
             .polarity;
@@ -529,7 +537,7 @@ impl Writer<'_> {
             raw: Arc::clone(&self.raw),
             normalised: Arc::clone(&self.normalised),
             span: self.raw_span(mention.span),
-            term: mention.term.clone(),
+            term: mention.term.to_string(),
             level: mention.level,
             pinyin: (!spelt.is_empty()).then_some(spelt),
             rules: mention.verdict.rules.clone(),

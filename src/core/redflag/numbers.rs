@@ -96,6 +96,10 @@ fn digit(said: &str) -> Option<f64> {
 
 /// A spoken Chinese number: with ranks (一百八 is 180, 一百零八 is 108), or digit by digit (三八五 is 385).
 fn chinese(units: &[Unit], start: usize) -> Option<Number> {
+    let first = text(units, start);
+    if digit(first).is_none() && !matches!(first, "十" | "几") {
+        return None;
+    }
     let (whole, mut end) = ranked(units, start)
         .or_else(|| between(units, start))
         .or_else(|| spelt(units, start))?;

@@ -2,6 +2,9 @@
 //!
 //! For measuring the rules against labels of other people, whose targets are not our concepts.
 
+use smallvec::smallvec;
+use smol_str::SmolStr;
+
 use super::Lexicon;
 use super::assert::{Scene, Verdict, Weight};
 use super::find::{Context, Sighting, Slots, cue_hits, sightings, text_hits};
@@ -55,11 +58,11 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
     let target = Sighting {
         concept: 0,
         detail: None,
-        term: String::new(),
+        term: SmolStr::default(),
         start: place.0,
         end: place.1,
         anchor: place,
-        spans: vec![place],
+        spans: smallvec![place],
         level: MatchLevel::Text,
         topic: false,
         gapped: false,
