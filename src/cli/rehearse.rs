@@ -204,6 +204,7 @@ impl Stage {
                 self.findings.confirmed(concept, *outcome);
             }
             Note::Identified { .. }
+            | Note::Interrupted { .. }
             | Note::IdentityFailed
             | Note::Screened
             | Note::NotAssessed { .. }

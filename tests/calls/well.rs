@@ -214,6 +214,7 @@ fn reason(note: &Note, last: &str) -> Option<String> {
         | Note::TurnClosed { .. }
         | Note::Identified { .. }
         | Note::Screened
+        | Note::Interrupted { .. }
         | Note::Finished => return None,
     };
     Some(format!("{what} <- {last}"))

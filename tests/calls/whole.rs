@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aftercall_core::attempt::Disposition;
@@ -14,7 +14,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Contact, Relation, Topic};
 use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
-use aftercall_core::script::{Facts, Script};
+use aftercall_core::script::{Facts, Note, Script};
 use aftercall_core::sim::{Fixture, Outcome, World, spoken};
 use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig};
 use aftercall_core::work_order::{Cause, Subject, causes_of, urgency_of};
@@ -37,13 +37,17 @@ fn scripts() -> &'static [Arc<Script>] {
     })
 }
 
-fn kit() -> Arc<CallKit> {
-    static KIT: OnceLock<Arc<CallKit>> = OnceLock::new();
-    Arc::clone(KIT.get_or_init(|| {
+/// Every prompt is voice of so many milliseconds: virtual time needs no words, only sound.
+fn kit(prompt_ms: u64) -> Arc<CallKit> {
+    static KITS: Mutex<BTreeMap<u64, Arc<CallKit>>> = Mutex::new(BTreeMap::new());
+    static LEXICON: OnceLock<Arc<Lexicon>> = OnceLock::new();
+    let lexicon = Arc::clone(LEXICON.get_or_init(|| {
         let files = crate::support::lexicon_files(&root().join("dialogs/redflags"));
-        let lexicon = Arc::new(Lexicon::compile(&files).expect("the shipped lexicon compiles"));
-        // Every prompt is half a second of voice: virtual time needs no words, only sound.
-        let voice: Arc<[i16]> = spoken(500).into();
+        Arc::new(Lexicon::compile(&files).expect("the shipped lexicon compiles"))
+    }));
+    let mut kits = KITS.lock().expect("no test panics while it makes a kit");
+    let made = kits.entry(prompt_ms).or_insert_with(|| {
+        let voice: Arc<[i16]> = spoken(prompt_ms).into();
         let ids = scripts().iter().flat_map(|script| {
             script
                 .prompts
@@ -57,7 +61,8 @@ fn kit() -> Arc<CallKit> {
             prompts,
             limits: Limits::default(),
         })
-    }))
+    });
+    Arc::clone(made)
 }
 
 fn script(id: &str, lang: Lang) -> Arc<Script> {
@@ -137,7 +142,13 @@ fn fixture(name: &str) -> Fixture {
 }
 
 fn run(fixture: &Fixture) -> Outcome {
-    World::new(fixture.clone(), order(fixture), kit(), [42; 32]).run()
+    World::new(
+        fixture.clone(),
+        order(fixture),
+        kit(fixture.prompt_ms),
+        [42; 32],
+    )
+    .run()
 }
 
 fn cause_name(cause: &Cause) -> Option<String> {
@@ -213,6 +224,31 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
             "not".to_owned(),
             if came_to(node) { "asked" } else { "not" }.to_owned(),
         );
+    }
+    for (node, times) in &expect.times_asked {
+        let asked = |event: &&CallEvent| matches!(event, CallEvent::Asked { node: at, .. } if at.0 == *node);
+        let got = outcome.events.iter().filter(asked).count();
+        differ(
+            &format!("times {node} asked"),
+            times.to_string(),
+            got.to_string(),
+        );
+    }
+    let interrupted =
+        |event: &&CallEvent| matches!(event, CallEvent::Noted(Note::Interrupted { .. }));
+    let got = outcome.events.iter().filter(interrupted).count();
+    differ(
+        "interrupted",
+        expect.interrupted.to_string(),
+        got.to_string(),
+    );
+    if let Some(most) = expect.talked_over_ms {
+        let longest = outcome.talked_over.iter().max().map(Duration::as_millis);
+        let fits = longest.is_some_and(|longest| longest <= u128::from(most));
+        differ("stops in time", true.to_string(), format!("{fits}"));
+        if !fits {
+            differ("talked over ms", most.to_string(), format!("{longest:?}"));
+        }
     }
     if let Some((least, most)) = expect.lasts_s {
         let took = outcome.took.as_secs();
@@ -343,6 +379,19 @@ fn the_same_inputs_and_seed_give_the_same_call() {
     let (first, second) = (run(&fixture), run(&fixture));
     assert_eq!(first.trace, second.trace);
     assert_eq!(first.record, second.record);
+}
+
+#[test]
+fn slower_speech_takes_longer() {
+    let slow = fixture("slower_and_louder_please.toml");
+    let mut usual = slow.clone();
+    let again = "你再说一遍 / 你再说一遍 / 没有，胸口不疼".to_owned();
+    usual.says.insert("screen_chest".to_owned(), again);
+    let (slow, usual) = (run(&slow).took, run(&usual).took);
+    assert!(
+        slow > usual + Duration::from_secs(10),
+        "{slow:?}, usually {usual:?}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::echo::Echo;
 use super::player::Played;
 use super::{Call, CallEvent, FRAME, Output, SLOT, Stage, part_seed};
 use crate::codec::Codec;
@@ -57,6 +58,7 @@ impl Call {
             seed: self.ear_seed,
         });
         self.pending = None;
+        self.echo = Some(Echo::new(answer.codec));
         self.slots = 0;
         if self.stage == Stage::Dialling {
             self.stage = Stage::Greeting;
@@ -150,7 +152,11 @@ impl Call {
             self.early_slots += 1;
         } else {
             let at_ms = self.at_ms();
-            self.ear.push(&pulled.samples, at_ms);
+            let heard = match &mut self.echo {
+                Some(echo) => echo.cancel(sent, &pulled.samples),
+                None => pulled.samples,
+            };
+            self.ear.push(&heard, at_ms);
             if self.record {
                 self.outputs.push_back(Output::Frame {
                     left: alaw(sent),

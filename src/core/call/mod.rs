@@ -7,7 +7,9 @@
 //! Positions in milliseconds (`at_ms`) count the 20 ms slots since the answer; the recording has the same
 //! zero, so a finding's interval can be played as it is.
 
+mod echo;
 mod findings;
+mod interrupt;
 mod media;
 mod player;
 mod talk;
@@ -239,6 +241,9 @@ pub struct Call {
     early_slots: u64,
     answered_at: Option<Instant>,
     pending: Option<talk::Pending>,
+    /// Somebody may speak into the question that is being asked.
+    barge: Option<interrupt::Barge>,
+    echo: Option<echo::Echo>,
     /// Utterances heard before the robot spoke, or in early media: classified, never answered.
     overheard: Vec<UtteranceId>,
     keys: String,
@@ -291,6 +296,8 @@ impl Call {
             early_slots: 0,
             answered_at: None,
             pending: None,
+            barge: None,
+            echo: None,
             overheard: Vec::new(),
             keys: String::new(),
             keys_until_ms: None,

@@ -1,23 +1,61 @@
-//! What the robot says next: clips in order, cut into 20 ms frames.
+//! What the robot says next: clips in order, as slow and as loud as the caller wants them, cut into 20 ms frames.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wsola::TimeStretch;
+
 use crate::codec::FRAME;
+use crate::script::{Pace, Volume};
 use crate::time::Instant;
 
 /// How long a prompt waits for audio that is still being synthesised before it goes on without it.
 const VOICE_PATIENCE: Duration = Duration::from_millis(2_500);
+/// Slow speech takes a quarter longer; its pitch stays.
+const SLOW_TEMPO: f32 = 0.8;
+/// Raised speech: +6 dB, its peaks rounded off below full scale.
+const RAISED: f32 = 2.0;
+/// While somebody speaks into a prompt: -6 dB.
+const DUCKED: f32 = 0.5;
+/// A prompt fades in and out within 80 ms.
+const FADE_STEP: f32 = 1.0 / 640.0;
+/// What audio that is still awaited is counted as.
+const AWAITED_MS: u32 = 1_000;
 
 /// Clips waiting to be played, in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Player {
     items: VecDeque<Item>,
+    /// Stretched samples that wait for their frame.
+    ready: VecDeque<i16>,
+    stretch: Option<TimeStretch>,
+    volume: Volume,
+    level: Level,
+}
+
+/// The gain of the moment, and where it goes.
+struct Level {
+    now: f32,
+    to: f32,
+}
+
+impl Default for Level {
+    fn default() -> Level {
+        Level { now: 1.0, to: 1.0 }
+    }
 }
 
 #[derive(Debug)]
-enum Item {
+struct Item {
+    /// The segment of the speech it belongs to.
+    segment: usize,
+    sound: Sound,
+}
+
+#[derive(Debug)]
+enum Sound {
     Clip {
         samples: Arc<[i16]>,
         at: usize,
@@ -45,13 +83,29 @@ pub enum Played {
 }
 
 impl Player {
-    pub fn queue(&mut self, samples: Arc<[i16]>) {
-        self.items.push_back(Item::Clip { samples, at: 0 });
+    /// How what is queued from here on is to be played. A speech under way keeps its own.
+    pub fn deliver(&mut self, (pace, volume): (Pace, Volume)) {
+        self.level = Level::default();
+        self.volume = volume;
+        self.stretch = match pace {
+            Pace::Normal => None,
+            // A line has a rate and a channel, so that there is nothing it could refuse.
+            Pace::Slow => TimeStretch::new(8_000, 1).ok(),
+        };
+        if let Some(stretch) = &mut self.stretch {
+            stretch.set_tempo(SLOW_TEMPO);
+        }
+    }
+
+    pub fn queue(&mut self, samples: Arc<[i16]>, segment: usize) {
+        let sound = Sound::Clip { samples, at: 0 };
+        self.items.push_back(Item { segment, sound });
     }
 
     /// Keeps a place for audio that [`Player::fill`] will bring.
-    pub fn queue_awaited(&mut self, id: u32) {
-        self.items.push_back(Item::Awaited { id, since: None });
+    pub fn queue_awaited(&mut self, id: u32, segment: usize) {
+        let sound = Sound::Awaited { id, since: None };
+        self.items.push_back(Item { segment, sound });
     }
 
     /// Puts synthesised audio in the place kept for it; `None` drops the place.
@@ -59,12 +113,12 @@ impl Player {
         let Some(place) = self
             .items
             .iter()
-            .position(|item| matches!(item, Item::Awaited { id: it, .. } if *it == id))
+            .position(|item| matches!(item.sound, Sound::Awaited { id: it, .. } if it == id))
         else {
             return;
         };
         match samples {
-            Some(samples) => self.items[place] = Item::Clip { samples, at: 0 },
+            Some(samples) => self.items[place].sound = Sound::Clip { samples, at: 0 },
             None => {
                 self.items.remove(place);
             }
@@ -73,29 +127,107 @@ impl Player {
 
     /// Nothing is left to say or to wait for.
     pub fn is_idle(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.ready.is_empty()
+    }
+
+    /// The segment being played.
+    pub fn segment(&self) -> Option<usize> {
+        self.items.front().map(|item| item.segment)
+    }
+
+    /// What is still to come of some segments, in milliseconds as they are played.
+    pub fn remaining_ms(&self, segments: &Range<usize>) -> u32 {
+        let of = |item: &Item| match &item.sound {
+            Sound::Clip { samples, at } => u32::try_from((samples.len() - at) / 8).unwrap_or(0),
+            Sound::Awaited { .. } => AWAITED_MS,
+        };
+        let items = self.items.iter();
+        let raw: u32 = items
+            .filter(|item| segments.contains(&item.segment))
+            .map(of)
+            .sum();
+        match self.stretch {
+            Some(_) => (raw as f32 / SLOW_TEMPO) as u32,
+            None => raw,
+        }
     }
 
     pub fn clear(&mut self) {
         self.items.clear();
+        self.ready.clear();
+    }
+
+    /// Steps back while somebody speaks, by 6 dB.
+    pub fn duck(&mut self) {
+        self.level.to = DUCKED;
+    }
+
+    /// Goes on at the usual level.
+    pub fn restore(&mut self) {
+        self.level.to = 1.0;
+    }
+
+    /// Falls silent within 80 ms and forgets the rest.
+    pub fn fade_out(&mut self) {
+        self.level.to = 0.0;
     }
 
     /// The next 20 ms; clips follow each other without a gap.
     pub fn next_frame(&mut self, now: Instant) -> Played {
+        while self.ready.len() < FRAME {
+            let raw = self.raw(now);
+            let ended = raw.is_empty();
+            match &mut self.stretch {
+                None => self.ready.extend(raw),
+                // Only the end of a speech is flushed, once; what is awaited would be cut in two.
+                Some(stretch) if ended => {
+                    if self.items.is_empty() {
+                        self.ready.extend(stretch.flush().into_iter().map(to_i16));
+                        self.stretch = None;
+                    }
+                }
+                Some(stretch) => {
+                    let samples: Vec<f32> = raw.into_iter().map(f32::from).collect();
+                    stretch.push(&samples);
+                    self.ready
+                        .extend(stretch.pull(usize::MAX).into_iter().map(to_i16));
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        if self.ready.is_empty() {
+            return match self.items.is_empty() {
+                true => Played::Finished,
+                false => Played::Waiting,
+            };
+        }
         let mut frame = [0i16; FRAME];
-        let mut filled = 0;
-        while filled < FRAME {
-            match self.items.front_mut() {
-                Some(Item::Clip { samples, at }) => {
-                    let n = (samples.len() - *at).min(FRAME - filled);
-                    frame[filled..filled + n].copy_from_slice(&samples[*at..*at + n]);
-                    filled += n;
+        for sample in &mut frame {
+            let raw = self.ready.pop_front().unwrap_or(0);
+            *sample = self.shaped(raw);
+        }
+        if self.level.now == 0.0 {
+            self.clear();
+        }
+        Played::Frame(frame)
+    }
+
+    /// Up to 20 ms of the clips as they are; empty at their end, and where audio is awaited.
+    fn raw(&mut self, now: Instant) -> Vec<i16> {
+        let mut raw = Vec::with_capacity(FRAME);
+        while raw.len() < FRAME {
+            match self.items.front_mut().map(|item| &mut item.sound) {
+                Some(Sound::Clip { samples, at }) => {
+                    let n = (samples.len() - *at).min(FRAME - raw.len());
+                    raw.extend_from_slice(&samples[*at..*at + n]);
                     *at += n;
                     if *at >= samples.len() {
                         self.items.pop_front();
                     }
                 }
-                Some(Item::Awaited { since, .. }) => {
+                Some(Sound::Awaited { since, .. }) => {
                     let began = *since.get_or_insert(now);
                     if now.since(began) < VOICE_PATIENCE {
                         break;
@@ -105,14 +237,35 @@ impl Player {
                 None => break,
             }
         }
-        if filled > 0 {
-            Played::Frame(frame)
-        } else if self.items.is_empty() {
-            Played::Finished
-        } else {
-            Played::Waiting
-        }
+        raw
     }
+
+    fn shaped(&mut self, sample: i16) -> i16 {
+        let step = (self.level.to - self.level.now).clamp(-FADE_STEP, FADE_STEP);
+        self.level.now += step;
+        if self.level.now == 1.0 && self.volume == Volume::Normal {
+            return sample;
+        }
+        let loud = match self.volume {
+            Volume::Normal => f32::from(sample),
+            Volume::Raised => rounded(f32::from(sample) * RAISED),
+        };
+        to_i16(loud * self.level.now)
+    }
+}
+
+/// Bends what would leave the upper half of the scale, so that louder does not mean torn.
+fn rounded(sample: f32) -> f32 {
+    const KNEE: f32 = 16_384.0;
+    let over = sample.abs() - KNEE;
+    if over <= 0.0 {
+        return sample;
+    }
+    (KNEE + KNEE * (over / KNEE).tanh()).copysign(sample)
+}
+
+fn to_i16(sample: f32) -> i16 {
+    sample.round().clamp(-32_768.0, 32_767.0) as i16
 }
 
 #[cfg(test)]
@@ -123,11 +276,31 @@ mod tests {
         vec![value; len].into()
     }
 
+    fn tone(len: u16) -> Arc<[i16]> {
+        let sample = |i: u16| ((f32::from(i) * 0.25).sin() * 8_000.0) as i16;
+        (0..len).map(sample).collect()
+    }
+
+    fn all(player: &mut Player) -> Vec<i16> {
+        let mut said = Vec::new();
+        while let Played::Frame(frame) = player.next_frame(Instant::ZERO) {
+            said.extend(frame);
+        }
+        said
+    }
+
+    fn crossings(samples: &[i16]) -> usize {
+        samples
+            .windows(2)
+            .filter(|pair| pair[0] < 0 && pair[1] >= 0)
+            .count()
+    }
+
     #[test]
     fn clips_follow_each_other_without_a_gap() {
         let mut player = Player::default();
-        player.queue(clip(1, 100));
-        player.queue(clip(2, 100));
+        player.queue(clip(1, 100), 0);
+        player.queue(clip(2, 100), 1);
         let Played::Frame(first) = player.next_frame(Instant::ZERO) else {
             panic!("a frame")
         };
@@ -142,8 +315,8 @@ mod tests {
     #[test]
     fn awaited_audio_holds_the_prompt_but_not_for_ever() {
         let mut player = Player::default();
-        player.queue_awaited(7);
-        player.queue(clip(3, 160));
+        player.queue_awaited(7, 0);
+        player.queue(clip(3, 160), 1);
         assert_eq!(player.next_frame(Instant::ZERO), Played::Waiting);
         player.fill(7, Some(clip(9, 160)));
         assert_eq!(
@@ -151,12 +324,62 @@ mod tests {
             Played::Frame([9; FRAME])
         );
         let mut late = Player::default();
-        late.queue_awaited(8);
-        late.queue(clip(3, 160));
+        late.queue_awaited(8, 0);
+        late.queue(clip(3, 160), 1);
         assert_eq!(late.next_frame(Instant::ZERO), Played::Waiting);
         assert_eq!(
             late.next_frame(Instant::from_millis(2_500)),
             Played::Frame([3; FRAME])
         );
+    }
+
+    #[test]
+    fn slow_speech_lasts_longer_at_the_same_pitch() {
+        let mut player = Player::default();
+        player.deliver((Pace::Slow, Volume::Normal));
+        player.queue(tone(16_000), 0);
+        assert_eq!(player.remaining_ms(&(0..1)), 2_500);
+        let said = all(&mut player);
+        assert!((19_000..=21_000).contains(&said.len()), "{}", said.len());
+        let a_second = 8_000.0 * 0.25 / std::f32::consts::TAU;
+        let heard = crossings(&said[4_000..12_000]) as f32;
+        assert!((heard - a_second).abs() < a_second * 0.03, "{heard} Hz");
+    }
+
+    #[test]
+    fn loud_speech_is_louder_and_not_clipped() {
+        let mut player = Player::default();
+        player.deliver((Pace::Normal, Volume::Raised));
+        player.queue(tone(1_600), 0);
+        let said = all(&mut player);
+        let peak = said.iter().map(|s| s.unsigned_abs()).max();
+        assert!(peak.is_some_and(|peak| (15_500..=16_400).contains(&peak)));
+        player.queue(clip(30_000, 160), 0);
+        assert!(
+            all(&mut player)
+                .iter()
+                .all(|s| (20_000..32_700).contains(s))
+        );
+    }
+
+    #[test]
+    fn a_prompt_steps_back_comes_back_and_fades_out() {
+        let mut player = Player::default();
+        player.queue(clip(1_000, 8_000), 4);
+        player.duck();
+        let last = |player: &mut Player| match player.next_frame(Instant::ZERO) {
+            Played::Frame(frame) => frame[FRAME - 1],
+            Played::Waiting | Played::Finished => 0,
+        };
+        let ducked: Vec<i16> = (0..4).map(|_| last(&mut player)).collect();
+        assert_eq!(ducked, [750, 500, 500, 500]);
+        player.restore();
+        assert_eq!([last(&mut player), last(&mut player)], [750, 1_000]);
+        assert_eq!(player.segment(), Some(4));
+        assert_eq!(player.remaining_ms(&(4..5)), 880);
+        player.fade_out();
+        let faded: Vec<i16> = (0..5).map(|_| last(&mut player)).collect();
+        assert_eq!(faded, [750, 500, 250, 0, 0]);
+        assert!(player.is_idle());
     }
 }

@@ -28,9 +28,9 @@ const VOICED: i32 = 200;
 /// An utterance whose words are awaited.
 #[derive(Debug)]
 pub(super) struct Pending {
-    utterance: Utterance,
-    heard: Option<Heard>,
-    ended: bool,
+    pub(super) utterance: Utterance,
+    pub(super) heard: Option<Heard>,
+    pub(super) ended: bool,
 }
 
 impl Call {
@@ -38,7 +38,10 @@ impl Call {
     pub(super) fn after_slot(&mut self, now: Instant) {
         let at_ms = self.at_ms();
         match self.stage {
-            Stage::Speaking => self.run_acts(now),
+            Stage::Speaking => {
+                self.watch_for_speech();
+                self.run_acts(now);
+            }
             Stage::Waiting { until_ms } if at_ms >= until_ms => self.words_are_late(),
             Stage::Closing { until_ms } if at_ms >= until_ms => self.hang_up(now),
             Stage::Listening if self.keys_until_ms.is_some_and(|until| at_ms >= until) => {
@@ -72,23 +75,24 @@ impl Call {
     }
 
     fn say(&mut self, segments: Vec<Segment>) {
-        for segment in segments {
+        self.player.deliver(self.conversation.delivery());
+        for (at, segment) in segments.into_iter().enumerate() {
             match segment {
                 Segment::Recorded { prompt, text } => {
                     match self.kit.prompts.get(&prompt.recording(self.lang)) {
-                        Some(samples) => self.player.queue(Arc::clone(samples)),
-                        None => self.speak(text),
+                        Some(samples) => self.player.queue(Arc::clone(samples), at),
+                        None => self.speak(text, at),
                     }
                 }
-                Segment::Spoken(text) => self.speak(text),
+                Segment::Spoken(text) => self.speak(text, at),
             }
         }
     }
 
-    fn speak(&mut self, text: String) {
+    fn speak(&mut self, text: String, segment: usize) {
         let id = self.next_speech;
         self.next_speech += 1;
-        self.player.queue_awaited(id);
+        self.player.queue_awaited(id, segment);
         self.outputs.push_back(Output::Speak {
             id,
             lang: self.lang,
@@ -96,7 +100,7 @@ impl Call {
         });
     }
 
-    fn begin_listening(&mut self, listen: Listen) {
+    pub(super) fn begin_listening(&mut self, listen: Listen) {
         let at_ms = self.at_ms();
         if let Some(turn) = &mut self.open_turn {
             turn.prompt_to_ms = at_ms;
@@ -107,10 +111,13 @@ impl Call {
             max_ms: listen.max_ms,
         };
         self.stage = Stage::Listening;
+        self.listen = Some(listen);
+        if self.is_being_answered() {
+            return self.take_up_reply();
+        }
         self.pending = None;
         self.ear.listen(spec, at_ms);
         let typed_ahead = !self.keys.is_empty();
-        self.listen = Some(listen);
         if typed_ahead {
             self.keys_until_ms = Some(at_ms + NEXT_KEY_MS);
             self.check_keys();
@@ -124,18 +131,13 @@ impl Call {
         self.human = true;
         self.keys.push(key);
         match self.stage {
-            // A key cuts a question short, never what is said to end the call.
-            Stage::Speaking if self.asks_next() => self.player.clear(),
+            Stage::Speaking => self.stop_for_key(),
             Stage::Listening => {
                 self.keys_until_ms = Some(self.at_ms() + NEXT_KEY_MS);
                 self.check_keys();
             }
             _ => {}
         }
-    }
-
-    fn asks_next(&self) -> bool {
-        self.acts.iter().any(|act| matches!(act, Act::Listen(_)))
     }
 
     /// Submits the keys when no more can follow.
@@ -210,9 +212,13 @@ impl Call {
 
     pub(super) fn handle_ear(&mut self, event: EarEvent) {
         match event {
-            EarEvent::SpeechStarted { .. } => {}
-            EarEvent::Paused(utterance) => self.transcribe(utterance),
+            EarEvent::SpeechStarted { at_ms } => self.spoken_into(Some(at_ms)),
+            EarEvent::Paused(utterance) => {
+                self.spoken_paused();
+                self.transcribe(utterance);
+            }
             EarEvent::Resumed { id } => {
+                self.spoken_into(None);
                 if self
                     .pending
                     .as_ref()
@@ -231,6 +237,11 @@ impl Call {
         self.forget_pending();
         let (hot_words, choices) = match (&self.stage, &self.listen) {
             (Stage::Listening, Some(listen)) => (listen.hot_words.clone(), listen.choices.clone()),
+            (Stage::Speaking, _) => self
+                .question_ahead()
+                .map_or_else(Default::default, |listen| {
+                    (listen.hot_words.clone(), listen.choices.clone())
+                }),
             _ => Default::default(),
         };
         self.outputs.push_back(Output::Transcribe {
@@ -270,15 +281,26 @@ impl Call {
                 if pending.heard.is_some() {
                     self.reply_is_in();
                 } else {
-                    self.outputs.push_back(Output::Promote { utterance: id });
-                    let patience = self.kit.limits.words.as_millis() as u64;
-                    self.stage = Stage::Waiting {
-                        until_ms: self.at_ms() + patience,
-                    };
+                    self.await_words(id);
+                }
+            }
+            // Said into the prompt: what it was is for the words to tell.
+            Stage::Speaking => {
+                if let Some(pending) = &mut self.pending {
+                    pending.ended = true;
                 }
             }
             _ => {}
         }
+    }
+
+    /// The turn is over, and its words are not there yet.
+    pub(super) fn await_words(&mut self, id: UtteranceId) {
+        self.outputs.push_back(Output::Promote { utterance: id });
+        let patience = self.kit.limits.words.as_millis() as u64;
+        self.stage = Stage::Waiting {
+            until_ms: self.at_ms() + patience,
+        };
     }
 
     fn nobody_spoke(&mut self) {
@@ -333,11 +355,14 @@ impl Call {
             }
             return;
         }
-        let Some(pending) = self
-            .pending
-            .as_mut()
-            .filter(|pending| pending.utterance.id == utterance)
-        else {
+        let is_awaited = |pending: &Pending| pending.utterance.id == utterance;
+        if !self.pending.as_ref().is_some_and(is_awaited) || self.passes_over(&heard) {
+            return;
+        }
+        if self.stage == Stage::Speaking {
+            self.stop_for_speech();
+        }
+        let Some(pending) = &mut self.pending else {
             return;
         };
         let complete = match &heard {
@@ -347,7 +372,9 @@ impl Call {
             Heard::NoSpeech | Heard::TooLate => false,
         };
         pending.heard = Some(heard);
-        if pending.ended {
+        if self.stage == Stage::Speaking {
+            // The prompt is fading out: the reply is taken up at its end.
+        } else if pending.ended {
             self.reply_is_in();
         } else if complete && self.stage == Stage::Listening {
             self.ear.end_now();
@@ -392,7 +419,7 @@ impl Call {
     }
 
     /// The reply and its words are both there: judge them, then let the conversation go on.
-    fn reply_is_in(&mut self) {
+    pub(super) fn reply_is_in(&mut self) {
         let Some(Pending {
             utterance,
             heard: Some(heard),
@@ -460,6 +487,7 @@ impl Call {
         self.ear.deafen();
         self.keys.clear();
         self.keys_until_ms = None;
+        self.barge = None;
         self.acts = acts.into();
         self.stage = Stage::Speaking;
         // Notes that come before the first word are facts already.
@@ -482,7 +510,7 @@ impl Call {
         }
     }
 
-    fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Note) {
         match &note {
             Note::TurnOpened {
                 node,

@@ -152,6 +152,7 @@ pub fn call_notes(notes: &[Note]) -> Vec<CallNote> {
                 concept: concept.clone(),
             },
             Note::TurnOpened { .. }
+            | Note::Interrupted { .. }
             | Note::TurnClosed { .. }
             | Note::Identified { .. }
             | Note::Screened

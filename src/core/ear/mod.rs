@@ -205,6 +205,14 @@ impl Ear {
         self.listening.is_some()
     }
 
+    /// How long the speech under way has been voiced, in milliseconds; a pause after it does not count.
+    pub fn voiced_ms(&self) -> Option<u64> {
+        match self.speech {
+            Speech::Voiced { from, last } => Some((last - from) / PER_MS),
+            Speech::None { .. } | Speech::Burst { .. } | Speech::Paused { .. } => None,
+        }
+    }
+
     /// The noise on the line in dBFS: above -45 it is noisy, and words will be misheard.
     pub fn noise_floor_db(&self) -> f32 {
         self.vad.floor_db()

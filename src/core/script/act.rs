@@ -1,8 +1,10 @@
 //! What goes into a [`Conversation`](super::Conversation) and what comes out of it: plain values.
 
+use std::ops::Range;
+
 use jiff::civil::Date;
 
-use super::node::PromptId;
+use super::node::{BargeIn, PromptId};
 use crate::finding::Confirmation;
 use crate::heard::Choices;
 use crate::id::{ConceptId, NodeId};
@@ -56,6 +58,8 @@ pub enum Input<'a> {
     TooLate,
     /// Everything of the last `Say` was played.
     PromptDone,
+    /// The person cut the question short when so much of it was still to come, in milliseconds. The reply follows.
+    Interrupted { unheard_ms: u32, by_key: bool },
 }
 
 /// What the red-flag judgement asks the conversation to do about a reply.
@@ -119,6 +123,10 @@ pub struct Listen {
     /// Words to expect, for the recogniser.
     pub hot_words: Vec<String>,
     pub choices: Choices,
+    /// What may cut short the question that stands before.
+    pub barge_in: BargeIn,
+    /// The question itself among the segments of that speech: what stands before it is heard out.
+    pub question: Range<usize>,
 }
 
 /// Which keys answer the question.
@@ -138,6 +146,14 @@ pub enum Pace {
     Slow,
 }
 
+/// How loud the prompts are to be played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Volume {
+    #[default]
+    Normal,
+    Raised,
+}
+
 /// What the record keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
@@ -151,6 +167,10 @@ pub enum Note {
     /// What the reply meant: `yes`, `no`, a choice, a number, `unclear`, `silence`, a command.
     TurnClosed {
         meaning: String,
+    },
+    /// The question of the open turn was cut short when so much of it was still to come, in milliseconds.
+    Interrupted {
+        unheard_ms: u32,
     },
     Identified {
         respondent: Respondent,

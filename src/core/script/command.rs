@@ -1,4 +1,4 @@
-//! What a person may say at any moment: again, slower, a person please, never again, he has died, he is
+//! What a person may say at any moment: again, slower, louder, a person please, never again, he has died, he is
 //! back in hospital, wrong number, not now.
 //!
 //! Spotted before the reply is read as an answer. What is said only in passing ("我找医生看过了") must not
@@ -15,6 +15,7 @@ use crate::question::Respondent;
 pub enum Command {
     Repeat,
     Slower,
+    Louder,
     Jump(Jump),
 }
 
@@ -24,6 +25,7 @@ impl Command {
         match self {
             Command::Repeat => "repeat".to_owned(),
             Command::Slower => "slower".to_owned(),
+            Command::Louder => "louder".to_owned(),
             Command::Jump(jump) => jump.to_string(),
         }
     }
@@ -117,6 +119,24 @@ fn again(heard: &Heard) -> Option<Command> {
     if slower {
         return Some(Command::Slower);
     }
+    let louder = heard.says(
+        &[
+            "大声点",
+            "大点声",
+            "大声一点",
+            "大点儿声",
+            "大声些",
+            "声音大一点",
+            "声音大点",
+            "声音太小",
+            "声音有点小",
+            "说响一点",
+        ],
+        &["louder", "speak up", "turn it up", "too quiet", "too soft"],
+    );
+    if louder {
+        return Some(Command::Louder);
+    }
     let repeat = heard.says(
         &[
             "再说一遍",
@@ -135,8 +155,6 @@ fn again(heard: &Heard) -> Option<Command> {
             "您说什么",
             "说的什么",
             "你说啥",
-            "大声点",
-            "大点声",
         ],
         &[
             "repeat",

@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::act::{Act, Facts, Input, Note, Pace, Segment, Verdict};
+use super::act::{Act, Facts, Input, Note, Pace, Segment, Verdict, Volume};
 use super::command::{self, Command, Speaker};
 use super::identity::Names;
-use super::node::{Effect, Guard, Jump, Kind, Node, Script, Target};
+use super::node::{BargeIn, Effect, Guard, Jump, Kind, Node, Script, Target};
 use super::number::Quantity;
 use super::reply::{self, YesNo};
 use super::speaking::{self, names};
@@ -24,6 +24,8 @@ use crate::question::{Question, QuestionKind, Respondent};
 
 /// Unclear replies and silences a question survives.
 const TRIES: u8 = 2;
+/// A question is heard when no more of it than this is missing, in milliseconds: people answer before its last syllable.
+const HEARD_ALL_BUT_MS: u32 = 600;
 /// Times a question is repeated on request before that counts as unclear.
 const REPEATS: u8 = 3;
 /// Silences in a row, over any questions, after which nobody is believed to be there.
@@ -60,7 +62,11 @@ pub struct Conversation {
     denials_doubted: bool,
     /// The question that a jump interrupted.
     interrupted: Option<usize>,
+    /// How long replies are waited for.
     pace: Pace,
+    /// How the prompts are played from now on, as the caller asked.
+    tempo: Pace,
+    volume: Volume,
     dead_air: u8,
     last_words: String,
     last_speech: Vec<Segment>,
@@ -83,6 +89,18 @@ struct Asking {
     repeats: u8,
     /// Times that a `stay` has asked whether anybody is there.
     stays: u8,
+    hearing: HeardSoFar,
+}
+
+/// How much of a question the person has let the robot say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HeardSoFar {
+    #[default]
+    All,
+    /// Cut short: what is said now is no answer to it.
+    Part,
+    /// It was cut short before and is said whole now; only keys may interrupt it.
+    Insisting,
 }
 
 /// What exactly was asked last.
@@ -129,6 +147,8 @@ impl Conversation {
             denials_doubted: false,
             interrupted: None,
             pace,
+            tempo: Pace::Normal,
+            volume: Volume::Normal,
             dead_air: 0,
             last_words: String::new(),
             last_speech: Vec::new(),
@@ -150,6 +170,9 @@ impl Conversation {
             self.closing_spoken |= self.safety_said;
             return Vec::new();
         }
+        if let Input::Interrupted { unheard_ms, by_key } = input {
+            return self.interrupted(unheard_ms, by_key);
+        }
         let asking = match std::mem::replace(&mut self.state, State::Over) {
             State::Asking(asking) => asking,
             other @ (State::New | State::Over) => {
@@ -164,9 +187,21 @@ impl Conversation {
             Input::Silence => self.silent(asking, &mut acts),
             Input::Unclear => self.missed(asking, names::SORRY, &mut acts),
             Input::TooLate => self.missed(asking, names::TOO_LATE, &mut acts),
-            Input::PromptDone => unreachable!("answered above"),
+            Input::PromptDone | Input::Interrupted { .. } => unreachable!("answered above"),
         }
         acts
+    }
+
+    /// What is said from here on answers the question only if it was heard nearly to its end. Whoever presses a key
+    /// knows what it is for.
+    fn interrupted(&mut self, unheard_ms: u32, by_key: bool) -> Vec<Act> {
+        let State::Asking(asking) = &mut self.state else {
+            return Vec::new();
+        };
+        if unheard_ms > HEARD_ALL_BUT_MS && !by_key {
+            asking.hearing = HeardSoFar::Part;
+        }
+        vec![Act::Note(Note::Interrupted { unheard_ms })]
     }
 
     /// Whether the words are a complete allowed answer to the question being asked, so that the turn may
@@ -175,6 +210,9 @@ impl Conversation {
         let State::Asking(asking) = &self.state else {
             return false;
         };
+        if asking.hearing == HeardSoFar::Part {
+            return false;
+        }
         match &asking.form {
             Form::Confirm { .. } | Form::ReadBack(_) => self.plain_yes_no(text).is_some(),
             Form::Plain => {
@@ -192,6 +230,8 @@ impl Conversation {
         };
         let node = self.node(asking.node);
         let (text, kind, asks) = match &asking.form {
+            // A question that was not heard is neither affirmed nor denied.
+            _ if asking.hearing == HeardSoFar::Part => (String::new(), QuestionKind::Open, vec![]),
             Form::Plain => (
                 speaking::question_text(&self.script, node),
                 node.kind.question(),
@@ -230,6 +270,9 @@ impl Conversation {
         let State::Asking(asking) = &self.state else {
             return None;
         };
+        if asking.hearing == HeardSoFar::Part {
+            return None;
+        }
         let lang = self.facts.lang;
         match &asking.form {
             Form::Plain => understanding::keyed_words(keys, self.node(asking.node), lang),
@@ -253,9 +296,9 @@ impl Conversation {
         self.advice_for.is_some()
     }
 
-    /// How fast prompts are to be played from now on.
-    pub fn pace(&self) -> Pace {
-        self.pace
+    /// How fast and how loud prompts are to be played from now on.
+    pub fn delivery(&self) -> (Pace, Volume) {
+        (self.tempo, self.volume)
     }
 
     /// Whether `HangUp` was given out.
@@ -338,6 +381,9 @@ impl Conversation {
             self.closed(acts, "any");
             return self.stay(asking, acts);
         }
+        if asking.hearing == HeardSoFar::Part {
+            return self.insist(asking, acts);
+        }
         match asking.form.clone() {
             Form::ReadBack(quantity) => self.read_back(asking, quantity, text, acts),
             Form::Plain | Form::Confirm { .. } => {
@@ -353,6 +399,9 @@ impl Conversation {
 
     fn keyed(&mut self, asking: Asking, keys: &str, acts: &mut Vec<Act>) {
         self.dead_air = 0;
+        if asking.hearing == HeardSoFar::Part {
+            return self.insist(asking, acts);
+        }
         self.by_key = true;
         keys.clone_into(&mut self.last_words);
         let yes_no = understanding::yes_no_keys(keys);
@@ -382,7 +431,18 @@ impl Conversation {
         }
     }
 
+    /// A question that was cut short is said once more, whole; that is nobody's failure.
+    fn insist(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
+        self.closed(acts, "interrupted");
+        asking.hearing = HeardSoFar::Insisting;
+        let speech = speaking::question(&self.script, &self.facts, self.node(asking.node));
+        self.ask(asking, speech, acts);
+    }
+
     fn silent(&mut self, mut asking: Asking, acts: &mut Vec<Act>) {
+        if asking.hearing == HeardSoFar::Part {
+            return self.insist(asking, acts);
+        }
         self.closed(acts, "silence");
         if matches!(self.node(asking.node).kind, Kind::Stay { .. }) {
             return self.stay(asking, acts);
@@ -407,6 +467,9 @@ impl Conversation {
 
     /// Nothing usable was heard.
     fn missed(&mut self, mut asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
+        if asking.hearing == HeardSoFar::Part {
+            return self.insist(asking, acts);
+        }
         self.closed(acts, "unclear");
         if matches!(self.node(asking.node).kind, Kind::Stay { .. }) {
             return self.stay(asking, acts);
@@ -557,7 +620,9 @@ impl Conversation {
     fn obeys(&self, command: Command) -> bool {
         let crisis = self.effects.contains(&Effect::Crisis);
         match command {
-            Command::Repeat | Command::Slower | Command::Jump(Jump::Person) => true,
+            Command::Repeat | Command::Slower | Command::Louder | Command::Jump(Jump::Person) => {
+                true
+            }
             Command::Jump(_) => !crisis,
         }
     }
@@ -731,13 +796,13 @@ impl Conversation {
                 self.person_in_emergency(asking, acts);
             }
             Command::Jump(jump) => self.jump(asking.node, jump, acts),
-            Command::Repeat | Command::Slower
+            Command::Repeat | Command::Slower | Command::Louder
                 if matches!(self.node(asking.node).kind, Kind::Stay { .. })
                     && asking.repeats >= REPEATS =>
             {
                 self.stay(asking, acts);
             }
-            Command::Repeat | Command::Slower if asking.repeats >= REPEATS => {
+            Command::Repeat | Command::Slower | Command::Louder if asking.repeats >= REPEATS => {
                 let target = self.node(asking.node).no_match;
                 self.give_up(asking.node, target, acts);
             }
@@ -748,7 +813,13 @@ impl Conversation {
             Command::Slower => {
                 asking.repeats += 1;
                 self.pace = Pace::Slow;
+                self.tempo = Pace::Slow;
                 self.ask_again(asking, names::SLOWER, acts);
+            }
+            Command::Louder => {
+                asking.repeats += 1;
+                self.volume = Volume::Raised;
+                self.ask_again(asking, names::REPEAT, acts);
             }
         }
     }
@@ -811,6 +882,7 @@ impl Conversation {
                         misses: 0,
                         repeats: 0,
                         stays: 0,
+                        hearing: HeardSoFar::All,
                     };
                     return self.ask(asking, speech, acts);
                 }
@@ -906,7 +978,12 @@ impl Conversation {
 
     // ---- Speaking
 
-    fn ask_again(&mut self, asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
+    fn ask_again(&mut self, mut asking: Asking, excuse: &str, acts: &mut Vec<Act>) {
+        asking.hearing = HeardSoFar::All;
+        // Whoever hears badly hears the second try louder.
+        if self.facts.hearing != Hearing::Normal {
+            self.volume = Volume::Raised;
+        }
         let node = self.node(asking.node);
         let speech = match &asking.form {
             Form::Plain if excuse == names::REPEAT && matches!(node.kind, Kind::Identity) => {
@@ -967,6 +1044,12 @@ impl Conversation {
         };
         if asking.node == self.script.start || matches!(node.kind, Kind::Identity) {
             listen.no_input_ms = listen.no_input_ms.max(7_000);
+        }
+        listen.question = speaking::question_in(&speech, &self.script, &self.facts, node);
+        // Advice is heard out, and so is whoever asks who is there.
+        let patient = !self.is_identified() || self.met_emergency();
+        if patient || asking.hearing == HeardSoFar::Insisting {
+            listen.barge_in = listen.barge_in.min(BargeIn::Keys);
         }
         let local = speaking::localised(&speech, &self.facts);
         acts.push(Act::Note(Note::TurnOpened {

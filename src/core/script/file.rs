@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use super::node::{
-    Choice, Effect, Guard, Jump, Kind, Node, NumberSpec, Piece, Place, Prompt, PromptId, Rule,
-    Script, ScriptError, Target, Variable,
+    BargeIn, Choice, Effect, Guard, Jump, Kind, Node, NumberSpec, Piece, Place, Prompt, PromptId,
+    Rule, Script, ScriptError, Target, Variable,
 };
 use super::signature::canonical;
 use crate::id::{ConceptId, NodeId, PackId};
@@ -90,6 +90,7 @@ struct NodeFile {
     on: BTreeMap<String, Spanned<String>>,
     silence: Option<Spanned<String>>,
     no_match: Option<Spanned<String>>,
+    barge_in: Option<BargeIn>,
     next: Option<Spanned<String>>,
 }
 
@@ -517,6 +518,7 @@ impl Names<'_> {
             at: source.place(&node.id.span()),
             days: node.days.clone(),
             when: node.when.clone(),
+            barge_in: node.barge_in,
             say: pieces(source, node, errors),
             kind,
             asks: node.asks.clone(),

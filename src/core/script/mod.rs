@@ -5,6 +5,7 @@
 //! What a reply means for the patient's safety is `redflag`'s matter and comes in as a [`Verdict`].
 
 pub mod act;
+mod backchannel;
 pub mod check;
 pub mod command;
 pub mod conversation;
@@ -22,7 +23,8 @@ pub mod spoken;
 pub mod understanding;
 pub mod words;
 
-pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict};
+pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict, Volume};
+pub use backchannel::is_backchannel;
 pub use conversation::Conversation;
 pub use file::{load, load_sound};
-pub use node::{Place, PromptId, Script, ScriptError};
+pub use node::{BargeIn, Place, PromptId, Script, ScriptError};

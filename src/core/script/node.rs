@@ -288,10 +288,50 @@ pub struct Node {
     pub again: Option<String>,
     /// The keys that answer it, said when it is asked again.
     pub hint: Option<String>,
+    /// What may cut its question short, where the script says so; see [`Node::barge_in`].
+    pub barge_in: Option<BargeIn>,
     pub next: Option<Target>,
     pub on: BTreeMap<String, Target>,
     pub silence: Option<Target>,
     pub no_match: Option<Target>,
+}
+
+/// What may cut a question short. Statements, and what is said to end a call, are always heard out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BargeIn {
+    /// Keys pressed meanwhile are kept for the question.
+    None,
+    #[default]
+    Keys,
+    /// Speech, and keys.
+    Speech,
+}
+
+impl Node {
+    /// What may cut the question short: the script's word, or by default nothing where identity is asked for (the
+    /// notice of recording stands before it), keys alone where a denial weighs most, and else speech too.
+    pub fn barge_in(&self) -> BargeIn {
+        let usual = match self.kind {
+            Kind::Identity => BargeIn::None,
+            Kind::YesNo { .. } | Kind::Choice(_) | Kind::Number(_) | Kind::Open
+                if !self.emergency =>
+            {
+                BargeIn::Speech
+            }
+            Kind::YesNo { .. }
+            | Kind::Choice(_)
+            | Kind::Number(_)
+            | Kind::Open
+            | Kind::Who
+            | Kind::BirthDate
+            | Kind::Wait
+            | Kind::Stay { .. }
+            | Kind::Say
+            | Kind::End => BargeIn::Keys,
+        };
+        self.barge_in.unwrap_or(usual)
+    }
 }
 
 /// What a node waits for.

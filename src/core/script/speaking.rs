@@ -1,10 +1,12 @@
 //! How a node becomes speech, and how long to wait for the reply.
 
+use std::ops::Range;
+
 use jiff::civil::Date;
 
 use super::act::{Facts, KeySpec, Listen, Pace, Segment};
 use super::hot;
-use super::node::{Kind, Node, Piece, PromptId, Script, Variable};
+use super::node::{BargeIn, Kind, Node, Piece, PromptId, Script, Variable};
 use super::spoken;
 use crate::heard::Choices;
 use crate::id::NodeId;
@@ -70,6 +72,21 @@ pub fn question(script: &Script, facts: &Facts, node: &Node) -> Vec<Segment> {
         Piece::Variable(variable) => Segment::Spoken(value(*variable, facts)),
     });
     pieces.collect()
+}
+
+/// Where a node's own question stands in a speech; all of it where it is asked in other words.
+pub fn question_in(
+    speech: &[Segment],
+    script: &Script,
+    facts: &Facts,
+    node: &Node,
+) -> Range<usize> {
+    let own = question(script, facts, node);
+    let starts = speech.windows(own.len().max(1));
+    match starts.into_iter().rposition(|part| part == own) {
+        Some(from) => from..from + own.len(),
+        None => 0..speech.len(),
+    }
 }
 
 /// The constant words of a question, as the red-flag judgement wants them.
@@ -217,6 +234,8 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
             keys,
             hot_words: hot::words(&node.kind, &question_text(script, node), &node.asks, lang),
             choices: choices(&node.kind, lang, birth),
+            barge_in: node.barge_in(),
+            question: 0..0,
         },
         pace,
     )
@@ -300,6 +319,8 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace, by_sound: bool) -> Lis
             } else {
                 Choices::None
             },
+            barge_in: BargeIn::Keys,
+            question: 0..0,
         },
         pace,
     )

@@ -21,6 +21,11 @@ const LOUD: i32 = 150;
 pub enum Pick {
     Say(String),
     Keys(String),
+    /// Done so long into the robot's speech.
+    Into {
+        after: Duration,
+        what: Box<Pick>,
+    },
     HangUp,
     Silence,
 }
@@ -41,6 +46,15 @@ pub struct Callee {
     asked: Option<String>,
     times: BTreeMap<String, usize>,
     robot_loud_at: Option<Instant>,
+    /// The robot began to speak.
+    robot_from: Option<Instant>,
+    /// Somebody spoke into the robot's speech from here on, and it has not fallen silent yet.
+    into_at: Option<Instant>,
+    /// How long the robot went on each time, to its last loud frame.
+    pub talked_over: Vec<Duration>,
+    /// Once a question.
+    spoke_into: bool,
+    echo: VecDeque<[i16; 160]>,
     answered: bool,
     gone: bool,
     final_sent: bool,
@@ -67,6 +81,11 @@ impl Callee {
             asked: None,
             times: BTreeMap::new(),
             robot_loud_at: None,
+            robot_from: None,
+            into_at: None,
+            talked_over: Vec::new(),
+            spoke_into: false,
+            echo: VecDeque::new(),
             answered: false,
             gone: false,
             final_sent: false,
@@ -81,6 +100,8 @@ impl Callee {
     pub fn asked(&mut self, node: &str) {
         self.asked = Some(node.to_owned());
         self.robot_loud_at = None;
+        self.robot_from = None;
+        self.spoke_into = false;
     }
 
     /// The question that was asked last.
@@ -200,6 +221,15 @@ impl Callee {
         for sample in &mut frame {
             *sample = self.speech.pop_front().unwrap_or(0);
         }
+        if let Some(path) = self.fixture.echo
+            && self.echo.len() as u64 * 20 >= path.delay_ms
+            && let Some(back) = self.echo.pop_front()
+        {
+            let share = 10.0_f32.powf(-path.loss_db / 20.0);
+            for (sample, back) in frame.iter_mut().zip(back) {
+                *sample = sample.saturating_add((f32::from(back) * share) as i16);
+            }
+        }
         if let Some(stream) = &mut self.stream {
             if !stream.is_pressing()
                 && let Some(key) = self.keys.pop_front()
@@ -211,16 +241,48 @@ impl Callee {
             }
             let heard = stream.pull(now).samples;
             let level = heard.iter().map(|s| i32::from(*s).abs()).sum::<i32>() / 160;
+            if self.fixture.echo.is_some() {
+                self.echo.push_back(heard);
+            }
             if level > LOUD {
                 self.robot_loud_at = Some(now);
+                self.robot_from.get_or_insert(now);
             }
         }
+        self.speak_into(now);
         let over = self
             .robot_loud_at
             .is_some_and(|at| now.since(at) >= PROMPT_OVER);
+        if over && let Some(from) = self.into_at.take() {
+            let last = self.robot_loud_at.unwrap_or(from);
+            self.talked_over.push(last.since(from));
+            // The robot stopped for these words: they are the answer, whatever comes of them.
+            if !self.speech.is_empty() {
+                self.robot_loud_at = None;
+            }
+        }
         if self.answered && over && self.speech.is_empty() {
             self.robot_loud_at = None;
             self.answer_question();
+        }
+    }
+
+    /// Speaks while the robot does, where the fixture says so.
+    fn speak_into(&mut self, now: Instant) {
+        let (Some(from), Some(node), false) =
+            (self.robot_from, self.asked.clone(), self.spoke_into)
+        else {
+            return;
+        };
+        let nth = self.times.get(&node).copied().unwrap_or(0);
+        let Pick::Into { after, what } = self.fixture.pick(&node, nth) else {
+            return;
+        };
+        if now.since(from) >= after {
+            self.times.insert(node, nth + 1);
+            self.into_at = Some(now);
+            self.spoke_into = true;
+            self.act(*what);
         }
     }
 
@@ -231,10 +293,15 @@ impl Callee {
         let nth = self.times.entry(node.clone()).or_insert(0);
         let pick = self.fixture.pick(&node, *nth);
         *nth += 1;
+        self.act(pick);
+    }
+
+    fn act(&mut self, pick: Pick) {
         match pick {
             Pick::Say(text) => self.say(&text),
             Pick::Keys(keys) => self.keys = keys.chars().collect(),
             Pick::HangUp => self.hang_up(),
+            Pick::Into { what, .. } => self.act(*what),
             Pick::Silence => {}
         }
     }

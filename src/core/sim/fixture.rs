@@ -8,7 +8,7 @@
 //! expect = { disposition = "completed", findings = ["chest_pain present"], order = "emergent" }
 //! ```
 //! A reply may name what follows the first asking after ` / `, and an act in brackets: `(silent)`,
-//! `(hangs up)`, `(keys 0412)`.
+//! `(hangs up)`, `(keys 0412)`; `(into 1500ms) 等一下` is said so long into the robot's speech.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,7 +68,21 @@ pub struct Fixture {
     pub hearing: Hearing,
     /// The shell hangs up (shutdown) so long after the INVITE.
     pub shutdown_ms: Option<u64>,
+    /// How long each recorded prompt lasts. Default 500 ms.
+    #[serde(default = "half_a_second")]
+    pub prompt_ms: u64,
+    /// The robot's voice comes back so much later, and so much quieter.
+    pub echo: Option<EchoPath>,
     pub expect: Expect,
+}
+
+/// The way of the robot's voice back to it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EchoPath {
+    /// In whole slots of 20 ms.
+    pub delay_ms: u64,
+    pub loss_db: f32,
 }
 
 /// What must come of the call.
@@ -101,6 +115,14 @@ pub struct Expect {
     pub lasts_s: Option<(u64, u64)>,
     pub answered_by: Option<String>,
     pub screened: Option<bool>,
+    /// How often the robot was interrupted.
+    #[serde(default)]
+    pub interrupted: usize,
+    /// How often nodes were asked, where more than whether matters.
+    #[serde(default)]
+    pub times_asked: BTreeMap<String, usize>,
+    /// The longest that the robot may talk on over somebody, in milliseconds.
+    pub talked_over_ms: Option<u64>,
 }
 
 /// What the line does, each so long after the INVITE.
@@ -164,18 +186,33 @@ impl Fixture {
         };
         let choices: Vec<&str> = says.split(" / ").collect();
         let chosen = choices[nth.min(choices.len() - 1)];
-        match chosen {
-            "(silent)" => Pick::Silence,
-            "(hangs up)" => Pick::HangUp,
-            _ => match chosen
-                .strip_prefix("(keys ")
-                .and_then(|rest| rest.strip_suffix(')'))
-            {
-                Some(keys) => Pick::Keys(keys.to_owned()),
-                None => Pick::Say(chosen.to_owned()),
-            },
-        }
+        act(chosen)
     }
+}
+
+/// One act of the person: words, or something in brackets.
+fn act(chosen: &str) -> Pick {
+    let keys = || chosen.strip_prefix("(keys ")?.strip_suffix(')');
+    match chosen {
+        "(silent)" => Pick::Silence,
+        "(hangs up)" => Pick::HangUp,
+        _ => into(chosen)
+            .or_else(|| Some(Pick::Keys(keys()?.to_owned())))
+            .unwrap_or_else(|| Pick::Say(chosen.to_owned())),
+    }
+}
+
+/// `(into 1500ms) 等一下`.
+fn into(chosen: &str) -> Option<Pick> {
+    let (after, what) = chosen.strip_prefix("(into ")?.split_once("ms) ")?;
+    Some(Pick::Into {
+        after: Duration::from_millis(after.parse().ok()?),
+        what: Box::new(act(what)),
+    })
+}
+
+fn half_a_second() -> u64 {
+    500
 }
 
 fn at_once() -> Option<u64> {

@@ -10,6 +10,7 @@ use crate::attempt::CallRecord;
 use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
+use crate::script::Note;
 use crate::time::Instant;
 
 /// What the recogniser needs in virtual time.
@@ -53,6 +54,8 @@ pub struct Outcome {
     pub bye_received: bool,
     pub cancelled: bool,
     pub took: Duration,
+    /// How long the robot talked on each time that somebody spoke into its speech.
+    pub talked_over: Vec<Duration>,
 }
 
 impl World {
@@ -99,6 +102,7 @@ impl World {
             frames: self.frames,
             bye_received: self.callee.bye_received,
             cancelled: self.callee.cancelled,
+            talked_over: self.callee.talked_over,
             took: self.now.since(Instant::from_millis(1_000)),
         }
     }
@@ -242,6 +246,9 @@ impl World {
                     let at = self.now + Duration::from_millis(ms);
                     self.stored.push((at, *position));
                 }
+            }
+            CallEvent::Noted(Note::Interrupted { unheard_ms }) => {
+                self.line(format!("interrupted {unheard_ms} ms before the end"));
             }
             CallEvent::TurnClosed(turn) => {
                 let meaning = turn
