@@ -130,9 +130,25 @@ pub struct Ears {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Voice {
+    pub engine: VoiceEngine,
+    pub model: PathBuf,
+    pub voice_zh: PathBuf,
+    pub voice_en: PathBuf,
+    /// Readings that the site knows better.
+    pub lexicon: Option<PathBuf>,
     pub program: String,
     pub speed_zh: u16,
     pub speed_en: u16,
+}
+
+/// What speaks where no recording is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoiceEngine {
+    /// For developers: espeak-ng.
+    #[default]
+    Espeak,
+    Kokoro,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -285,6 +301,11 @@ impl Default for Ears {
 impl Default for Voice {
     fn default() -> Self {
         Self {
+            engine: VoiceEngine::Espeak,
+            model: "models/kokoro-82m-int8.onnx".into(),
+            voice_zh: "models/zf_xiaoyi.bin".into(),
+            voice_en: "models/af_heart.bin".into(),
+            lexicon: None,
             program: "espeak-ng".to_owned(),
             speed_zh: 150,
             speed_en: 140,

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, VoiceEngine};
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::{self, PlanClock, Rules};
@@ -26,6 +26,7 @@ use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::speech::ears::{Ears, EarsConfig};
+use crate::speech::kokoro::KokoroConfig;
 use crate::speech::voice::{Voice, VoiceConfig};
 use crate::store::Store;
 use crate::store::script::ScriptVersion;
@@ -240,6 +241,15 @@ pub fn voice_config(config: &Config) -> VoiceConfig {
         program: config.voice.program.clone(),
         speed_zh: config.voice.speed_zh,
         speed_en: config.voice.speed_en,
+        kokoro: match config.voice.engine {
+            VoiceEngine::Espeak => None,
+            VoiceEngine::Kokoro => Some(KokoroConfig {
+                model: config.voice.model.clone(),
+                voice_zh: config.voice.voice_zh.clone(),
+                voice_en: config.voice.voice_en.clone(),
+                lexicon: config.voice.lexicon.clone(),
+            }),
+        },
         ..VoiceConfig::default()
     }
 }

