@@ -438,6 +438,7 @@ mod tests {
             urgency,
             family: family.to_owned(),
             event: false,
+            onset: false,
         }
     }
 

@@ -49,6 +49,11 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "Since discharge, but more than two days ago: past; never for an emergent concept or an event.",
     ),
     (
+        "lasting",
+        "旧病留下的，没有变化：以前（只用于新发才算的体征）",
+        "Left by an old illness and no different since: past; only for signs that count where they are new.",
+    ),
+    (
         "dated_behind",
         "后面带着很早的日期：以前",
         "An old date stands behind it: past.",
@@ -101,6 +106,11 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "frame_open",
         "对开放问题只答“有”",
         "A bare yes to an open question: uncertain.",
+    ),
+    (
+        "frame_left_over",
+        "先说不了，后面又说还有一点：有",
+        "Denied, and then said to be there still at times: present.",
     ),
     (
         "frame_past",

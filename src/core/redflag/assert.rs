@@ -32,6 +32,8 @@ pub struct Weight {
     pub urgency: Urgency,
     /// A thing that happened (a fall, a stopped medicine): counts any time since discharge.
     pub event: bool,
+    /// Counts only where it is new (a palsy).
+    pub onset: bool,
 }
 
 /// What was asserted, with the rules that decided it; no polarity means nothing was.
@@ -80,12 +82,15 @@ impl Scene<'_> {
         if let Some(cue) = self
             .condition(seen, weight)
             .or_else(|| self.instructed(seen))
+            .or_else(|| self.hearsay(seen))
         {
             verdict.fire("hypothetical", self.raw(cue), None);
             return verdict;
         }
         let other = self.other_subject(seen);
-        if let Some(cue) = self.double(seen) {
+        if let Some(cue) = self.denies_a_denial(seen) {
+            verdict.fire("double_negation", self.raw(cue), Some(Polarity::Absent));
+        } else if let Some(cue) = self.double(seen) {
             verdict.fire("double_negation", self.raw(cue), Some(Polarity::Present));
         } else {
             self.negate(seen, weight, &mut verdict);
@@ -103,6 +108,15 @@ impl Scene<'_> {
             return verdict;
         }
         self.place_in_time(seen, weight, &mut verdict);
+        if let Some(cue) = self.lasting(seen).filter(|_| weight.onset) {
+            let here = matches!(
+                verdict.polarity,
+                Some(Polarity::Present | Polarity::Uncertain)
+            );
+            if here {
+                verdict.fire("lasting", self.raw(cue), Some(Polarity::Historical));
+            }
+        }
         self.doubt(seen, &mut verdict);
         verdict
     }
@@ -164,8 +178,9 @@ impl Scene<'_> {
     fn question(&self, seen: &Sighting) -> Option<CueHit> {
         let mut at = seen.end;
         while let Some(cue) = self.cue_starting(at) {
+            // 能不疼吗 asks nothing.
             if cue.cues.has(Cue::AskAfter) {
-                return Some(*cue);
+                return self.double(seen).is_none().then_some(*cue);
             }
             if !cue.cues.any(&[Cue::Particle, Cue::Through])
                 || self.units[cue.end - 1].after >= Cut::Strong
@@ -179,11 +194,13 @@ impl Scene<'_> {
         }
         let start = self.clause_start(seen.start);
         let asked = self
-            .cues_between(start, seen.start, &[Cue::AskBefore])
+            .cues_between(start, self.head_end(seen), &[Cue::AskBefore])
             .next_back()
             .copied();
         let alone = start == seen.start && self.units[seen.end - 1].after == Cut::Ask;
-        let asked = asked.or_else(|| self.general_case(seen));
+        let asked = asked
+            .or_else(|| self.general_case(seen))
+            .or_else(|| self.asks_what_counts(seen));
         asked.or(alone.then_some(CueHit {
             start: seen.start,
             end: seen.end,
@@ -210,6 +227,36 @@ impl Scene<'_> {
         (case && !mine).then_some(CueHit {
             start: seen.start,
             end,
+            cues: Cues::default(),
+        })
+    }
+
+    /// Where a condition or a question about the wording may end: 伤口|要是|流脓, right behind its first part.
+    fn head_end(&self, seen: &Sighting) -> usize {
+        const REACH: usize = 3;
+        let parts = self.units[seen.start].is_han() && seen.spans.len() > 1;
+        match seen.spans.first() {
+            Some(first) if parts => seen.anchor.0.min(first.1 + REACH).max(seen.start),
+            Some(_) | None => seen.start,
+        }
+    }
+
+    /// 多少度才算发烧, 什么样的叫红肿: asks what the word stands for.
+    fn asks_what_counts(&self, seen: &Sighting) -> Option<CueHit> {
+        const ASKS: [&str; 8] = ["多少", "怎么", "怎样", "咋", "什么", "啥", "几", "哪样"];
+        let start = self.clause_start(seen.start);
+        let last = seen.start.checked_sub(1).filter(|last| *last > start)?;
+        let from = start.max(seen.start.saturating_sub(8));
+        let said: String = self.units[from..seen.start]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let counts = ["算", "算是", "算得上", "叫", "叫做", "属于"]
+            .iter()
+            .any(|word| said.ends_with(word));
+        (counts && ASKS.iter().any(|word| said.contains(word))).then_some(CueHit {
+            start: last,
+            end: seen.start,
             cues: Cues::default(),
         })
     }
@@ -241,11 +288,10 @@ impl Scene<'_> {
     /// A condition, fear or instruction that the sighting stands in, and not its consequence.
     fn condition(&self, seen: &Sighting, weight: Weight) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
-        let cue = self
-            .cues_between(from, seen.start, &[Cue::Hypo])
-            .next_back()?;
+        let to = self.head_end(seen);
+        let cue = self.cues_between(from, to, &[Cue::Hypo]).next_back()?;
         // 如果走快了就喘 tells of what there is; 万一头晕就把药减半 of nothing that was done.
-        let then = !weight.event
+        let then = !weight.event && !self.teaches(cue)
             || self
                 .cues_between(from, cue.start, &[Cue::Own])
                 .next()
@@ -309,6 +355,52 @@ impl Scene<'_> {
         })
     }
 
+    /// 听病友说这个药吃久了会拉黑便, 大夫讲过可能会头晕: what others say it may do, and nothing that was felt.
+    fn hearsay(&self, seen: &Sighting) -> Option<CueHit> {
+        const REACH: usize = 4;
+        let from = self.sentence_start(seen.start);
+        let said = |at: usize| self.units[at].text.as_str();
+        let may = (seen.start.saturating_sub(REACH).max(from)..seen.start)
+            .rev()
+            .find(|at| matches!(said(*at), "会" | "易" | "能"))?;
+        // 不会头晕 is for the rules of negation.
+        let denied = may > from && matches!(said(may - 1), "不" | "才" | "就" | "还" | "总" | "老");
+        let told = (from..may).find(|at| {
+            matches!(said(*at), "说" | "讲" | "写") && at + 1 < seen.start && said(at + 1) != "话"
+        })?;
+        let heard = (from..told).any(|at| said(at) == "听")
+            || told > from
+                && matches!(
+                    said(told - 1),
+                    "医" | "生"
+                        | "夫"
+                        | "士"
+                        | "上"
+                        | "里"
+                        | "书"
+                        | "家"
+                        | "友"
+                        | "人"
+                        | "都"
+                        | "她"
+                        | "他"
+                );
+        let own = [Cue::Own, Cue::Recent, Cue::Ongoing];
+        let felt = self.cues_between(told, seen.start, &own).next().is_some();
+        (heard && !denied && !felt).then_some(CueHit {
+            start: told,
+            end: told + 1,
+            cues: Cues::default(),
+        })
+    }
+
+    /// 护士交代过，血糖低了就吃糖: what was taught has no consequence that came about.
+    fn teaches(&self, cue: &CueHit) -> bool {
+        let said = &self.units[cue.start..cue.end];
+        said.iter()
+            .any(|u| matches!(u.text.as_str(), "交" | "嘱" | "教" | "宣" | "书" | "单"))
+    }
+
     /// A fear (怕, 担心) reaches no further than its clause; a condition (如果) does: 我怕过敏，还没敢吃.
     fn fears(&self, cue: &CueHit) -> bool {
         let said = &self.units[cue.start..cue.end];
@@ -354,6 +446,9 @@ impl Scene<'_> {
         if let Some(cue) = self.asked_after(from, seen.start) {
             return Some(cue);
         }
+        if let Some(cue) = self.told_of_oneself(from, seen.start) {
+            return Some(cue);
+        }
         let kinds = match self.respondent {
             Respondent::Patient => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Own],
             Respondent::Caregiver => [Cue::Other, Cue::Kin, Cue::Newborn, Cue::Newborn],
@@ -380,6 +475,23 @@ impl Scene<'_> {
         other.then_some(*subject)
     }
 
+    /// 听我妹说她吃这药头晕: whom the patient heard it from said it of herself.
+    fn told_of_oneself(&self, from: usize, to: usize) -> Option<CueHit> {
+        const REACH: usize = 2;
+        if self.respondent != Respondent::Patient {
+            return None;
+        }
+        let said = |at: usize| self.units.get(at).map_or("", |u| u.text.as_str());
+        let of_self = |c: &&CueHit| {
+            let says = matches!(said(c.end), "说" | "讲");
+            says && (c.end + 1..=c.end + REACH).any(|at| at < to && matches!(said(at), "他" | "她"))
+        };
+        let mut told = self.cues_between(from, to, &[Cue::Other, Cue::Kin]);
+        let cue = *told.find(of_self)?;
+        let own = self.cues_between(cue.end, to, &[Cue::Own]).next();
+        own.is_none().then_some(cue)
+    }
+
     /// "How's the puppy?" "He's throwing up.": whom the patient was asked after, until the patient says "I".
     fn asked_after(&self, from: usize, to: usize) -> Option<CueHit> {
         if !self.of_others || self.respondent != Respondent::Patient {
@@ -399,11 +511,17 @@ impl Scene<'_> {
     /// A caregiver sets the patient, who is well, apart from someone who is not: 她没事，是我自己头晕;
     /// 我爸蛮好，我妈倒是发烧.
     fn told_apart(&self, from: usize, to: usize) -> Option<CueHit> {
-        let start = self.clause_start(to);
-        let subject = self
-            .cues_between(start, to, &[Cue::Own, Cue::Kin])
-            .next_back()
-            .copied()?;
+        let here = self.cues_between(from, to, &[Cue::Own, Cue::Kin]);
+        let subject = here.last().copied()?;
+        let start = self.clause_start(subject.start);
+        // 她姐姐老年痴呆，认不得人了: one clause on it is still the sister, unless it goes back to the patient.
+        let clauses = (subject.end..=to).filter(|at| self.cut_before(*at) >= Cut::Weak);
+        let back = self.units[subject.end..to]
+            .iter()
+            .any(|u| matches!(u.text.as_str(), "他" | "她"));
+        if back || clauses.count() > 1 {
+            return None;
+        }
         let word = |cue: &CueHit| -> String {
             let said = &self.units[cue.start..cue.end];
             said.iter().map(|u| u.text.as_str()).collect()
@@ -438,9 +556,10 @@ impl Scene<'_> {
             "drove", "took", "wants", "saw", "found", "heard", "called", "reckons", "watched",
             "rang", "phoned", "picked", "caught", "remarked", "seen",
         ];
-        const TOWARDS: [&str; 23] = [
-            "跟", "和", "给", "陪", "带", "对", "让", "像", "with", "for", "to", "and", "by",
-            "over", "of", "at", "from", "on", "about", "after", "near", "behind", "off",
+        const TOWARDS: [&str; 27] = [
+            "诉", "着", "怕", "瞒", "跟", "和", "给", "陪", "带", "对", "让", "像", "with", "for",
+            "to", "and", "by", "over", "of", "at", "from", "on", "about", "after", "near",
+            "behind", "off",
         ];
         let next = self.units.get(cue.end).map_or("", |u| u.text.as_str());
         let last = cue
@@ -455,11 +574,23 @@ impl Scene<'_> {
         ACTS.contains(&next) && !(next == "took" && himself) || TOWARDS.contains(&last)
     }
 
+    /// 没有一天不吃: the second denial is the wording's own, so that the first one denies it.
+    fn denies_a_denial(&self, seen: &Sighting) -> Option<CueHit> {
+        let first = seen.anchor.0;
+        let own = matches!(self.units[first].text.as_str(), "不" | "没");
+        let cue = self.cue_holding(first).filter(|_| own)?;
+        (cue.cues.has(Cue::Double) && cue.start < first).then_some(*cue)
+    }
+
     fn double(&self, seen: &Sighting) -> Option<CueHit> {
         let start = self.clause_start(seen.start);
         let listed = self.cues_between(start, seen.anchor.0, &[Cue::Double]);
+        // 能不疼吗 holds the word itself.
+        let holds = |cue: &&CueHit| cue.cues.has(Cue::Double) && cue.start < seen.anchor.0;
+        let around = self.cue_holding(seen.anchor.0).filter(holds);
         listed
             .last()
+            .or(around)
             .copied()
             .or_else(|| self.denies_denying(start, seen.anchor.0))
     }
@@ -539,10 +670,15 @@ impl Scene<'_> {
         let overlaps = |c: &&CueHit| {
             c.start < from && c.end <= seen.end && self.units[c.start..from].iter().any(negates)
         };
-        if let Some(cue) = self.cue_holding(from).filter(overlaps)
-            && cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No])
-        {
-            return Some(Denial::Near(*cue));
+        if let Some(cue) = self.cue_holding(from).filter(overlaps) {
+            // 不厉害 denies no pain, but that it is severe.
+            let degree = seen.gapped && cue.cues.has(Cue::Pseudo) && cue.end == seen.end;
+            if degree || cue.cues.any(&[Cue::Neg, Cue::NegTight, Cue::No]) {
+                return Some(Denial::Near(*cue));
+            }
+        }
+        if let Some(cue) = self.scoffed(from, seen) {
+            return Some(Denial::Near(cue));
         }
         let mut at = from;
         let mut unknown = 0;
@@ -561,9 +697,12 @@ impl Scene<'_> {
                     return None;
                 }
                 if kinds.has(Cue::NegTight) {
-                    return (unknown == 0).then_some(Denial::Near(*cue));
+                    let verb = self.is_light_verb(at, from);
+                    return (unknown == 0 || verb).then_some(Denial::Near(*cue));
                 }
-                if kinds.has(Cue::Neg) {
+                // 没犯过低血糖: what answers by itself denies what follows it as well.
+                let answers = kinds.has(Cue::No) && self.takes_object(cue);
+                if kinds.has(Cue::Neg) || answers {
                     return Some(if unknown > 1 {
                         Denial::Far(*cue)
                     } else {
@@ -596,6 +735,35 @@ impl Scene<'_> {
             at -= 1;
         }
         None
+    }
+
+    /// 喘啥喘: the second of the two words, which the first one is judged by as well.
+    fn scoffed(&self, from: usize, seen: &Sighting) -> Option<CueHit> {
+        let said = |at: usize| self.units[at].text.as_str();
+        let what = match from.checked_sub(1).map(said) {
+            Some("啥") => 1,
+            Some("么") if from > 1 && said(from - 2) == "什" => 2,
+            Some(_) | None => return None,
+        };
+        let first = from.checked_sub(what + 1)?;
+        let same = said(first) == said(seen.end - 1) && self.cut_before(from) == Cut::None;
+        same.then_some(CueHit {
+            start: from - what,
+            end: from,
+            cues: Cues::default(),
+        })
+    }
+
+    /// Whether a bare "no" is a verb that wants an object: 没犯过, 没发现; not 不行, 没反应.
+    fn takes_object(&self, cue: &CueHit) -> bool {
+        let last = self.units[cue.end - 1].text.as_str();
+        matches!(last, "过" | "犯" | "现" | "生" | "有" | "再")
+    }
+
+    /// 没起疹子, 没带一点血: a verb of coming, having or seeing between the denial and what it denies.
+    fn is_light_verb(&self, from: usize, to: usize) -> bool {
+        const VERBS: &str = "起带犯出见长流发生得闹打冒淌掉渗看觉听摸来受遇挨落添染招惹引现过到着";
+        (from..to).all(|at| VERBS.contains(self.units[at].text.as_str()))
     }
 
     /// Whether the clause beginning at `at` only names the next member of the list that the one before began.
@@ -644,21 +812,26 @@ impl Scene<'_> {
     fn taken_up(&self, seen: &Sighting) -> Option<CueHit> {
         let said = |at: usize| self.units.get(at).map_or("", |u| u.text.as_str());
         let mut at = seen.end;
-        while matches!(said(at), "倒" | "是" | "也") && self.cut_before(at) == Cut::None {
+        while matches!(said(at), "倒" | "是" | "也" | "都" | "就")
+            && self.cut_before(at) == Cut::None
+        {
             at += 1;
         }
         let neg = at;
-        if !matches!(said(neg), "没" | "不") || self.cut_before(neg) > Cut::None {
+        // 喘啥喘, 晕什么晕 scoff at it.
+        let scoffs = said(neg) == "啥" || said(neg) == "什" && said(neg + 1) == "么";
+        if !scoffs && !matches!(said(neg), "没" | "不") || self.cut_before(neg) > Cut::None {
             return None;
         }
-        at += 1 + usize::from(said(neg + 1) == "有");
+        at += 1 + usize::from(matches!(said(neg + 1), "有" | "么"));
         let (from, to) = seen.anchor;
         let last = self.units.get(from..to)?;
         let again = self.units.get(at..at + last.len())?;
         let same = last.iter().zip(again).all(|(a, b)| a.text == b.text);
         let end = at + last.len();
         // 疼不疼我也说不清 leaves it open.
-        (same && !last.is_empty() && said(end) != "我").then_some(CueHit {
+        let open = said(end) == "我" && self.cut_before(end) == Cut::None;
+        (same && !last.is_empty() && !open).then_some(CueHit {
             start: neg,
             end: neg + 1,
             cues: Cues::default(),
@@ -707,6 +880,23 @@ impl Scene<'_> {
                 let apart = self.units[at].text == "倒"
                     && (seen.end..at).any(|i| self.cut_before(i) >= Cut::Weak);
                 if apart {
+                    return None;
+                }
+                // 喘气也挺顺的, unless something was said to be there: 有点喘挺好.
+                let well = cue.cues.has(Cue::Fine)
+                    && seen.end - seen.start <= 2
+                    && !crossed
+                    && self.units[at].is_han()
+                    && self
+                        .cues_between(self.clause_start(seen.start), at, &[Cue::Has, Cue::Ongoing])
+                        .next()
+                        .is_none();
+                if well && self.closes(cue.end) {
+                    return Some(Denial::Near(*cue));
+                }
+                // 跌了一跤还好没啥: what happened is no less so for having ended well.
+                let happened = self.units[seen.start..at].iter().any(|u| u.text == "了");
+                if happened && cue.cues.has(Cue::Fine) && !cue.cues.has(Cue::Ceased) {
                     return None;
                 }
                 if cue.cues.any(&[Cue::NegAfter, Cue::Ceased, Cue::Better]) && self.closes(cue.end)
@@ -786,9 +976,25 @@ impl Scene<'_> {
             && here
             && weight.urgency != Urgency::Emergent
             && !weight.event
+            && !self.began(seen, &cue)
         {
             verdict.fire("older", self.raw(cue), Some(Polarity::Historical));
         }
+    }
+
+    /// 回来第二天右边小腿就发胀，也没见下去: it began then, and nothing says that it is over.
+    fn began(&self, seen: &Sighting, time: &CueHit) -> bool {
+        let end = (seen.end..self.units.len())
+            .find(|at| self.cut_before(*at) >= Cut::Strong)
+            .unwrap_or(self.units.len());
+        let onset = time.end <= seen.start
+            && self.units[time.end..seen.anchor.0]
+                .iter()
+                .any(|u| matches!(u.text.as_str(), "就" | "始" | "起"));
+        let over = [Cue::Ceased, Cue::Better, Cue::Fine, Cue::NegAfter];
+        let goes_on = [Cue::Ongoing, Cue::Pseudo];
+        let later = |kinds: &[Cue]| self.cues_between(seen.end, end, kinds).next().is_some();
+        onset && !later(&over) && later(&goes_on)
     }
 
     /// A time before discharge ahead of the wording, whatever stands between (住院前老是心慌), and later that it is
@@ -828,7 +1034,7 @@ impl Scene<'_> {
         let kinds = [Cue::Past, Cue::Older, Cue::Recent, Cue::Ongoing];
         let (start, end) = (self.clause_start(seen.start), self.clause_end(seen.end));
         if let Some(still) = self.cues_between(start, end, &[Cue::Ongoing]).next() {
-            return Some(*still);
+            return Some(self.habit_of_then(start, still).unwrap_or(*still));
         }
         let inside = self.cues_between(start, seen.anchor.0, &kinds).next_back();
         let behind = || self.cues_between(seen.anchor.0, end, &kinds).next();
@@ -840,6 +1046,61 @@ impl Scene<'_> {
                 .next_back()
         };
         inside.or_else(behind).or_else(earlier).copied()
+    }
+
+    /// 左手还是没劲，中风落下的，跟出院时一样: what an old illness left, and no word of its being worse.
+    fn lasting(&self, seen: &Sighting) -> Option<CueHit> {
+        const WORSE: [&str; 9] = [
+            "更",
+            "加重",
+            "重了",
+            "厉害了",
+            "突然",
+            "越来越",
+            "忽然",
+            "一下子",
+            "严重",
+        ];
+        const NO_WORSE: [&str; 6] = ["没加重", "没有加重", "没更", "没有更", "没重了", "没突然"];
+        let from = self.sentence_start(seen.start);
+        let end = (seen.end..self.units.len())
+            .find(|at| self.cut_before(*at) >= Cut::Strong)
+            .unwrap_or(self.units.len());
+        let cue = self.cues_between(from, end, &[Cue::Lasting]).next()?;
+        // 昨天开始没劲，今天没加重 is new.
+        let lately = |c: &CueHit| !c.cues.any(&[Cue::Now, Cue::Ongoing]);
+        let mut dates = self.cues_between(from, end, &[Cue::Recent, Cue::Day]);
+        if dates.any(lately) {
+            return None;
+        }
+        let said: String = self.units[from..end]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let said = NO_WORSE
+            .iter()
+            .fold(said, |said, word| said.replace(word, ""));
+        (!WORSE.iter().any(|word| said.contains(word))).then_some(*cue)
+    }
+
+    /// 住院前天天喘: a habit of a time before discharge, unless it is said to last.
+    fn habit_of_then(&self, start: usize, still: &CueHit) -> Option<CueHit> {
+        let said = |from: usize, to: usize| -> String {
+            self.units[from..to]
+                .iter()
+                .map(|u| u.text.as_str())
+                .collect()
+        };
+        let habits = ["天天", "每天", "老", "老是", "总", "总是", "经常", "动不动"];
+        let past = self
+            .cues_between(start, still.start, &[Cue::Past])
+            .next_back()?;
+        let between = said(past.end, still.start);
+        let lasts = ["就", "还", "到现在", "至今"]
+            .iter()
+            .any(|w| between.contains(w));
+        let habit = habits.contains(&said(still.start, still.end).as_str());
+        (habit && !lasts).then_some(*past)
     }
 
     /// No date, but the clauses behind say that it is over.
@@ -870,6 +1131,10 @@ impl Scene<'_> {
 
     /// 歇会儿就好了, 塞住就好了: what each bout ends in, not the end of the complaint.
     fn each_time(&self, cue: &CueHit) -> bool {
+        // 塞了棉花止住了: bleeding is stopped each time it comes.
+        if self.units[cue.start].text == "止" {
+            return true;
+        }
         let then = self.units[cue.start].text == "就"
             || cue.start > 0 && self.units[cue.start - 1].text == "就";
         // …，之后一直正常: that was the end of it.
@@ -916,7 +1181,12 @@ impl Scene<'_> {
             let told = (cue.end..next).any(|at| self.in_sighting(at));
             (self.cut_before(end) == Cut::Weak && !told).then_some(cue)
         };
-        if let Some(cue) = here.or_else(behind).or_else(wonders) {
+        let coloured = || {
+            let from = self.sentence_start(seen.start);
+            let next = self.clause_end(end + 1);
+            self.cues_between(from, next, &[Cue::Colours]).next()
+        };
+        if let Some(cue) = here.or_else(behind).or_else(wonders).or_else(coloured) {
             verdict.fire("hedge", self.raw(*cue), Some(Polarity::Uncertain));
         }
     }

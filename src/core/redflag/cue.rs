@@ -80,10 +80,14 @@ pub enum Cue {
     Only,
     /// A line that the recogniser writes into silence.
     Noise,
+    /// Left by an old illness and no different since (后遗症, 跟出院时一样): see [`super::Concept::onset`].
+    Lasting,
+    /// What colours stool or urine without any blood (铁剂): the colour is in doubt.
+    Colours,
 }
 
 impl Cue {
-    pub const NAMES: [(&'static str, Cue); 44] = [
+    pub const NAMES: [(&'static str, Cue); 46] = [
         ("neg", Cue::Neg),
         ("neg_tight", Cue::NegTight),
         ("neg_after", Cue::NegAfter),
@@ -128,6 +132,8 @@ impl Cue {
         ("last_two", Cue::LastTwo),
         ("only", Cue::Only),
         ("noise", Cue::Noise),
+        ("lasting", Cue::Lasting),
+        ("colours", Cue::Colours),
     ];
 
     pub fn named(name: &str) -> Option<Cue> {

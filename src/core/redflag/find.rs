@@ -7,6 +7,7 @@
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
+use super::around;
 use super::cue::{Cue, Cues};
 use super::index::ByStart;
 use super::lexicon::{Entry, Sounds, Tables, Term};
@@ -129,6 +130,11 @@ impl<'a> Slots<'a> {
         class.into_iter().flat_map(|class| self.of(class))
     }
 
+    /// Whether the wordings of `severe` contain those of `mild`.
+    pub fn covers(&self, severe: usize, mild: usize) -> bool {
+        self.tables.covers(severe, mild)
+    }
+
     /// Classes that have a hit.
     pub fn classes(&self) -> Vec<usize> {
         let mut classes: Vec<usize> = self.by_class.iter().map(|(class, _)| *class).collect();
@@ -238,7 +244,11 @@ pub fn text_hits(tables: &Tables, units: &[Unit]) -> Vec<Hit> {
 /// is what was said, and the denial is its own word.
 fn drop_cut_denials(tables: &Tables, units: &[Unit], hits: &mut Vec<Hit>) {
     let denies = |hit: &Hit| matches!(units[hit.start].text.as_str(), "没" | "不" | "无" | "未");
-    let plain = |hit: &&Hit| !tables.terms[hit.term].entries.is_empty() && !denies(hit);
+    let known = |hit: &Hit| {
+        let term = &tables.terms[hit.term];
+        !term.entries.is_empty() || hit.end - hit.start > 1 && !term.classes.is_empty()
+    };
+    let plain = |hit: &&Hit| known(hit) && !denies(hit);
     let wordings = ByStart::new(hits.iter().filter(plain).copied().collect());
     let runs_on = |hit: &Hit| {
         let mut inside = wordings.starting(hit.start + 1, hit.end).iter();
@@ -455,8 +465,11 @@ pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
     let mut longest: Vec<Option<Hit>> = vec![None; units.len()];
     for hit in exact {
         let term = &tables.terms[hit.term];
-        let wording =
-            hit.end - hit.start > 1 && (!term.entries.is_empty() || !term.classes.is_empty());
+        // 没打 of 药没打 is a word of its class and holds a denial all the same: 没打过寒战.
+        let denies = matches!(units[hit.start].text.as_str(), "没" | "不");
+        let whole = hit.end - hit.start > 2 || !denies;
+        let wording = hit.end - hit.start > 1
+            && (!term.entries.is_empty() || !term.classes.is_empty() && whole);
         if term.cues.is_empty() && term.masks.is_empty() && !wording {
             continue;
         }
@@ -481,77 +494,8 @@ pub fn cue_hits(tables: &Tables, units: &[Unit], exact: &[Hit]) -> Vec<CueHit> {
             });
         }
     }
-    date(&mut found, units);
-    years(&mut found, units);
+    around::settle(&mut found, units);
     found
-}
-
-/// A year is a time before discharge: "in 2009", "nineteen eighty two", "two thousand and nine". Only years that were
-/// over when this was written: a later one may be the year of the call.
-fn years(cues: &mut Vec<CueHit>, units: &[Unit]) {
-    const TENS: [&str; 9] = [
-        "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-    ];
-    let said = |at: usize| units.get(at).map_or("", |u| u.text.as_str());
-    for at in 0..units.len() {
-        let end = match (said(at), said(at + 1)) {
-            ("nineteen", tens) if TENS.contains(&tens) => at + 2,
-            ("two", "thousand") => at + 2,
-            (year, _)
-                if year.len() == 4
-                    && year.parse().is_ok_and(|y: u16| (1900..=2024).contains(&y)) =>
-            {
-                at + 1
-            }
-            _ => continue,
-        };
-        let free = |c: &CueHit| c.end <= at || end <= c.start;
-        if matches!(
-            said(at.wrapping_sub(1)),
-            "in" | "since" | "of" | "from" | "about" | "around"
-        ) && cues.iter().all(free)
-        {
-            let mut when = Cues::default();
-            when.add(Cue::Past);
-            cues.push(CueHit {
-                start: at,
-                end,
-                cues: when,
-            });
-        }
-    }
-    cues.sort_by_key(|c| c.start);
-}
-
-/// Makes 手术 … 之前, 刚打上石膏那天 a time before discharge: what was done in hospital and, soon after, a word of time.
-fn date(cues: &mut [CueHit], units: &[Unit]) {
-    const REACH: usize = 4;
-    for at in 0..cues.len() {
-        let event = cues[at];
-        // 刚中风那会儿: just then, not just now.
-        let just = units[event.start].text == "刚" && event.end == event.start + 1;
-        if !event.cues.has(Cue::Event) && !just {
-            continue;
-        }
-        let joined = |when: &CueHit| !crosses(units, event.end, when.start + 1, Cut::Weak);
-        let when = cues[at + 1..]
-            .iter_mut()
-            .find(|c| c.cues.has(Cue::When) && c.start <= event.end + REACH && joined(c));
-        let Some(when) = when else {
-            continue;
-        };
-        let known = when.cues.has(Cue::Past);
-        when.cues = Cues::default();
-        if event.cues.has(Cue::Event) || known {
-            when.cues.add(Cue::Past);
-        } else {
-            when.cues.add(Cue::Older);
-        }
-        if just {
-            cues[at].cues = Cues::default();
-            cues[at].cues.add(Cue::Through);
-        }
-    }
 }
 
 /// Every wording seen, overlaps resolved; `masked` gets those that a masker covers, with its text.
@@ -582,15 +526,27 @@ pub fn sightings(
             ));
         }
     }
+    let mut covers = Vec::new();
     for (class, last) in &slots.by_class {
         for entry in &tables.classes[*class].ends {
             let entry = &tables.entries[*entry];
             if !slots.may_hold(entry) {
                 continue;
             }
-            seen.extend(gapped(tables, units, slots, cues, entry, *last, context));
+            let found = gapped(tables, units, slots, cues, entry, *last, context);
+            match entry.masks {
+                true => covers.extend(found),
+                false => seen.extend(found),
+            }
         }
     }
+    seen.retain(|s| match cover(&covers, s) {
+        Some(text) => {
+            masked.push((s.clone(), text));
+            false
+        }
+        None => true,
+    });
     let maskers: Vec<Hit> = slots
         .hits()
         .iter()
@@ -672,6 +628,7 @@ fn gapped(
                 behind = *hit;
             }
             None if at == 1
+                && !entry.masks
                 && !single(&behind)
                 && is_topic(tables, units, slots, class, behind, context, entry)
                 && !denies(cues, behind) =>
@@ -718,10 +675,12 @@ fn is_topic(
         let mut asked = context.asked.iter();
         asked.any(|c| *c == entry.concept || tables.covers(entry.concept, *c) && owned())
     };
-    let thing = tables.classes[class].topic && context.asked.contains(&entry.concept);
+    let asked_now = context.asked.contains(&entry.concept);
+    let thing = tables.classes[class].topic && (asked_now || units[at.start].is_han());
+    let open = tables.classes[class].body || context.asked.is_empty();
     let put = (tables.classes[class].body || thing)
         && at.level == MatchLevel::Text
-        && (context.topics.contains(&class) || asked());
+        && (open && context.topics.contains(&class) || asked());
     if !put {
         return false;
     }
@@ -750,6 +709,11 @@ fn blocked(
         .filter(|at| units[*at].after == Cut::Weak)
         .count();
     if weak > 1 || between.clone().any(|at| units[at].after > Cut::Weak) {
+        return true;
+    }
+    // 前胸不疼，后背疼: what was denied of the first part is not told of the second.
+    let denied = |c: &CueHit| c.cues.any(&[Cue::Neg, Cue::NegTight]) && units[c.start].is_han();
+    if weak > 0 && cues_between(cues, from, to).iter().any(denied) {
         return true;
     }
     let another = cues_between(cues, from + 1, to).iter().any(|c| {
@@ -795,19 +759,32 @@ fn masks(tables: &Tables, hit: &Hit) -> bool {
     hit.level == MatchLevel::Text && !tables.terms[hit.term].masks.is_empty()
 }
 
+/// The gapped masker of this concept that reaches over one of the slots.
+fn cover(covers: &[Sighting], seen: &Sighting) -> Option<String> {
+    let over = |c: &&Sighting| {
+        let mut spans = seen.spans.iter();
+        c.concept == seen.concept && spans.any(|(start, end)| c.start < *end && *start < c.end)
+    };
+    covers.iter().find(over).map(|c| c.term.to_string())
+}
+
 /// The text of a masker that covers one of the slots.
 fn masker(tables: &Tables, units: &[Unit], maskers: &[Hit], seen: &Sighting) -> Option<String> {
     let covers = |hit: &&Hit| {
         let term = &tables.terms[hit.term];
         // "was sick as a parrot": what begins inside an English wording and runs on takes its last word for itself.
         let runs_on = |end: usize| hit.start < end && end < hit.end && !units[end - 1].is_han();
-        seen.spans
+        // 怕摔|着, 天闷|得慌: what begins inside a Chinese masker has its head there.
+        let begins = |start: usize| {
+            let whole = seen.spans.len() == 1;
+            whole && hit.start < start && start < hit.end && units[start].is_han()
+        };
+        seen.spans.iter().any(|(start, end)| {
+            hit.start <= *start && *end <= hit.end || runs_on(*end) || begins(*start)
+        }) && term
+            .masks
             .iter()
-            .any(|(start, end)| hit.start <= *start && *end <= hit.end || runs_on(*end))
-            && term
-                .masks
-                .iter()
-                .any(|id| id.is_empty() || tables.concept(id) == Some(seen.concept))
+            .any(|id| id.is_empty() || tables.concept(id) == Some(seen.concept))
     };
     maskers
         .iter()

@@ -3,6 +3,7 @@
 //! A clause is bare when it holds answers and light words only. It speaks for the asked concepts that the reply does
 //! not name itself.
 
+mod chinese;
 mod english;
 
 use self::english::{
@@ -23,6 +24,19 @@ pub struct Put<'a> {
     pub units: &'a [Unit],
     /// Wordings of the asked concepts in the question's text.
     pub named: &'a [Sighting],
+    /// The reply names an asked concept, and only to deny it.
+    pub denied: bool,
+}
+
+impl Put<'_> {
+    /// Whether the question names a complaint in so many words, and no health that may be lacking (小便多不多).
+    fn names_complaint(&self) -> bool {
+        let mut named = self.named.iter();
+        named.any(|s| {
+            let first = self.units[s.anchor.0].text.as_str();
+            !matches!(first, "不" | "没")
+        })
+    }
 }
 
 /// One asked concept answered through the question.
@@ -75,11 +89,17 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     if put.asked.is_empty() {
         return Vec::new();
     }
+    if let Some(span) = chinese::takes_back(scene, put) {
+        return all(put.asked, Polarity::Present, "frame_left_over", span);
+    }
     // A clause that names an asked concept of somebody else (是我自己晕过) answers nothing for the patient.
     let others = |from: usize, to: usize| {
         scene.sightings.iter().any(|s| {
             let asked = put.asked.contains(&s.concept) && !named.contains(&s.concept);
-            asked && !s.topic && from <= s.start && s.end <= to
+            // 疼是有点疼 is no yes to "does it hurt badly?".
+            let milder = scene.units[from].is_han()
+                && put.asked.iter().any(|c| scene.slots.covers(*c, s.concept));
+            (asked && !s.topic || milder) && from <= s.start && s.end <= to
         })
     };
     let said = clauses(scene)
@@ -125,11 +145,27 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
         | Answer::RestNo
         | Answer::Unknown => first,
     };
+    // 小便怎么样？跟以前一样: no complaint was put that could be there.
+    let neutral = matches!(put.kind, QuestionKind::Open | QuestionKind::Wh)
+        && scene.units[first.span.0].is_han()
+        && !put.names_complaint()
+        && said.iter().any(|s| is_as_before(scene, s.span));
+    if neutral && first.answer == Answer::Has {
+        return Vec::new();
+    }
     let Some((mut polarity, mut rule)) = meaning(put.kind, first, put.asked.len()) else {
         return Vec::new();
     };
+    // 嗯，说不好: a grunt, and then a doubt.
+    let doubted = first.answer == Answer::Agree
+        && scene.units[first.span.0].text == "嗯"
+        && only_doubts(scene, first.span.1);
+    if doubted && polarity == Polarity::Present {
+        (polarity, rule) = (Polarity::Uncertain, "frame_conflict");
+    }
     // 没有，好的: what agrees behind an answer only keeps the talk going.
-    let turned = whole.any(|s| s.bare && s.answer != Answer::Agree && opposed(put, first, s));
+    let turned =
+        !neutral && whole.any(|s| s.bare && s.answer != Answer::Agree && opposed(put, first, s));
     if turned && polarity == Polarity::Absent {
         (polarity, rule) = (Polarity::Uncertain, "frame_conflict");
     }
@@ -149,6 +185,36 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
         (polarity, rule) = (Polarity::Historical, "frame_past");
     }
     all(&open, polarity, rule, first.span)
+}
+
+/// 跟以前一样, 老样子: no different, whatever it was.
+fn is_as_before(scene: &Scene<'_>, (from, to): (usize, usize)) -> bool {
+    let said: String = scene.units[from..to]
+        .iter()
+        .map(|u| u.text.as_str())
+        .collect();
+    ["一样", "样子", "那样", "没变", "没啥变"]
+        .iter()
+        .any(|same| said.contains(same))
+}
+
+/// Whether the clause behind holds nothing but a doubt: 说不好, 我也不清楚.
+fn only_doubts(scene: &Scene<'_>, from: usize) -> bool {
+    let end = scene.clause_end(from + 1);
+    let doubts = [Cue::Hedge, Cue::Unknown];
+    let kinds = [
+        Cue::Hedge,
+        Cue::Unknown,
+        Cue::Particle,
+        Cue::Own,
+        Cue::Through,
+    ];
+    let mut cues = scene.cues_between(from, end, &doubts);
+    let bare = (from..end).all(|at| {
+        let mut cues = scene.cues.iter();
+        cues.any(|c| c.start <= at && at < c.end && c.cues.any(&kinds))
+    });
+    cues.next().is_some() && bare
 }
 
 /// A yes that its own clause or the one behind puts before the discharge: "Once, when I was a boy". English only.
@@ -381,6 +447,13 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         said.answer = Answer::Persists;
         return Some(said);
     }
+    if chinese::of_another(scene, from) {
+        return None;
+    }
+    if !named && chinese::as_well(scene, from, to) {
+        said.answer = Answer::Fine;
+        return Some(said);
+    }
     let mut answer: Option<Answer> = None;
     let mut place = false;
     let mut at = from;
@@ -411,7 +484,8 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
                 said.bare = false;
                 break;
             }
-            return answer_by_echo(scene, put, from, to);
+            return answer_by_echo(scene, put, from, to)
+                .or_else(|| chinese::answer(scene, put, from, to));
         };
         // "Yes and it won't stop": the yes stands, whatever follows.
         if matches!(answer, Some(Answer::Agree)) && scene.units[at].text == "and" {
@@ -448,7 +522,8 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             .find(|(kind, _)| put.asked.len() > 1 && cue.cues.has(*kind))
             .map(|(_, range)| *range);
         if here.is_none() && picks.is_none() && !cue.cues.any(&LIGHT) {
-            return answer_by_echo(scene, put, from, to);
+            return answer_by_echo(scene, put, from, to)
+                .or_else(|| chinese::answer(scene, put, from, to));
         }
         if answer.is_some() && cue.cues.has(Cue::Own) && here.is_none() {
             said.bare = false;
@@ -483,7 +558,10 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
         {
             Answer::Has
         }
-        (None, _) => return answer_by_echo(scene, put, from, to),
+        (None, _) => {
+            return answer_by_echo(scene, put, from, to)
+                .or_else(|| chinese::answer(scene, put, from, to));
+        }
     };
     Some(said)
 }
@@ -594,7 +672,7 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
         || (put.named.is_empty() && put.kind == QuestionKind::YesNoInverse);
     let echoes =
         !core.is_empty() && core.len() <= 6 && han && core.iter().all(|u| asked_for(u)) && meant;
-    let well = core.len() == 1 && core.iter().all(|u| asked_as_health(put, u));
+    let well = !core.is_empty() && asked_as_health(put, &core.concat());
     let ends_asking = scene.units[to - 1].after == Cut::Ask;
     (echoes && !ends_asking).then_some(Said {
         answer: match (denied, fine) {
@@ -619,7 +697,12 @@ fn answer_by_echo(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> O
 
 /// Whether the question asks for the word as the healthy state: 通 in 管子通不通, whose symptom is 不通.
 fn asked_as_health(put: &Put<'_>, word: &str) -> bool {
-    put.named
-        .iter()
-        .any(|s| s.term.contains(word) && s.term.contains(['不', '没']))
+    put.named.iter().any(|s| {
+        let said: String = put.units[s.anchor.0..s.anchor.1]
+            .iter()
+            .map(|u| u.text.as_str())
+            .collect();
+        let denied = said.starts_with(['不', '没']) && said.contains(word);
+        denied || s.term.contains(word) && s.term.contains(['不', '没'])
+    })
 }

@@ -101,6 +101,8 @@ pub struct Entry {
     pub wording: SmolStr,
     /// Classes and the widest gap before each; empty for plain text.
     pub slots: Vec<(usize, usize)>,
+    /// It says what looks like the concept and is not.
+    pub masks: bool,
 }
 
 /// Everything the engine looks things up in.
@@ -113,6 +115,8 @@ pub struct Tables {
     pub slot_classes: Vec<Vec<usize>>,
     /// For each concept, the milder ones that its wordings contain (severe_headache: headache).
     milder: Vec<Vec<usize>>,
+    /// For each concept, those that said in the same sentence are part of it (seizure: confusion).
+    absorbed: Vec<Vec<usize>>,
     /// For each detail, whether it is less urgent than its concept.
     pub lowers: Vec<bool>,
     pub limits: Vec<Limit>,
@@ -184,6 +188,12 @@ impl Lexicon {
             let milder = alternatives(row.cells[5]).filter_map(|id| tables.concept(id));
             let milder = milder.collect();
             tables.milder.push(milder);
+            let mut absorbed = Vec::new();
+            for id in alternatives(row.cells.get(8).copied().unwrap_or_default()) {
+                let known = tables.concept(id);
+                absorbed.push(known.ok_or_else(|| row.error(format!("unknown concept `{id}`")))?);
+            }
+            tables.absorbed.push(absorbed);
             Ok(())
         });
         let mut details = Vec::new();
@@ -261,6 +271,12 @@ impl Tables {
         contained.is_some_and(|milder| milder.contains(&mild))
     }
 
+    /// Whether what is said of `part` in the same sentence belongs to `whole`.
+    pub fn absorbs(&self, whole: usize, part: usize) -> bool {
+        let absorbed = self.absorbed.get(whole);
+        absorbed.is_some_and(|absorbed| absorbed.contains(&part))
+    }
+
     /// How a unit sounds; nothing for what is no Chinese character.
     pub fn sounds(&self, unit: &Unit) -> Option<Sounds> {
         let written = unit.text.chars().next()?;
@@ -323,6 +339,7 @@ impl Tables {
             confirmed_by_parent: confirm == "parent",
             definition: definition.to_owned(),
             why_lower: (!why.is_empty()).then(|| why.to_owned()),
+            sign: row.cells.get(8).is_some_and(|flag| *flag == "sign"),
         })
     }
 
@@ -433,6 +450,7 @@ impl Tables {
                 detail,
                 wording: wording.into(),
                 slots,
+                masks: false,
             });
         }
         Ok(())
@@ -501,8 +519,31 @@ impl Tables {
             }
         }
         for wording in alternatives(row.cells[1]) {
+            if wording.contains(['{', '~']) {
+                self.gapped_masker(wording, &masked)
+                    .map_err(|problem| row.error(problem))?;
+                continue;
+            }
             let term = self.term(wording).map_err(|problem| row.error(problem))?;
             term.masks.extend(masked.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// A masker with slots and gaps, as wordings have them: one for each of its concepts.
+    fn gapped_masker(&mut self, wording: &str, masked: &[String]) -> Result<(), String> {
+        let slots = self.slots(wording, GAP_HAN)?;
+        for id in masked {
+            let concept = self
+                .concept(id)
+                .ok_or("a masker with gaps names its concepts")?;
+            self.entries.push(Entry {
+                concept,
+                detail: None,
+                wording: wording.into(),
+                slots: slots.clone(),
+                masks: true,
+            });
         }
         Ok(())
     }
@@ -521,7 +562,9 @@ impl Tables {
         self.slot_classes = vec![Vec::new(); self.milder.len()];
         for (at, entry) in self.entries.iter().enumerate() {
             let classes = entry.slots.iter().map(|(class, _)| *class);
-            self.slot_classes[entry.concept].extend(classes);
+            if !entry.masks {
+                self.slot_classes[entry.concept].extend(classes);
+            }
             if let Some((class, _)) = entry.slots.last() {
                 self.classes[*class].ends.push(at);
             }
@@ -677,6 +720,12 @@ fn read<'a>(
 
 fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconError> {
     let urgency = urgency_of(row.cells[3]).map_err(|problem| row.error(problem))?;
+    if !matches!(row.cells[6], "" | "event" | "onset") {
+        return Err(row.error(format!(
+            "unknown event `{}`; it is `event`, `onset` or empty",
+            row.cells[6]
+        )));
+    }
     if concepts.iter().any(|c| c.id.0 == row.cells[0]) {
         return Err(row.error(format!("concept `{}` stands here twice", row.cells[0])));
     }
@@ -687,6 +736,7 @@ fn concept(row: &Row<'_>, concepts: &mut Vec<Concept>) -> Result<(), LexiconErro
         urgency,
         family: row.cells[4].to_owned(),
         event: row.cells[6] == "event",
+        onset: row.cells[6] == "onset",
     });
     Ok(())
 }

@@ -463,9 +463,11 @@ fn weighed_twice<'a>(
     } else {
         Measure::GainWeek
     };
-    asked
-        .weight
-        .then_some((measure, plausible(0.1..=20.0, gain)?, after))
+    // 昨天一百二十二斤，今天一百二十五斤 needs no question.
+    let weighed = units[first.start].is_han()
+        && kilograms(slots, first).is_some()
+        && kilograms(slots, second).is_some();
+    (asked.weight || weighed).then_some((measure, plausible(0.1..=20.0, gain)?, after))
 }
 
 fn sentence_start(units: &[Unit], at: usize) -> usize {

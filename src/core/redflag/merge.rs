@@ -173,11 +173,17 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         .copied()
         .filter(|c| settled(tables, &named, *c))
         .collect();
+    let denied = |concept: &usize| {
+        let mut of = mentions.iter().filter(|m| m.concept == *concept);
+        of.all(|m| m.verdict.polarity == Some(Polarity::Absent))
+    };
+    let denied = asked.iter().any(|c| named.contains(c) && denied(c));
     let put = Put {
         kind: question.kind,
         asked: &asked,
         units: &heard_question.units,
         named: &heard_question.named,
+        denied,
     };
     // The question is answered once, where the answer comes first.
     let answered = parts.iter().zip(&scenes).find_map(|(part, scene)| {
@@ -304,7 +310,7 @@ impl Heard {
         let topics = slots
             .classes()
             .into_iter()
-            .filter(|c| tables.classes[*c].body)
+            .filter(|c| tables.classes[*c].body || tables.classes[*c].topic)
             .collect();
         let is = |id: &str| tables.concept(id).is_some_and(|c| asked.contains(&c));
         let says = |class: &str| slots.within(class, 0, units.len());
@@ -348,6 +354,7 @@ fn weight(lexicon: &Lexicon, concept: usize, detail: Option<usize>) -> Weight {
     Weight {
         urgency: concept.urgency.min(urgency),
         event: concept.event,
+        onset: concept.onset,
     }
 }
 
@@ -394,12 +401,16 @@ fn wordings(lexicon: &Lexicon, scene: &Scene<'_>) -> Vec<Mention> {
             |m: &&Mention| m.span != mild.span && m.span.0 < mild.span.1 && mild.span.0 < m.span.1;
         let covers = |m: &Mention| lexicon.tables.covers(m.concept, mild.concept);
         let grave = lexicon.concepts[mild.concept].urgency == Urgency::Emergent;
-        is_there(mild)
-            && !grave
-            && judged
-                .iter()
-                .filter(overlaps)
-                .any(|m| is_there(m) && covers(m))
+        let absorbs = |m: &Mention| {
+            lexicon.tables.absorbs(m.concept, mild.concept)
+                && m.span != mild.span
+                && scene.sentence_start(m.span.0) == scene.sentence_start(mild.span.0)
+        };
+        let is_part = || {
+            let mut others = judged.iter().filter(overlaps);
+            others.any(|m| is_there(m) && covers(m))
+        };
+        is_there(mild) && (!grave && is_part() || judged.iter().any(|m| is_there(m) && absorbs(m)))
     };
     let contained: Vec<bool> = judged.iter().map(contained).collect();
     let kept = judged.into_iter().zip(contained);
@@ -484,6 +495,7 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
     let as_measured = Weight {
         urgency: Urgency::SameDay,
         event: false,
+        onset: false,
     };
     let own = values.iter().filter(|value| {
         let seen = number_sighting(
@@ -552,6 +564,18 @@ impl Writer<'_> {
         masked: Vec<(Sighting, String)>,
         logprob: Option<f32>,
     ) -> Assessment {
+        // Cold sweat beside pain in the chest is part of it, and no dizziness.
+        let graver = |sign: &Mention| {
+            mentions.iter().any(|m| {
+                let urgency = urgency_of(self.lexicon, m.concept, m.detail);
+                let inside = sign.span.0 <= m.span.0 && m.span.1 <= sign.span.1;
+                is_there(m) && urgency == Urgency::Emergent && !inside
+            })
+        };
+        let sign = |m: &Mention| m.detail.is_some_and(|at| self.lexicon.details[at].sign);
+        let part: Vec<bool> = mentions.iter().map(|m| sign(m) && graver(m)).collect();
+        let own = mentions.into_iter().zip(part).filter(|(_, part)| !part);
+        let mentions: Vec<Mention> = own.map(|(m, _)| m).collect();
         let mut findings = Vec::new();
         for at in 0..self.lexicon.concepts.len() {
             let of: Vec<&Mention> = mentions.iter().filter(|m| m.concept == at).collect();

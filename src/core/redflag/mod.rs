@@ -6,6 +6,7 @@
 //! doubt), [`frame`] (what a bare answer means to this question), [`merge`] (one finding a concept and subject).
 //! The labelling policy is `dialogs/redflags/README.md`. Calls, turns and audio times are left to the call.
 
+mod around;
 mod assert;
 mod cue;
 mod find;
@@ -51,6 +52,8 @@ pub struct Concept {
     pub family: String,
     /// A thing that happened (a fall): counts any time since discharge.
     pub event: bool,
+    /// Counts only where it is new (a palsy): what an old illness left and is no different is historical.
+    pub onset: bool,
 }
 
 /// A concept of our own below one of the 55: `assess` says both.
@@ -67,6 +70,8 @@ pub struct Detail {
     pub definition: String,
     /// Why it may be less urgent than its parent; `None` where it is not.
     pub why_lower: Option<String>,
+    /// A sign (cold sweat) that beside an emergent finding is part of that and no finding of its own.
+    pub sign: bool,
 }
 
 /// Why a lexicon was refused.

@@ -126,6 +126,9 @@ fn variant(c: char) -> char {
         '痠' => '酸',
         '醣' => '糖',
         '噁' => '恶',
+        // The denials of Shanghai and of the south: 透勿过气, 冇得.
+        '勿' | '弗' => '不',
+        '冇' => '没',
         other => other,
     }
 }

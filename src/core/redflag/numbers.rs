@@ -115,6 +115,17 @@ fn chinese(units: &[Unit], start: usize) -> Option<Number> {
         value += 0.5;
         end += 1;
     }
+    // 三十六八 is a temperature said without its point.
+    if let Some(tenth) = digit(text(units, end)).filter(|_| (35.0..=42.0).contains(&value))
+        && value.fract() == 0.0
+        && units[end - 1].after == Cut::None
+        && (units[end].after != Cut::None
+            || matches!(text(units, end + 1), "" | "度" | "了" | "吧"))
+    {
+        value = (value * 10.0 + tenth) / 10.0;
+        end += 1;
+        return Some(Number { start, end, value });
+    }
     let counted = |at: usize| {
         rank(text(units, at)).is_some() || ["月", "天", "次", "小"].contains(&text(units, at))
     };
@@ -204,6 +215,16 @@ fn ranked(units: &[Unit], start: usize) -> Option<(f64, usize)> {
 }
 
 fn spelt(units: &[Unit], start: usize) -> Option<(f64, usize)> {
+    // 一直, 一样, 一起 count nothing.
+    const WORDS: &str = "直样定般起共些下会边旦向切味阵时身脸头肚早晚觉块家手旁概律辈";
+    if text(units, start) == "一"
+        && units[start].after == Cut::None
+        && units
+            .get(start + 1)
+            .is_some_and(|u| WORDS.contains(u.text.as_str()))
+    {
+        return None;
+    }
     let mut value = digit(text(units, start))?;
     let mut at = start + 1;
     while let Some(next) = digit(text(units, at)).filter(|_| at - start < 5) {
@@ -371,6 +392,8 @@ mod tests {
             ("ninety nine point nine", &[99.9]),
             ("七八分", &[7.5]),
             ("三十七八度", &[37.5]),
+            ("上午三十六八", &[36.8]),
+            ("三十八二，三十八", &[38.2, 38.0]),
             ("十七点多", &[17.5]),
             ("六七点几", &[7.0]),
             ("七个二", &[7.2]),

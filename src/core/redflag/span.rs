@@ -70,6 +70,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
     let weight = Weight {
         urgency: Urgency::Routine,
         event: false,
+        onset: false,
     };
     scope(&scene.judge(&target, weight, Polarity::Present))
 }
