@@ -19,7 +19,7 @@ NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
 RUST_MIN := 1.94
 MODEL := models/ggml-base-q8_0.bin
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
-TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql
+TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl
 
 .PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
 

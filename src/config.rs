@@ -116,6 +116,8 @@ pub struct Trunk {
     pub file: PathBuf,
     /// Calls at once.
     pub lines: u32,
+    /// When the engine stops: how long who talks may talk on.
+    pub talk_on_s: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -283,6 +285,7 @@ impl Default for Trunk {
         Self {
             file: "sip_config/loopback.toml".into(),
             lines: 4,
+            talk_on_s: 60,
         }
     }
 }
@@ -491,6 +494,11 @@ impl Config {
             (1..=1000).contains(&self.trunk.lines),
             "trunk.lines",
             "must be 1 to 1000",
+        )?;
+        must(
+            self.trunk.talk_on_s <= 3_600,
+            "trunk.talk_on_s",
+            "must be 0 to 3600",
         )?;
         must(
             (1..=256).contains(&self.ears.workers),

@@ -1,6 +1,7 @@
 //! Builds everything, spawns every task, owns shutdown: the one file that knows all modules.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use aftercall_core::attempt::CallRecord;
@@ -48,7 +49,12 @@ pub struct Engine {
     pub rules: Rules,
     /// Where the API answers.
     pub api: std::net::SocketAddr,
+    /// Nobody is dialled any more.
+    hold_calls: watch::Sender<bool>,
     stop: watch::Sender<bool>,
+    /// How long talk may go on when the engine stops.
+    patience: Duration,
+    dialling: Vec<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
     driver: Arc<Driver>,
     recorder: JoinHandle<()>,
@@ -111,6 +117,7 @@ impl Engine {
 
         let metrics = Arc::new(Metrics::new());
         let (stop, stopping) = watch::channel(false);
+        let (hold_calls, holding) = watch::channel(false);
         let (to_record, records) = mpsc::unbounded_channel();
         let (to_acknowledge, stored) = mpsc::unbounded_channel();
         let recorder = tokio::spawn(jobs::record::run(
@@ -119,7 +126,7 @@ impl Engine {
             records,
             to_acknowledge,
         ));
-        tokio::spawn(acknowledge(stored, Arc::downgrade(&driver)));
+        tokio::spawn(acknowledge(stored, driver.commands()));
         let (to_dial, dialled) = mpsc::channel(1);
         let caller = Caller {
             config: config.clone(),
@@ -144,15 +151,17 @@ impl Engine {
             clock,
             Arc::clone(&rules.clinic.trends),
         );
-        let tasks = vec![
+        let dialling = vec![
             tokio::spawn(jobs::dial::run(
                 store.clone(),
                 rules.clone(),
                 lines,
                 to_dial,
-                stopping.clone(),
+                holding,
             )),
             tokio::spawn(caller.run(dialled)),
+        ];
+        let tasks = vec![
             tokio::spawn(relay(told, to_record, metrics, seen)),
             tokio::spawn(jobs::recover::run(
                 store.clone(),
@@ -176,35 +185,60 @@ impl Engine {
             store,
             rules,
             api,
+            hold_calls,
             stop,
+            patience: Duration::from_secs(config.trunk.talk_on_s),
+            dialling,
             tasks,
             driver,
             recorder,
         })
     }
 
-    /// Dials nobody any more, cancels what rings, ends what talks, commits what was told.
-    pub async fn stop(self) {
-        if self.stop.send(true).is_err() {
-            warn!("every task had ended before the engine was stopped");
-        }
-        self.driver.send(Command::Shutdown);
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                error!(%error, "a task panicked");
+    /// Ends talk at once when [`Engine::stop`] waits for it: for a second signal.
+    pub fn hurry(&self) -> impl FnOnce() + Send + 'static {
+        let commands = self.driver.commands();
+        move || {
+            let patience = Duration::ZERO;
+            if commands.send(Command::Shutdown { patience }).is_err() {
+                info!("the media thread has ended already");
             }
         }
+    }
+
+    /// Dials nobody any more, cancels what rings, lets talk go on for a while, commits what was told.
+    ///
+    /// The API and the nurses' notices go on until the last call has ended.
+    pub async fn stop(self) {
+        if self.hold_calls.send(true).is_err() {
+            warn!("dialling had ended before the engine was stopped");
+        }
+        let patience = self.patience;
+        self.driver.send(Command::Shutdown { patience });
+        wait_for(self.dialling).await;
         if let Ok(driver) = Arc::try_unwrap(self.driver)
-            && tokio::task::spawn_blocking(move || driver.shut_down())
+            && tokio::task::spawn_blocking(move || driver.shut_down(patience))
                 .await
                 .is_err()
         {
             error!("the media thread could not be waited for");
         }
+        if self.stop.send(true).is_err() {
+            warn!("every task had ended before the engine was stopped");
+        }
+        wait_for(self.tasks).await;
         if let Err(error) = self.recorder.await {
             error!(%error, "the recorder panicked");
         }
         self.store.close().await;
+    }
+}
+
+async fn wait_for(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        if let Err(error) = task.await {
+            error!(%error, "a task panicked");
+        }
     }
 }
 
@@ -445,10 +479,10 @@ async fn relay(
 }
 
 /// Tells calls that their findings are on disk; ends with the recorder.
-async fn acknowledge(mut stored: mpsc::UnboundedReceiver<Stored>, driver: Weak<Driver>) {
+async fn acknowledge(mut stored: mpsc::UnboundedReceiver<Stored>, driver: Sender<Command>) {
     while let Some(Stored { attempt, position }) = stored.recv().await {
-        if let Some(driver) = driver.upgrade() {
-            driver.send(Command::Stored { attempt, position });
+        if driver.send(Command::Stored { attempt, position }).is_err() {
+            info!("a finding is on disk whose call has ended");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aftercall_core::attempt::{CallRecord, Disposition};
 use aftercall_core::call::CallEvent;
@@ -20,6 +21,8 @@ use jiff::civil::Date;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::cli::line::LineArgs;
+use crate::cli::play;
 use crate::config::Config;
 use crate::library::{Library, trusted_keys};
 use crate::recording::Recordings;
@@ -32,7 +35,7 @@ use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
 /// Place one call without a patient record, and print its turns and its record.
 ///
 /// Allowed on the loopback trunk, and to numbers that the trunk file lists under `allow_without_record`. Exit status:
-/// 0 when the call was completed, 1 on usage or local errors, 3 when it was not completed.
+/// 0 when the call was completed (with --play: answered), 1 on usage or local errors, 3 when it was not completed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   aftercall call sip:1000@127.0.0.1:5080 --script cardiac --day 3 --lang zh --record out.wav
@@ -52,9 +55,17 @@ pub struct Args {
     /// Language: zh or en.
     #[arg(long, default_value = "zh", value_parser = lang)]
     lang: Lang,
-    /// Trunk file; without it the URI's host is dialled over UDP.
+    #[command(flatten)]
+    line: LineArgs,
+    /// Hang up so many seconds after the INVITE, ringing or talking.
+    #[arg(long, value_name = "SECONDS")]
+    pub hangup_after: Option<u64>,
+    /// Play this recording instead of a script, and hang up at its end; no model is needed.
     #[arg(long, value_name = "FILE")]
-    trunk: Option<PathBuf>,
+    pub play: Option<PathBuf>,
+    /// With --play, or without a script at all: keys to send after it (RFC 4733).
+    #[arg(long, value_name = "KEYS", value_parser = keys)]
+    pub send_keys: Option<String>,
     /// Write the call as a stereo WAV: left the robot, right the callee.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -69,7 +80,15 @@ pub struct Args {
     config: Option<PathBuf>,
     /// Print one JSON object a line: events as they happen, the record last.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+fn keys(text: &str) -> Result<String, String> {
+    let known = |key: char| matches!(key, '0'..='9' | '*' | '#' | 'A'..='D');
+    match text.chars().find(|key| !known(*key)) {
+        None => Ok(text.to_owned()),
+        Some(other) => Err(format!("`{other}` is no key: write 0-9, *, # and A-D")),
+    }
 }
 
 fn lang(text: &str) -> Result<Lang, String> {
@@ -97,7 +116,7 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let config = Config::find(args.config.as_deref())?;
-    let (trunk, number) = line(args)?;
+    let (trunk, number) = args.line.trunk(&args.target)?;
     if !trunk.may_call_without_record(&number) {
         bail!(
             "trunk `{}` may not call this number without a patient record; a test number is listed in the trunk file \
@@ -105,6 +124,41 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
             trunk.name
         );
     }
+    let attempt = AttemptId(new_id());
+    let folder = args
+        .record
+        .as_ref()
+        .map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
+    let recordings = folder.clone().map(Recordings::new);
+    let exit = if args.play.is_some() || args.send_keys.is_some() {
+        audit(&config, &attempt, &trunk).await?;
+        let writer = recordings.as_ref().map(|all| all.writer(&attempt));
+        play::place(args, trunk, number, writer.transpose()?).await?
+    } else {
+        converse(args, &config, trunk, number, &attempt, recordings.clone()).await?
+    };
+    if let (Some(path), Some(recordings)) = (&args.record, recordings)
+        && recordings.exists(&attempt)
+    {
+        recordings.reader(&attempt)?.write_wav(path)?;
+    }
+    if let Some(folder) = folder
+        && folder.exists()
+    {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    }
+    Ok(exit)
+}
+
+/// A call with a script.
+async fn converse(
+    args: &Args,
+    config: &Config,
+    trunk: Trunk,
+    number: PhoneNumber,
+    attempt: &AttemptId,
+    recordings: Option<Recordings>,
+) -> anyhow::Result<ExitCode> {
     let today = Timestamp::now().to_zoned(config.zone()).date();
     let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
     let library = Library::load(&config.scripts.dir, &keys, today)?;
@@ -118,63 +172,28 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
             script.days
         );
     }
-    let ears = Arc::new(start_ears(&config)?);
-    let voice = Arc::new(Voice::new(voice_config(&config)));
-    let attempt = AttemptId(new_id());
-    audit(&config, &attempt, &trunk).await?;
-    let folder = args
-        .record
-        .as_ref()
-        .map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
-    let recordings = folder.clone().map(Recordings::new);
+    let ears = Arc::new(start_ears(config)?);
+    let voice = Arc::new(Voice::new(voice_config(config)));
+    audit(config, attempt, &trunk).await?;
     let (reports, inbox) = mpsc::unbounded_channel();
-    let driver = Driver::start(trunk, library.kit, ears, voice, recordings.clone(), reports)?;
+    let driver = Driver::start(trunk, library.kit, ears, voice, recordings, reports)?;
     driver.start_call(StartCall {
         attempt: attempt.clone(),
         number,
         script,
-        facts: facts(args, &config, today),
+        facts: facts(args, config, today),
         record: args.record.is_some(),
     });
-    let record = follow(args, inbox, &driver, &attempt).await;
-    tokio::task::spawn_blocking(move || driver.shut_down()).await?;
+    let record = follow(args, inbox, &driver, attempt).await;
+    tokio::task::spawn_blocking(move || driver.shut_down(Duration::ZERO)).await?;
     let record = record?;
     print_record(args, &record)?;
-    if let (Some(path), Some(recordings)) = (&args.record, recordings)
-        && recordings.exists(&attempt)
-    {
-        recordings.reader(&attempt)?.write_wav(path)?;
-    }
-    if let Some(folder) = folder
-        && folder.exists()
-    {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
-    }
     let completed = record.ending.disposition == Disposition::Completed;
     Ok(if completed {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(3)
     })
-}
-
-/// The trunk of the call and the number on it.
-fn line(args: &Args) -> anyhow::Result<(Trunk, PhoneNumber)> {
-    let uri = args.target.strip_prefix("sip:");
-    let (user, host) = match uri {
-        Some(rest) => rest
-            .split_once('@')
-            .with_context(|| format!("`{}`: write sip:USER@HOST:PORT", args.target))?,
-        None => (args.target.as_str(), ""),
-    };
-    let host = host.split([';', '?']).next().unwrap_or_default();
-    let number = PhoneNumber::parse(user).with_context(|| format!("`{}`", args.target))?;
-    let trunk = match (&args.trunk, host.is_empty()) {
-        (Some(file), _) => Trunk::load(file)?,
-        (None, false) => Trunk::direct(host)?,
-        (None, true) => bail!("a telephone number needs --trunk FILE"),
-    };
-    Ok((trunk, number))
 }
 
 fn facts(args: &Args, config: &Config, today: Date) -> Facts {
@@ -224,6 +243,8 @@ async fn follow(
     attempt: &AttemptId,
 ) -> anyhow::Result<CallRecord> {
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let limit = args.hangup_after.unwrap_or(u64::from(u32::MAX));
+    let mut limit = std::pin::pin!(tokio::time::sleep(Duration::from_secs(limit)));
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -241,6 +262,10 @@ async fn follow(
                 None => bail!("the media thread ended before the call did"),
             },
             _ = &mut stop, if !stopping => {
+                stopping = true;
+                driver.send(Command::HangUp(attempt.clone()));
+            }
+            () = &mut limit, if !stopping => {
                 stopping = true;
                 driver.send(Command::HangUp(attempt.clone()));
             }

@@ -6,15 +6,18 @@ pub mod call;
 pub mod check;
 pub mod demo;
 pub mod import;
+pub mod line;
 pub mod migrate;
 pub mod models;
 pub mod phones;
+pub mod play;
 pub mod redflags;
 pub mod rehearse;
 pub mod say;
 pub mod serve;
 pub mod token;
 pub mod transcribe;
+pub mod trunk;
 pub mod version;
 
 use std::process::ExitCode;
@@ -34,7 +37,7 @@ pub struct Cli {
 pub enum Command {
     Assess(assess::Args),
     Audit(audit::Args),
-    Call(call::Args),
+    Call(Box<call::Args>),
     Check(check::Args),
     Demo(demo::Args),
     Import(import::Args),
@@ -47,6 +50,7 @@ pub enum Command {
     Serve(serve::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
+    Trunk(trunk::Args),
     Version(version::Args),
 }
 
@@ -72,6 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
+        Command::Trunk(args) => trunk::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -11,8 +11,8 @@ use crate::run::Engine;
 
 /// Run the engine: plan, line, API.
 ///
-/// Ctrl-C or SIGTERM: nobody is dialled any more, what rings is cancelled, what talks is ended, and what was heard is
-/// committed. After a crash the next start closes every live attempt before it dials.
+/// Ctrl-C or SIGTERM: nobody is dialled any more, what rings is cancelled, who talks has `trunk.talk_on_s` to come to an
+/// end (a second signal ends talk at once), and what was heard is committed. After a crash the next start closes every live attempt before it dials.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   aftercall serve --config aftercall.toml
@@ -41,9 +41,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         );
         stop_signal().await?;
         info!("stopping");
-        engine.stop().await;
+        let hurry = engine.hurry();
+        tokio::select! {
+            () = engine.stop() => {}
+            () = twice(hurry) => {}
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// At a second signal ends the talk that is waited for; never resolves, since the engine's own end is awaited.
+async fn twice(hurry: impl FnOnce()) {
+    if stop_signal().await.is_ok() {
+        hurry();
+    }
+    std::future::pending().await
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -3,28 +3,35 @@
 //! No secret is in it: a password's environment variable is named. What the calls need of it is
 //! [`Trunk::leg_config`]; what may be called without a patient record is said here too.
 
+use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aftercall_core::codec::Codec;
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::sip::digest::Credentials;
-use aftercall_core::sip::event::LegConfig;
-use serde::Deserialize;
+use aftercall_core::sip::event::{LegConfig, Target, Transport};
+use aftercall_core::sip::outside::Peer;
 
 use super::file;
 use super::place::{Source, TrunkError};
+use super::socket::{Place, Reach};
 
-/// How SIP travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Transport {
-    #[default]
-    Udp,
+/// A host, or an IPv6 address without brackets, and its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", bracketed(&self.host), self.port)
+    }
 }
 
 /// A way to the telephone network, proved.
@@ -33,9 +40,20 @@ pub struct Trunk {
     /// Lower-case letters, digits and dashes: the name in rows and metrics.
     pub name: String,
     pub transport: Transport,
-    /// Host name or address of the target; an IPv6 address without brackets.
-    pub host: String,
-    pub port: u16,
+    /// Where INVITEs go, in the order in which they are tried; at least one.
+    pub targets: Vec<HostPort>,
+    /// Hosts that a 3xx may send a call to, and the only port where one is named.
+    pub redirect_hosts: Vec<(String, Option<u16>)>,
+    /// The authorities that a TLS target's certificate may come from.
+    pub tls_ca: PathBuf,
+    /// How often each target is asked by OPTIONS whether it lives; `None`: never.
+    pub options_every: Option<Duration>,
+    /// For how long we register; `None`: the trunk knows where we are.
+    pub register_for: Option<Duration>,
+    /// The session interval that we ask for (RFC 4028); `None` leaves it to the peer.
+    pub session_expires: Option<Duration>,
+    /// Offer reliable provisional answers (RFC 3262).
+    pub reliable_provisional: bool,
     /// Our SIP socket; port 0 takes a free one.
     pub bind: SocketAddr,
     /// The most calls at once.
@@ -113,20 +131,30 @@ impl Trunk {
     /// # Errors
     /// [`TrunkError`] when `target` is no host and port.
     pub fn direct(target: &str) -> Result<Trunk, TrunkError> {
-        let target = if target.contains(':') {
-            target.to_owned()
-        } else {
+        let target = if target.ends_with(']') || !target.contains(':') {
             format!("{target}:5060")
+        } else {
+            target.to_owned()
+        };
+        let any = if target.starts_with('[') {
+            "[::]"
+        } else {
+            "0.0.0.0"
         };
         let text = format!(
-            "version = 1\nname = \"direct\"\ntarget = {target:?}\nbind = \"0.0.0.0:0\"\nlines = 1\n[caller]\nuser = \"aftercall\"\n[media]\ncodecs = [\"pcma\", \"pcmu\"]\nports = [21000, 21199]\n"
+            "version = 1\nname = \"direct\"\ntarget = {target:?}\nbind = \"{any}:0\"\nlines = 1\n[caller]\nuser = \"aftercall\"\n[media]\ncodecs = [\"pcma\", \"pcmu\"]\nports = [21000, 21199]\n"
         );
         Trunk::parse(Path::new("target"), &text)
     }
 
-    /// The target is this machine: only then may a demo signature dial, and anyone be called without a record.
+    /// The targets are this machine: only then may a demo signature dial, and anyone be called without a record.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        let is_local = |host: &String| {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let mut redirects = self.redirect_hosts.iter();
+        self.targets.iter().all(|target| is_local(&target.host))
+            && redirects.all(|(host, _)| is_local(host))
     }
 
     /// May `number` be called by hand, with no patient behind it?
@@ -158,6 +186,20 @@ impl Trunk {
         }
     }
 
+    /// Another account than the file's, for a call by hand; the user is who rings, too.
+    ///
+    /// # Errors
+    /// When `user` cannot stand in a URI.
+    pub fn set_account(&mut self, user: &str, password_env: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(file::is_user(user), "`{user}` cannot be a user name");
+        self.caller.user = user.to_owned();
+        self.account = Some(Account {
+            username: user.to_owned(),
+            password_env: password_env.to_owned(),
+        });
+        Ok(())
+    }
+
     /// The number as the trunk wants it dialled.
     pub fn dialled(&self, number: &PhoneNumber) -> Phi<String> {
         let Numbers {
@@ -179,27 +221,36 @@ impl Trunk {
         Phi::new(format!("{prefix}{rewritten}"))
     }
 
-    /// What a leg needs to call `number` from the SIP socket at `local`, with RTP on `media_port`.
+    /// What a leg needs to call `number` over `reach`, with RTP on `media_port`.
     pub fn leg_config(
         &self,
         number: &PhoneNumber,
-        local: SocketAddr,
+        reach: &Reach,
         media_port: u16,
         credentials: Option<Credentials>,
     ) -> LegConfig {
-        let target = authority(&self.host, self.port);
-        let domain = self
-            .caller
-            .domain
-            .clone()
-            .unwrap_or_else(|| bracketed(&self.host));
+        let local = reach.local;
+        let dialled = self.dialled(number);
+        let target = |place: &Place| Target {
+            request_uri: format!(
+                "sip:{}@{}{}",
+                dialled.expose(),
+                place.at,
+                self.uri_parameter()
+            ),
+            address: place.address,
+        };
         LegConfig {
-            request_uri: format!("sip:{}@{target}", self.dialled(number).expose()),
-            from_uri: format!("sip:{}@{domain}", self.caller.user),
+            targets: reach.targets.iter().map(target).collect(),
+            transport: self.transport,
+            from_uri: format!("sip:{}@{}", self.caller.user, self.domain()),
             from_display: self.caller.display.clone(),
-            contact_uri: format!("sip:{}@{local}", self.caller.user),
+            contact_uri: self.contact_uri(&self.caller.user, local),
             via_host: local.to_string(),
             credentials,
+            reliable_provisional: self.reliable_provisional,
+            session_expires: self.session_expires,
+            redirects: reach.redirects.clone(),
             media_host: self.media_address.unwrap_or(local.ip()),
             media_port,
             codecs: self.codecs.clone(),
@@ -207,6 +258,40 @@ impl Trunk {
             first_answer_limit: self.first_answer_limit,
             extra_headers: Vec::new(),
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// Whom REGISTER and OPTIONS ask at one of the targets, and who we are there.
+    pub fn peer(&self, place: &Place, local: SocketAddr, credentials: Option<Credentials>) -> Peer {
+        let account = self.account.as_ref();
+        let user = account.map_or(&self.caller.user, |account| &account.username);
+        Peer {
+            uri: format!("sip:{}{}", place.at, self.uri_parameter()),
+            own_uri: format!("sip:{user}@{}", self.domain()),
+            contact_uri: self.contact_uri(&self.caller.user, local),
+            via_host: local.to_string(),
+            transport: self.transport,
+            address: place.address,
+            credentials,
+            user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    fn domain(&self) -> String {
+        let target = || bracketed(&self.targets[0].host);
+        self.caller.domain.clone().unwrap_or_else(target)
+    }
+
+    fn contact_uri(&self, user: &str, local: SocketAddr) -> String {
+        format!("sip:{user}@{local}{}", self.uri_parameter())
+    }
+
+    /// A URI means UDP unless it says otherwise (RFC 3263 §4.1).
+    fn uri_parameter(&self) -> &'static str {
+        match self.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
         }
     }
 }
@@ -217,8 +302,4 @@ fn bracketed(host: &str) -> String {
     } else {
         host.to_owned()
     }
-}
-
-fn authority(host: &str, port: u16) -> String {
-    format!("{}:{port}", bracketed(host))
 }

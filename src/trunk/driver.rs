@@ -1,4 +1,4 @@
-//! Drives calls: one thread, one SIP socket, one RTP socket a call, absolute 20 ms slots.
+//! Drives calls: one thread, one way for SIP, one RTP socket a call, absolute 20 ms slots.
 //!
 //! The thread waits on epoll for datagrams until the earliest wake time of any call, so that no timer a
 //! call is needed. It never waits for the database, for speech or for a disk: frames go to the recorder
@@ -20,6 +20,7 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::script::{Facts, Script};
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
+use aftercall_core::sip::outside::Sent;
 use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -29,10 +30,11 @@ use tracing::{debug, info, warn};
 use crate::recording::{RecordingWriter, Recordings};
 use crate::speech::ears::{Ears, Job, JobId, Priority};
 use crate::speech::voice::Voice;
+use crate::trunk::carrier::{Carrier, Received};
 use crate::trunk::config::{MissingPassword, Trunk};
-use crate::trunk::socket::{SipSocket, SocketError};
+use crate::trunk::socket::{self, Reach, SipSocket, SocketError};
+use crate::trunk::standing::Standing;
 
-const SIP: Token = Token(0);
 /// The longest sleep: commands and words wait no longer than this.
 const NAP: Duration = Duration::from_millis(10);
 /// A port rests so long after a call, because late packets of the old one would land in the new one.
@@ -40,6 +42,8 @@ const QUARANTINE: Duration = Duration::from_secs(5);
 /// At shutdown, how long the last BYE may be repeated.
 const FAREWELL: Duration = Duration::from_secs(1);
 const DATAGRAM: usize = 2_048;
+/// How often silent connections are looked after.
+const CARE: Duration = Duration::from_secs(5);
 
 /// One attempt to be driven. The driver adds the leg: socket, port and password are its own.
 pub struct StartCall {
@@ -62,8 +66,11 @@ pub enum Command {
     },
     /// BYE or CANCEL of a call that an earlier process left behind.
     Farewell(Vec<u8>),
-    /// Cancels what rings, ends what talks; the thread ends when all calls have.
-    Shutdown,
+    /// Begins no call, cancels what rings, lets talk go on for at most so long; the thread ends when all calls have.
+    /// A second one with less patience counts.
+    Shutdown {
+        patience: Duration,
+    },
 }
 
 /// What a call tells, for `jobs::record` and the live table.
@@ -111,33 +118,30 @@ impl Driver {
         reports: UnboundedSender<Report>,
     ) -> Result<Driver, DriverError> {
         let credentials = trunk.credentials()?;
-        let SipSocket {
-            socket,
-            local,
-            target,
-        } = SipSocket::open(&trunk)?;
-        socket.set_nonblocking(true)?;
-        let mut socket = UdpSocket::from_std(socket);
+        let SipSocket { bound, reach } = SipSocket::open(&trunk)?;
         let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut socket, SIP, Interest::READABLE)?;
+        let tls = socket::tls(&trunk, &reach)?;
+        let carrier = Carrier::new(bound, tls, poll.registry().try_clone()?)?;
         let (commands, inbox) = channel();
         let (words, heard) = channel();
         let (spoken_out, spoken) = channel();
         let user_agent = concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned();
+        let mut endpoint = Endpoint::new(user_agent, random_tag()?);
+        let known = credentials.as_ref();
+        let standing = Standing::new(&trunk, &reach, known, &mut endpoint, Instant::ZERO)?;
         let media = Media {
-            endpoint: Endpoint::new(user_agent, random_tag()?),
+            endpoint,
+            standing,
             recorder: start_recorder(recordings)?,
             speaker: start_speaker(voice, spoken_out)?,
             trunk,
             credentials,
-            local,
-            target,
+            reach,
             kit,
             ears,
             reports,
             poll,
-            socket,
+            carrier,
             inbox,
             heard,
             words,
@@ -147,8 +151,9 @@ impl Driver {
             next_call: 1,
             resting: Vec::new(),
             origin: StdInstant::now(),
-            leaving: false,
+            leave_by: None,
             ended_at: None,
+            cared_at: StdInstant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("media".to_owned())
@@ -170,9 +175,14 @@ impl Driver {
         self.send(Command::Start(Box::new(call)));
     }
 
-    /// Cancels what rings, ends what talks, and waits for it.
-    pub fn shut_down(mut self) {
-        self.send(Command::Shutdown);
+    /// A sender of commands that outlives this handle.
+    pub fn commands(&self) -> Sender<Command> {
+        self.commands.clone()
+    }
+
+    /// Cancels what rings, lets talk go on for at most `patience`, and waits for it.
+    pub fn shut_down(mut self, patience: Duration) {
+        self.send(Command::Shutdown { patience });
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -193,14 +203,13 @@ struct Live {
 struct Media {
     trunk: Trunk,
     credentials: Option<Credentials>,
-    /// Our SIP address as the target sees it.
-    local: SocketAddr,
-    target: SocketAddr,
+    reach: Reach,
+    standing: Standing,
     kit: Arc<CallKit>,
     ears: Arc<Ears>,
     reports: UnboundedSender<Report>,
     poll: Poll,
-    socket: UdpSocket,
+    carrier: Carrier,
     endpoint: Endpoint,
     inbox: Receiver<Command>,
     heard: Receiver<(u64, Heard)>,
@@ -213,9 +222,11 @@ struct Media {
     next_call: usize,
     resting: Vec<(u16, StdInstant)>,
     origin: StdInstant,
-    leaving: bool,
+    /// At shutdown: when talk is ended; then nothing new begins.
+    leave_by: Option<StdInstant>,
     /// At shutdown: when the last call ended.
     ended_at: Option<StdInstant>,
+    cared_at: StdInstant,
 }
 
 impl Media {
@@ -230,7 +241,7 @@ impl Media {
             }
             for event in &events {
                 match event.token() {
-                    SIP => self.receive_sip(),
+                    token if Carrier::owns(token) => self.receive_sip(token),
                     Token(number) => self.receive_rtp(number),
                 }
             }
@@ -239,6 +250,7 @@ impl Media {
             }
             self.hear();
             self.wake_calls();
+            self.care();
         }
     }
 
@@ -248,41 +260,52 @@ impl Media {
 
     fn nap(&self) -> Duration {
         let now = self.now();
-        let next = self
-            .calls
-            .values()
+        let calls = self.calls.values();
+        let next = calls
             .filter_map(|live| live.call.poll_timeout())
             .map(|(at, _)| at)
+            .chain(self.standing.poll_timeout())
             .min();
         next.map_or(NAP, |at| at.since(now).min(NAP))
     }
 
-    fn receive_sip(&mut self) {
-        let mut buffer = [0u8; 65_535];
-        loop {
-            let (len, from) = match self.socket.recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // An ICMP port unreachable of an earlier send: the leg's own timers deal with it.
-                Err(error) => {
-                    debug!(%error, "SIP receive");
+    fn receive_sip(&mut self, token: Token) {
+        for Received { datagram, from } in self.carrier.receive(token) {
+            let call_id = match self.endpoint.route(&datagram) {
+                Route::Leg(call_id) => call_id,
+                Route::Reply(bytes) => {
+                    self.carrier.send(&bytes, from);
                     continue;
                 }
+                Route::Drop => continue,
             };
-            let datagram = &buffer[..len];
-            match self.endpoint.route(datagram) {
-                Route::Leg(call_id) => {
-                    if let Some(number) = self.by_call_id.get(&call_id).copied() {
-                        let now = self.now();
-                        if let Some(live) = self.calls.get_mut(&number) {
-                            live.call.handle_input(Input::Sip(datagram), now);
-                        }
-                        self.drain(number);
-                    }
-                }
-                Route::Reply(bytes) => send(&self.socket, &bytes, from),
-                Route::Drop => {}
+            let now = self.now();
+            let Some(number) = self.by_call_id.get(&call_id).copied() else {
+                self.standing.handle(&call_id, &datagram, now);
+                self.send_standing();
+                continue;
+            };
+            if let Some(live) = self.calls.get_mut(&number) {
+                let datagram = &datagram[..];
+                live.call.handle_input(Input::Sip { datagram, from }, now);
             }
+            self.drain(number);
+        }
+    }
+
+    /// REGISTER and OPTIONS, and connections that fell silent.
+    fn care(&mut self) {
+        self.standing.handle_timeout(self.now());
+        self.send_standing();
+        if self.cared_at.elapsed() > CARE {
+            self.cared_at = StdInstant::now();
+            self.carrier.keep_alive();
+        }
+    }
+
+    fn send_standing(&mut self) {
+        while let Some(Sent { bytes, to }) = self.standing.poll_sent() {
+            self.carrier.send(&bytes, to);
         }
     }
 
@@ -307,36 +330,54 @@ impl Media {
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Start(start)) => self.begin(*start),
-                Ok(Command::HangUp(attempt)) => self.hang_up(Some(&attempt)),
+                Ok(Command::HangUp(attempt)) => self.hang_up(|live| live.attempt == attempt),
                 Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
-                Ok(Command::Farewell(bytes)) => send(&self.socket, &bytes, self.target),
-                Ok(Command::Shutdown) | Err(TryRecvError::Disconnected) => {
-                    if !self.leaving {
-                        self.leaving = true;
-                        self.hang_up(None);
+                // Which target the dialog was at is not known any more: the others answer 481.
+                Ok(Command::Farewell(bytes)) => {
+                    for place in &self.reach.targets {
+                        self.carrier.send(&bytes, place.address);
                     }
+                }
+                Ok(Command::Shutdown { patience }) => self.leave(patience),
+                Err(TryRecvError::Disconnected) => {
+                    self.leave(Duration::ZERO);
                     break;
                 }
                 Err(TryRecvError::Empty) => break,
             }
         }
-        !(self.leaving
-            && self.calls.values().all(|live| live.call.has_ended())
-            && self.has_said_goodbye())
+        let Some(leave_by) = self.leave_by else {
+            return true;
+        };
+        if StdInstant::now() >= leave_by {
+            self.hang_up(|_| true);
+        }
+        !(self.calls.values().all(|live| live.call.has_ended()) && self.has_said_goodbye())
+    }
+
+    /// Cancels what rings; whoever talks may talk on for a while.
+    fn leave(&mut self, patience: Duration) {
+        let by = StdInstant::now() + patience;
+        if self.leave_by.is_none() {
+            self.standing.leave(self.now());
+            self.send_standing();
+            self.hang_up(|live| !live.call.is_talking());
+        }
+        self.leave_by = Some(self.leave_by.map_or(by, |earlier| earlier.min(by)));
     }
 
     /// The peers' answers to our last requests are in, or have had their time.
     fn has_said_goodbye(&mut self) -> bool {
         let since = *self.ended_at.get_or_insert_with(StdInstant::now);
-        self.calls.is_empty() || since.elapsed() > FAREWELL
+        (self.calls.is_empty() && self.standing.has_left()) || since.elapsed() > FAREWELL
     }
 
-    fn hang_up(&mut self, only: Option<&AttemptId>) {
+    fn hang_up(&mut self, whom: impl Fn(&Live) -> bool) {
         let now = self.now();
         let numbers: Vec<usize> = self
             .calls
             .iter()
-            .filter(|(_, live)| only.is_none_or(|attempt| *attempt == live.attempt))
+            .filter(|(_, live)| whom(live))
             .map(|(number, _)| *number)
             .collect();
         for number in numbers {
@@ -368,7 +409,7 @@ impl Media {
             facts,
             record,
         } = start;
-        if self.leaving {
+        if self.leave_by.is_some() {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
         }
         let (mut socket, port) = match self.open_port() {
@@ -388,9 +429,10 @@ impl Media {
         if let Err(error) = getrandom::fill(&mut seed) {
             return self.not_started(attempt, format!("no randomness: {error}"));
         }
-        let leg = self
+        let mut leg = self
             .trunk
-            .leg_config(&callee, self.local, port, self.credentials.clone());
+            .leg_config(&callee, &self.reach, port, self.credentials.clone());
+        self.standing.order(&mut leg.targets);
         let order = CallOrder {
             leg,
             script,
@@ -508,7 +550,11 @@ impl Media {
                 return;
             };
             match output {
-                Output::Sip(bytes) => send(&self.socket, &bytes, self.target),
+                Output::Sip { bytes, to } => self.carrier.send(&bytes, to),
+                Output::RestTarget { target, pause } => {
+                    let now = Instant::from_micros(self.origin.elapsed().as_micros() as u64);
+                    self.standing.rest(target, pause, now);
+                }
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
                 Output::Transcribe {
                     utterance,

@@ -2,15 +2,16 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aftercall_core::codec::Codec;
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::sip::event::FIRST_ANSWER_LIMIT;
+use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, Transport};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::config::{Account, Caller, Numbers, Transport, Trunk};
+use super::config::{Account, Caller, HostPort, Numbers, Trunk};
 use super::place::{Source, TrunkError};
 
 /// Reads and proves a trunk file.
@@ -25,7 +26,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
         |version| *version == 1,
         "this program reads version = 1",
     )?;
-    let (host, port) = target(source, &raw.target)?;
+    let targets = targets(source, raw.target.as_ref(), raw.targets.as_ref())?;
     let seconds = |value: &Option<Spanned<u64>>,
                    default: Duration,
                    range: RangeInclusive<u64>,
@@ -50,7 +51,28 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
     )?;
     Ok(Trunk {
         transport: raw.transport,
-        bind: bind(source, &raw.bind, &host)?,
+        bind: bind(source, &raw.bind, &targets)?,
+        redirect_hosts: redirect_hosts(source, &raw.redirect_hosts)?,
+        tls_ca: raw.tls_ca.unwrap_or_else(|| PathBuf::from(SYSTEM_CA)),
+        options_every: optional_seconds(
+            source,
+            raw.options_every_s.as_ref(),
+            5..=3_600,
+            "5 to 3600 s between two OPTIONS",
+        )?,
+        register_for: optional_seconds(
+            source,
+            raw.register_s.as_ref(),
+            60..=86_400,
+            "register for 60 to 86400 s",
+        )?,
+        session_expires: optional_seconds(
+            source,
+            raw.session_expires_s.as_ref(),
+            90..=86_400,
+            "a session of 90 to 86400 s (RFC 4028 allows none shorter)",
+        )?,
+        reliable_provisional: raw.reliable_provisional.unwrap_or(true),
         ring_timeout: seconds(
             &raw.ring_timeout_s,
             Duration::from_secs(45),
@@ -74,10 +96,12 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
         numbers: numbers(source, raw.numbers)?,
         name: raw.name.into_inner(),
         lines: raw.lines.into_inner(),
-        host,
-        port,
+        targets,
     })
 }
+
+/// The authorities that Debian trusts.
+const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The file as it is written. Every key is explained in `sip_config/asterisk.toml`.
 #[derive(Deserialize)]
@@ -85,9 +109,17 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
 struct TrunkFile {
     version: Spanned<u32>,
     name: Spanned<String>,
-    target: Spanned<String>,
+    target: Option<Spanned<String>>,
+    targets: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    redirect_hosts: Vec<Spanned<String>>,
     #[serde(default)]
     transport: Transport,
+    tls_ca: Option<PathBuf>,
+    options_every_s: Option<Spanned<u64>>,
+    register_s: Option<Spanned<u64>>,
+    session_expires_s: Option<Spanned<u64>>,
+    reliable_provisional: Option<bool>,
     bind: Spanned<String>,
     lines: Spanned<usize>,
     ring_timeout_s: Option<Spanned<u64>>,
@@ -150,7 +182,68 @@ fn check<T: std::fmt::Debug>(
     ))
 }
 
-fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<(String, u16), TrunkError> {
+fn optional_seconds(
+    source: &Source<'_>,
+    value: Option<&Spanned<u64>>,
+    range: RangeInclusive<u64>,
+    hint: &str,
+) -> Result<Option<Duration>, TrunkError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    check(source, value, |value| range.contains(value), hint)?;
+    Ok(Some(Duration::from_secs(*value.get_ref())))
+}
+
+/// `target`, or the list `targets`.
+fn targets(
+    source: &Source<'_>,
+    one: Option<&Spanned<String>>,
+    many: Option<&Spanned<Vec<Spanned<String>>>>,
+) -> Result<Vec<HostPort>, TrunkError> {
+    let hint =
+        "write one `target`, or several as `targets = [...]` in the order in which they are tried";
+    match (one, many) {
+        (Some(one), None) => Ok(vec![target(source, one)?]),
+        (None, Some(many)) if !many.get_ref().is_empty() => many
+            .get_ref()
+            .iter()
+            .map(|value| target(source, value))
+            .collect(),
+        (None, Some(many)) => Err(source.error(many.span(), "there is no target", hint)),
+        (Some(_), Some(many)) => {
+            Err(source.error(many.span(), "`target` and `targets` are both given", hint))
+        }
+        (None, None) => Err(source.error_without_line("there is no target", hint)),
+    }
+}
+
+/// Hosts with or without a port.
+fn redirect_hosts(
+    source: &Source<'_>,
+    values: &[Spanned<String>],
+) -> Result<Vec<(String, Option<u16>)>, TrunkError> {
+    let read = |value: &Spanned<String>| {
+        let text = value.get_ref().as_str();
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        if let Some(ip) = bare
+            .or(Some(text))
+            .filter(|text| text.parse::<IpAddr>().is_ok())
+        {
+            return Ok((ip.to_owned(), None));
+        }
+        if is_host_name(text) {
+            return Ok((text.to_owned(), None));
+        }
+        let HostPort { host, port } = target(source, value)?;
+        Ok((host, Some(port)))
+    };
+    values.iter().map(read).collect()
+}
+
+fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<HostPort, TrunkError> {
     let hint = "write host:port, as in `10.0.0.5:5060`, `pbx.example:5060` or `[2001:db8::5]:5060`";
     let parts = value
         .get_ref()
@@ -164,7 +257,10 @@ fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<(String, u16),
             Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
             None => is_host_name(host),
         };
-        (is_right && port != 0).then(|| (bare.unwrap_or(host).to_owned(), port))
+        (is_right && port != 0).then(|| HostPort {
+            host: bare.unwrap_or(host).to_owned(),
+            port,
+        })
     });
     parts.ok_or_else(|| {
         source.error(
@@ -179,7 +275,7 @@ fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<(String, u16),
 fn bind(
     source: &Source<'_>,
     value: &Spanned<String>,
-    host: &str,
+    targets: &[HostPort],
 ) -> Result<SocketAddr, TrunkError> {
     let hint = "write address:port of this machine, as in `0.0.0.0:5062`; port 0 takes a free one";
     let bind: SocketAddr = value.get_ref().parse().map_err(|_| {
@@ -189,14 +285,18 @@ fn bind(
             hint,
         )
     })?;
-    match host.parse::<IpAddr>() {
-        Ok(target) if target.is_ipv4() != bind.is_ipv4() => Err(source.error(
+    let is_other = |target: &HostPort| {
+        let ip = target.host.parse::<IpAddr>();
+        ip.is_ok_and(|ip| ip.is_ipv4() != bind.is_ipv4())
+    };
+    if targets.iter().any(is_other) {
+        return Err(source.error(
             value.span(),
             "bind and target are of different IP families",
             "use two of IPv4 or two of IPv6",
-        )),
-        Ok(_) | Err(_) => Ok(bind),
+        ));
     }
+    Ok(bind)
 }
 
 fn caller(source: &Source<'_>, raw: CallerTable) -> Result<Caller, TrunkError> {
@@ -341,7 +441,7 @@ fn is_name(name: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
 }
 
-fn is_user(user: &str) -> bool {
+pub(super) fn is_user(user: &str) -> bool {
     (1..=32).contains(&user.len())
         && user
             .bytes()

@@ -1,7 +1,12 @@
 //! The telephony shell: trunk files, SIP sockets, media threads. It decides nothing: `aftercall_core::sip` does.
 
+pub mod carrier;
 pub mod config;
 pub mod driver;
 mod file;
+pub mod flow;
 pub mod place;
+pub mod playback;
 pub mod socket;
+pub mod standing;
+pub mod trial;

@@ -3,6 +3,7 @@
 mod clips;
 mod ear;
 mod fuzz;
+mod held;
 mod lexicon;
 mod metamorphic;
 mod packs;

@@ -16,7 +16,7 @@ use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::{Facts, Note, Script};
 use aftercall_core::sim::{Fixture, Outcome, World, spoken};
-use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig};
+use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Target, Transport};
 use aftercall_core::work_order::{Cause, Subject, causes_of, urgency_of};
 use jiff::civil::date;
 
@@ -38,7 +38,7 @@ fn scripts() -> &'static [Arc<Script>] {
 }
 
 /// Every prompt is voice of so many milliseconds: virtual time needs no words, only sound.
-fn kit(prompt_ms: u64) -> Arc<CallKit> {
+pub fn kit(prompt_ms: u64) -> Arc<CallKit> {
     static KITS: Mutex<BTreeMap<u64, Arc<CallKit>>> = Mutex::new(BTreeMap::new());
     static LEXICON: OnceLock<Arc<Lexicon>> = OnceLock::new();
     let lexicon = Arc::clone(LEXICON.get_or_init(|| {
@@ -100,10 +100,14 @@ fn facts(fixture: &Fixture) -> Facts {
     }
 }
 
-fn order(fixture: &Fixture) -> CallOrder {
+pub fn order(fixture: &Fixture) -> CallOrder {
     CallOrder {
         leg: LegConfig {
-            request_uri: "sip:1000@10.0.0.2:5060".to_owned(),
+            targets: vec![Target {
+                request_uri: "sip:1000@10.0.0.2:5060".to_owned(),
+                address: ([10, 0, 0, 2], 5_060).into(),
+            }],
+            transport: Transport::Udp,
             from_uri: "sip:robot@10.0.0.1".to_owned(),
             from_display: None,
             contact_uri: "sip:10.0.0.1:5060".to_owned(),
@@ -116,6 +120,9 @@ fn order(fixture: &Fixture) -> CallOrder {
             first_answer_limit: FIRST_ANSWER_LIMIT,
             extra_headers: Vec::new(),
             user_agent: "aftercall-test".to_owned(),
+            reliable_provisional: true,
+            session_expires: None,
+            redirects: Vec::new(),
         },
         script: script(&fixture.script, fixture.lang),
         facts: facts(fixture),
@@ -124,7 +131,7 @@ fn order(fixture: &Fixture) -> CallOrder {
 }
 
 /// Reads a fixture; nodes it does not name take the answers of its base file.
-fn fixture(name: &str) -> Fixture {
+pub fn fixture(name: &str) -> Fixture {
     let dir = root().join("fixtures/calls");
     let mut fixture = Fixture::parse(name, &read(&dir.join(name))).expect("a fixture that reads");
     if let Some(base) = &fixture.base {

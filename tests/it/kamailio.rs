@@ -4,16 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use aftercall::trunk::config::Trunk;
-use aftercall::trunk::socket::SipSocket;
 use aftercall_core::phi::Phi;
-use aftercall_core::phone::PhoneNumber;
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::{EndCause, LegEnding, LegEvent};
-use aftercall_core::sip::leg::Leg;
-use aftercall_core::time::Instant;
 
-use crate::sipp::{drive, free_port, sipp};
+use crate::sipp::{HangUp, Line, ending, free_port, sipp, trunk};
 
 /// Ends Kamailio and its children, even when the test fails.
 pub struct Kamailio(Child);
@@ -55,25 +50,17 @@ fn call(algorithm: &str, password: &str) -> (LegEnding, bool) {
     let (port, next_hop) = (free_port(), free_port());
     let _sipp = sipp(next_hop, folder.path());
     let _kamailio = kamailio(folder.path(), port, next_hop, algorithm);
-    let text = include_str!("../../sip_config/loopback.toml")
-        .replace("127.0.0.1:5080", &format!("127.0.0.1:{port}"));
-    let trunk = Trunk::parse(Path::new("loopback.toml"), &text).expect("the example is right");
-    let sip = SipSocket::open(&trunk).expect("the loopback can be bound");
-    let number = PhoneNumber::parse("1000").expect("a number");
     let account = Credentials {
         username: "aftercall".into(),
         password: Phi::new(password.to_owned()),
     };
-    let config = trunk.leg_config(&number, sip.local, 20_000, Some(account));
-    let mut leg = Leg::new(config, [5; 32], Instant::ZERO);
-    let events = drive(&mut leg, &sip);
+    let mut line = Line::open(trunk(&[port], ""));
+    let mut leg = line.leg(Some(account));
+    let events = line.drive(&mut leg, HangUp::AtAnswer);
     let answered = events
         .iter()
         .any(|event| matches!(event, LegEvent::Answered(_)));
-    match events.last() {
-        Some(LegEvent::Ended(ending)) => (ending.clone(), answered),
-        other => panic!("{algorithm}: not ended: {other:?}"),
-    }
+    (ending(&events).clone(), answered)
 }
 
 #[test]

@@ -10,7 +10,9 @@ use aftercall::phones::{PhonesConfig, run};
 use aftercall::speech::audio::decode_file;
 use aftercall_core::codec::{Codec, FRAME};
 use aftercall_core::rtp::{Stream, StreamConfig};
-use aftercall_core::sip::event::{EndCause, LegConfig, LegEnding, LegEvent, LegOutput};
+use aftercall_core::sip::event::{
+    EndCause, LegConfig, LegEnding, LegEvent, LegOutput, Target, Transport,
+};
 use aftercall_core::sip::leg::Leg;
 use aftercall_core::time::Instant;
 use serde_json::Value;
@@ -87,7 +89,6 @@ struct Robot {
     leg: Leg,
     sip: UdpSocket,
     media: UdpSocket,
-    network: String,
     stream: Option<(Stream, std::net::SocketAddr)>,
     began: Clock,
     ending: Option<LegEnding>,
@@ -110,7 +111,11 @@ impl Robot {
         let mut seed = [7; 32];
         seed[..2].copy_from_slice(&local.port().to_be_bytes());
         let config = LegConfig {
-            request_uri: format!("sip:{user}@{}", network.at),
+            targets: vec![Target {
+                request_uri: format!("sip:{user}@{}", network.at),
+                address: network.at.parse().expect("an address"),
+            }],
+            transport: Transport::Udp,
             from_uri: format!("sip:robot@{local}"),
             from_display: None,
             contact_uri: format!("sip:robot@{local}"),
@@ -123,12 +128,14 @@ impl Robot {
             first_answer_limit: Duration::from_secs(6),
             extra_headers: Vec::new(),
             user_agent: "test".to_owned(),
+            reliable_provisional: true,
+            session_expires: None,
+            redirects: Vec::new(),
         };
         Robot {
             leg: Leg::new(config, seed, Instant::ZERO),
             sip,
             media,
-            network: network.at.clone(),
             stream: None,
             began: Clock::now(),
             ending: None,
@@ -146,18 +153,18 @@ impl Robot {
     /// One slot of 20 ms: everything in, everything out, `frame` to the telephone.
     fn slot(&mut self, frame: &[i16; FRAME]) {
         let mut buffer = [0_u8; 4_096];
-        while let Ok(length) = self.sip.recv(&mut buffer) {
-            self.leg.handle_datagram(&buffer[..length], self.now());
+        while let Ok((length, from)) = self.sip.recv_from(&mut buffer) {
+            self.leg
+                .handle_datagram(&buffer[..length], from, self.now());
         }
         let now = self.now();
         self.leg.handle_timeout(now);
         while let Some(output) = self.leg.poll_output() {
             match output {
-                LegOutput::Send(bytes) => {
-                    self.sip
-                        .send_to(&bytes, &self.network)
-                        .expect("loopback takes it");
+                LegOutput::Send { bytes, to } => {
+                    self.sip.send_to(&bytes, to).expect("loopback takes it");
                 }
+                LegOutput::Rest { .. } => {}
                 LegOutput::Event(event) => self.event(event),
             }
         }

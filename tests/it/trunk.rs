@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aftercall::trunk::config::Trunk;
+use aftercall::trunk::socket::{Place, Reach};
 use aftercall_core::phone::PhoneNumber;
 
 fn folder() -> PathBuf {
@@ -94,8 +95,8 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ),
         (
             "transport = \"udp\"",
-            "transport = \"tls\"",
-            "unknown variant `tls`",
+            "transport = \"sctp\"",
+            "unknown variant `sctp`",
             "asterisk.toml",
         ),
         (
@@ -208,9 +209,19 @@ fn calls_without_a_patient_need_the_loopback_or_the_list() {
 #[test]
 fn a_leg_is_configured_from_the_trunk() {
     let trunk = example("asterisk");
-    let local = "192.0.2.1:5062".parse().expect("an address");
-    let config = trunk.leg_config(&number("+8613800138000"), local, 20_000, None);
-    assert_eq!(config.request_uri, "sip:913800138000@10.0.0.5:5060");
+    let reach = Reach {
+        local: "192.0.2.1:5062".parse().expect("an address"),
+        targets: vec![Place {
+            at: trunk.targets[0].clone(),
+            address: "10.0.0.5:5060".parse().expect("an address"),
+        }],
+        redirects: Vec::new(),
+    };
+    let config = trunk.leg_config(&number("+8613800138000"), &reach, 20_000, None);
+    assert_eq!(
+        config.targets[0].request_uri,
+        "sip:913800138000@10.0.0.5:5060"
+    );
     assert_eq!(config.from_uri, "sip:4008001234@hospital.example");
     assert_eq!(config.contact_uri, "sip:4008001234@192.0.2.1:5062");
     assert_eq!(config.via_host, "192.0.2.1:5062");

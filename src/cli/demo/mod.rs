@@ -93,7 +93,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         import(args, &config, begins).await?;
     }
     let trunk = Trunk::load(&args.trunk)?;
-    let listen = format!("{}:{}", trunk.host, trunk.port);
+    let listen = trunk.targets[0].to_string();
     let mut phones = Telephones::start(&args.fixtures, &config.data_dir, &listen)?;
     let (seen, watched) = mpsc::unbounded_channel();
     let engine = Engine::start(&config, clock, Some(seen)).await?;
@@ -164,6 +164,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn demo_config(args: &Args) -> anyhow::Result<Config> {
     let mut config = Config::default();
+    config.trunk.talk_on_s = 0;
     let fresh = || PathBuf::from(format!("data/demo-{}", Timestamp::now().as_second()));
     config.data_dir = args.data.clone().unwrap_or_else(fresh);
     let taken = config.data_dir.join("aftercall.db").exists();

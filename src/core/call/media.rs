@@ -43,7 +43,10 @@ impl Call {
                 self.event(CallEvent::EarlyMedia);
             }
             LegEvent::Answered(answer) => self.answered(&answer, now),
-            LegEvent::MediaChanged(answer) => self.set_media(&answer, now),
+            LegEvent::MediaChanged(answer) => {
+                self.set_media(&answer, now);
+                self.hold(&answer, now);
+            }
             LegEvent::Key(key) => self.key(key),
             LegEvent::Ended(ending) => self.finish(&ending),
         }
@@ -53,6 +56,7 @@ impl Call {
         self.rang = true;
         self.answered_at = Some(now);
         self.set_media(answer, now);
+        self.hold(answer, now);
         // What was heard before belongs to the network, not to the callee.
         self.ear = Ear::new(EarConfig {
             seed: self.ear_seed,
@@ -74,6 +78,15 @@ impl Call {
         }
         self.remember_dialog();
         self.event(CallEvent::Answered);
+    }
+
+    /// Where the peer does not listen, nothing is said.
+    fn hold(&mut self, answer: &MediaAnswer, now: Instant) {
+        if !answer.direction.sends() {
+            self.held_since.get_or_insert(now);
+        } else if self.held_since.take().is_some() {
+            self.resumed_at = Some(now);
+        }
     }
 
     fn remember_dialog(&mut self) {
@@ -118,8 +131,31 @@ impl Call {
         }
     }
 
+    /// A slot on hold: silence keeps the way through the NAT open, the script stands still, the clock goes on.
+    fn held_slot(&mut self, now: Instant) {
+        let silence = [0; FRAME];
+        if let Some(stream) = &mut self.stream {
+            stream.pull(now);
+            while stream.poll_key().is_some() {}
+            let packet = stream.send(&silence);
+            if let Some(to) = self.remote.filter(|to| !to.ip().is_unspecified()) {
+                self.outputs.push_back(Output::Rtp { to, packet });
+            }
+        }
+        if self.record {
+            let (left, right) = (alaw(&silence), alaw(&silence));
+            self.outputs.push_back(Output::Frame { left, right });
+        }
+        self.slots += 1;
+        self.check_limits(now);
+    }
+
     /// One slot: a frame out, a frame in.
     pub(super) fn slot(&mut self, now: Instant) {
+        if self.held_since.is_some() {
+            self.held_slot(now);
+            return;
+        }
         let frame = match self.player.next_frame(now) {
             Played::Frame(frame) => {
                 self.note_latency(&frame);
@@ -183,7 +219,13 @@ impl Call {
             .as_ref()
             .and_then(Stream::last_received)
             .unwrap_or(answered);
-        let silent = now.since(heard.max(answered)) > self.kit.limits.media;
+        let silent = match self.held_since {
+            Some(since) => now.since(since) > self.kit.limits.hold,
+            None => {
+                let began = self.resumed_at.unwrap_or(answered);
+                now.since(heard.max(began)) > self.kit.limits.media
+            }
+        };
         let longest = if self.conversation.met_emergency() {
             self.kit.limits.stay
         } else {

@@ -63,6 +63,8 @@ pub struct Limits {
     pub greeting: Duration,
     /// No RTP at all for so long ends the call. Default 20 s.
     pub media: Duration,
+    /// A call that the callee put on hold, by its switchboard or a second call, is waited for. Default 2 min.
+    pub hold: Duration,
     /// Words of an utterance must be here by then, or they are too late. Default 4 s.
     pub words: Duration,
     /// The longest call. Default 8 min.
@@ -78,6 +80,7 @@ impl Default for Limits {
         Self {
             greeting: Duration::from_millis(1_500),
             media: Duration::from_secs(20),
+            hold: Duration::from_secs(120),
             words: Duration::from_secs(4),
             talk: Duration::from_secs(480),
             stay: Duration::from_secs(2_700),
@@ -99,7 +102,10 @@ pub struct CallOrder {
 /// What the world tells the call.
 #[derive(Debug)]
 pub enum Input<'a> {
-    Sip(&'a [u8]),
+    Sip {
+        datagram: &'a [u8],
+        from: SocketAddr,
+    },
     Rtp(&'a [u8]),
     Heard {
         utterance: UtteranceId,
@@ -125,7 +131,15 @@ pub enum Input<'a> {
 )]
 #[derive(Debug)]
 pub enum Output {
-    Sip(Vec<u8>),
+    Sip {
+        bytes: Vec<u8>,
+        to: SocketAddr,
+    },
+    /// This target of the trunk failed: other calls had better rest it for so long.
+    RestTarget {
+        target: SocketAddr,
+        pause: Duration,
+    },
     Rtp {
         to: SocketAddr,
         packet: Vec<u8>,
@@ -226,6 +240,9 @@ pub struct Call {
     leg: Leg,
     stream: Option<Stream>,
     remote: Option<SocketAddr>,
+    /// The peer put us on hold, then: nobody listens, and what comes is music.
+    held_since: Option<Instant>,
+    resumed_at: Option<Instant>,
     ear: Ear,
     ear_seed: u64,
     stream_seed: [u8; 32],
@@ -283,6 +300,8 @@ impl Call {
             leg: Leg::new(order.leg, part_seed(seed, 1), now),
             stream: None,
             remote: None,
+            held_since: None,
+            resumed_at: None,
             ear: Ear::new(EarConfig { seed: ear_seed }),
             ear_seed,
             stream_seed: part_seed(seed, 3),
@@ -330,7 +349,7 @@ impl Call {
     /// Takes one input. Never fails: a peer's nonsense is counted by the part that met it.
     pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
         match input {
-            Input::Sip(datagram) => self.leg.handle_datagram(datagram, now),
+            Input::Sip { datagram, from } => self.leg.handle_datagram(datagram, from, now),
             Input::Rtp(datagram) => {
                 if let Some(stream) = &mut self.stream {
                     stream.receive(datagram, now);
@@ -384,6 +403,11 @@ impl Call {
         self.stage == Stage::Ended && self.leg.is_finished()
     }
 
+    /// The callee picked up, and nobody has hung up yet.
+    pub fn is_talking(&self) -> bool {
+        self.answered_at.is_some() && !matches!(self.stage, Stage::Leaving | Stage::Ended)
+    }
+
     /// Ended; retransmissions may still be owed to the peer.
     pub fn has_ended(&self) -> bool {
         self.stage == Stage::Ended
@@ -401,7 +425,12 @@ impl Call {
     fn drain_leg(&mut self, now: Instant) {
         while let Some(output) = self.leg.poll_output() {
             match output {
-                LegOutput::Send(bytes) => self.outputs.push_back(Output::Sip(bytes)),
+                LegOutput::Send { bytes, to } => {
+                    self.outputs.push_back(Output::Sip { bytes, to });
+                }
+                LegOutput::Rest { target, pause } => {
+                    self.outputs.push_back(Output::RestTarget { target, pause });
+                }
                 LegOutput::Event(event) => self.handle_leg_event(event, now),
             }
         }

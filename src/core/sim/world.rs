@@ -1,5 +1,6 @@
 //! The time, a call, a telephone and two links. `step` drains, delivers what is due, and jumps.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::time::Instant;
 const EAR_DELAY: Duration = Duration::from_millis(350);
 /// No call is longer than this, whatever the fixture does.
 const END_OF_TIME: Duration = Duration::from_secs(3_600);
+
+/// The telephone's address, which nobody looks at here.
+const CALLEE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 5_060);
 
 #[derive(Debug)]
 enum Datagram {
@@ -129,7 +133,10 @@ impl World {
         self.callee.handle_timeout(now);
         while let Some(datagram) = self.to_call.receive(now) {
             match datagram {
-                Datagram::Sip(bytes) => self.call.handle_input(Input::Sip(&bytes), now),
+                Datagram::Sip(bytes) => {
+                    let (datagram, from) = (&bytes[..], CALLEE);
+                    self.call.handle_input(Input::Sip { datagram, from }, now);
+                }
                 Datagram::Rtp(bytes) => self.call.handle_input(Input::Rtp(&bytes), now),
             }
             self.drain();
@@ -179,7 +186,8 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.call.poll_output() {
             match output {
-                Output::Sip(bytes) => {
+                Output::RestTarget { .. } => {}
+                Output::Sip { bytes, .. } => {
                     self.ladder("->", &bytes);
                     self.to_callee.send(Datagram::Sip(bytes), self.now);
                 }

@@ -1,12 +1,14 @@
 //! A SIP dialog (RFC 3261 §12), and the part of it that outlives a crash.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::message::{Headers, Method, Request, Response, address_uri, parameter};
 use crate::phi::Phi;
 
 /// The methods that a leg understands.
-pub const ALLOW: &str = "INVITE,ACK,CANCEL,BYE,OPTIONS,INFO,UPDATE,NOTIFY";
+pub const ALLOW: &str = "INVITE,ACK,CANCEL,BYE,OPTIONS,INFO,UPDATE,PRACK,NOTIFY";
 
 /// A branch that RFC 3261 recognises starts with this (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -25,12 +27,20 @@ pub struct Dialog {
     route_set: Vec<String>,
     local_cseq: u32,
     remote_cseq: Option<u32>,
-    via_host: String,
+    /// `SIP/2.0/UDP host:port`.
+    via: String,
+    flow: SocketAddr,
 }
 
 impl Dialog {
-    /// The dialog of a 2xx to `invite`.
-    pub fn of_answer(invite: &Request, response: &Response, cseq: u32, via_host: &str) -> Dialog {
+    /// The dialog of a 2xx to `invite`, or of a reliable provisional answer; `flow` is where the INVITE went.
+    pub fn of_answer(
+        invite: &Request,
+        response: &Response,
+        cseq: u32,
+        via: &str,
+        flow: SocketAddr,
+    ) -> Dialog {
         let header = |name| invite.headers.first(name).unwrap_or_default().to_owned();
         let remote_tag = response.headers.to_tag().unwrap_or_default();
         let to = header("To");
@@ -59,12 +69,24 @@ impl Dialog {
             route_set,
             local_cseq: cseq,
             remote_cseq: None,
-            via_host: via_host.to_owned(),
+            via: via.to_owned(),
+            flow,
         }
     }
 
     pub fn remote_tag(&self) -> &str {
         &self.remote_tag
+    }
+
+    /// Where our requests go: never straight to the peer's Contact, which may be private.
+    pub fn flow(&self) -> SocketAddr {
+        self.flow
+    }
+
+    /// Counts on where the early dialog of the same branch stopped.
+    pub fn continue_from(&mut self, early: &Dialog) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+        self.remote_cseq = self.remote_cseq.max(early.remote_cseq);
     }
 
     /// The peer's new Contact, from a target refresh request (§12.2.2).
@@ -101,10 +123,7 @@ impl Dialog {
     fn build(&self, method: Method, cseq: u32, branch: &str) -> Request {
         let (uri, routes) = self.routed();
         let mut headers = Headers::default();
-        headers.push(
-            "Via",
-            format!("SIP/2.0/UDP {};rport;branch={branch}", self.via_host),
-        );
+        headers.push("Via", format!("{};rport;branch={branch}", self.via));
         headers.push("Max-Forwards", "70");
         routes
             .into_iter()

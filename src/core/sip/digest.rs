@@ -1,7 +1,7 @@
 //! Digest authentication (RFC 8760 on RFC 7616 and RFC 2617): reading challenges, answering the one we prefer.
 //!
 //! MD5 and SHA-256, plain and `-sess`; qop `auth` and `auth-int`, or none. The peer's order is its preference
-//! (RFC 8760 §2.3): the topmost challenge with a known algorithm is answered, unknown ones are passed over.
+//! (RFC 8760 §2.3): of each realm the topmost challenge with a known algorithm is answered, unknown ones are passed over.
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -78,11 +78,18 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// The topmost challenge that can be answered, of all header values in their order.
-    pub fn choose<'a>(values: impl Iterator<Item = &'a str>) -> Option<Challenge> {
-        values
+    /// Of each realm the topmost challenge that can be answered, of all header values in their order.
+    pub fn of_each_realm<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
+        let mut chosen: Vec<Challenge> = Vec::new();
+        let readable = values
             .flat_map(split_challenges)
-            .find_map(|pairs| Challenge::read(&pairs))
+            .filter_map(|pairs| Challenge::read(&pairs));
+        for challenge in readable {
+            if chosen.iter().all(|known| known.realm != challenge.realm) {
+                chosen.push(challenge);
+            }
+        }
+        chosen
     }
 
     fn read(pairs: &[(String, String)]) -> Option<Challenge> {
@@ -266,8 +273,14 @@ mod tests {
     use super::{Challenge, Credentials, Signed};
     use crate::phi::Phi;
 
+    fn only(value: &str) -> Challenge {
+        let mut all = Challenge::of_each_realm([value].into_iter());
+        assert_eq!(all.len(), 1, "one challenge that we know");
+        all.remove(0)
+    }
+
     fn response(challenge: &str, password: &str, cnonce: &str) -> String {
-        let challenge = Challenge::choose([challenge].into_iter()).expect("a challenge we know");
+        let challenge = only(challenge);
         let credentials = Credentials {
             username: "Mufasa".into(),
             password: Phi::new(password.into()),
@@ -306,7 +319,7 @@ mod tests {
     #[test]
     fn quoted_pairs_are_unquoted_for_the_hash_and_quoted_again() {
         let value = "Digest realm=\"a\\\"b, c\", nonce=\"n\"";
-        let challenge = Challenge::choose([value].into_iter()).expect("a challenge");
+        let challenge = only(value);
         assert_eq!(challenge.realm, "a\"b, c");
         let credentials = Credentials {
             username: "u".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::front_door::parse_message;
+use super::front_door::{parse_message, refuse};
 use super::message::{Message, Method, Request};
 
 /// What to do with a datagram.
@@ -49,9 +49,13 @@ impl Endpoint {
     }
 
     pub fn route(&mut self, datagram: &[u8]) -> Route {
-        let Ok(message) = parse_message(datagram) else {
-            self.malformed += 1;
-            return Route::Drop;
+        let message = match parse_message(datagram) {
+            Ok(message) => message,
+            Err(error) => {
+                self.malformed += 1;
+                return refuse(datagram, error, &self.tag)
+                    .map_or(Route::Drop, |refusal| Route::Reply(refusal.to_bytes()));
+            }
         };
         let call_id = message.headers().call_id();
         if self.legs.contains(call_id) {

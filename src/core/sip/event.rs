@@ -1,7 +1,7 @@
 //! What a leg is told at its birth and what it tells: configuration, events, the way it ended, its timers' names.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,58 @@ use crate::codec::Codec;
 /// How long a target may keep silent before the next one is tried: Timer B's 32 s is too long for that.
 pub const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(6);
 
+/// How SIP travels (RFC 3261 §18): over UDP a request is repeated, a stream does that by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    #[default]
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl Transport {
+    /// The name in a Via.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+        }
+    }
+
+    pub fn is_stream(self) -> bool {
+        match self {
+            Transport::Udp => false,
+            Transport::Tcp | Transport::Tls => true,
+        }
+    }
+}
+
+/// A place that the INVITE can be sent to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `sip:+8613800138000@10.0.0.5:5060`.
+    pub request_uri: String,
+    pub address: SocketAddr,
+}
+
+/// A host that a 3xx may send us to, and its address. All others are refused: toll fraud is a redirect too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectHost {
+    /// As it stands in the Contact of the 3xx; an IPv6 address without brackets.
+    pub host: String,
+    /// `None`: any port.
+    pub port: Option<u16>,
+    pub ip: IpAddr,
+}
+
 /// Everything one outgoing call needs to know. No `Debug`: the URIs hold telephone numbers.
 #[derive(Clone)]
 pub struct LegConfig {
-    /// `sip:+8613800138000@10.0.0.5:5060`: the Request-URI, and the To URI too.
-    pub request_uri: String,
+    /// In the order in which they are tried; at least one. The URI of the first is the To URI too.
+    pub targets: Vec<Target>,
+    pub transport: Transport,
     /// `sip:robot@hospital.example`, as the trunk wants it in From.
     pub from_uri: String,
     pub from_display: Option<String>,
@@ -37,20 +84,34 @@ pub struct LegConfig {
     /// Further headers of the INVITE. A `Route` among them goes into CANCEL and ACK as well.
     pub extra_headers: Vec<(String, String)>,
     pub user_agent: String,
+    /// Offer reliable provisional answers (RFC 3262). They are never required.
+    pub reliable_provisional: bool,
+    /// The session interval that the INVITE asks for (RFC 4028): 90 s or more. `None` leaves it to the peer.
+    pub session_expires: Option<Duration>,
+    pub redirects: Vec<RedirectHost>,
 }
 
 /// What a leg wants done, in order.
 #[derive(Clone, PartialEq, Eq)]
 pub enum LegOutput {
-    /// A datagram for the trunk's target: always the flow that we dialled by, never the peer's Contact.
-    Send(Vec<u8>),
+    /// A message for `to`: always the flow that we dialled by, never the peer's Contact.
+    Send {
+        bytes: Vec<u8>,
+        to: SocketAddr,
+    },
+    /// A target did not answer, or refused with 503: other calls had better rest it for so long.
+    Rest {
+        target: SocketAddr,
+        pause: Duration,
+    },
     Event(LegEvent),
 }
 
 impl fmt::Debug for LegOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LegOutput::Send(datagram) => write!(f, "Send({} bytes)", datagram.len()),
+            LegOutput::Send { bytes, to } => write!(f, "Send({} bytes to {to})", bytes.len()),
+            LegOutput::Rest { target, pause } => write!(f, "Rest({target} for {pause:?})"),
             LegOutput::Event(event) => write!(f, "Event({event:?})"),
         }
     }
@@ -111,7 +172,7 @@ pub enum EndCause {
     LocalBye,
     /// 4xx, 5xx or 6xx.
     Rejected,
-    /// 3xx: not followed.
+    /// 3xx that was not followed: its hosts are not allowed, or there were too many.
     Redirected,
     /// We hung up before the answer.
     Cancelled,
@@ -123,8 +184,8 @@ pub enum EndCause {
     AuthFailed,
     /// Answered with audio that we cannot use; hung up at once.
     NoCommonMedia,
-    /// Answered against the protocol, so that no dialog could be made.
-    ProtocolError,
+    /// The session interval passed without a refresh (RFC 4028 §10).
+    SessionExpired,
 }
 
 /// Why a leg wants to be woken; the names are those of RFC 3261 §17 where it has one.
@@ -138,10 +199,14 @@ pub enum Timer {
     Ring,
     /// 64 × T1 after CANCEL without a final answer (§9.1), or Timer B of an INVITE given up.
     GiveUp,
-    /// Timer E: a BYE or CANCEL again.
+    /// Timer E: anything but an INVITE again.
     RequestRetransmit,
-    /// Timer F: a BYE or CANCEL that nobody answers.
+    /// Timer F: a request that nobody answers; Timer B of a re-INVITE.
     RequestTimeout,
+    /// Our session refresh is due (RFC 4028 §10).
+    SessionRefresh,
+    /// The session interval is over without a refresh of the peer's.
+    SessionExpires,
     /// Our 2xx to a re-INVITE again until its ACK comes (§13.3.1.4).
     AnswerRetransmit,
     /// Timers D and J: late retransmissions are answered until then.
@@ -158,6 +223,8 @@ impl Timer {
             Timer::GiveUp => "give-up",
             Timer::RequestRetransmit => "request-retransmit",
             Timer::RequestTimeout => "request-timeout",
+            Timer::SessionRefresh => "session-refresh",
+            Timer::SessionExpires => "session-expires",
             Timer::AnswerRetransmit => "answer-retransmit",
             Timer::Linger => "linger",
         }

@@ -84,6 +84,65 @@ pub fn parse_message(datagram: &[u8]) -> Result<Message, FrontDoorError> {
     })
 }
 
+/// The answer to a request that could not be read: 505 for another version, 400 with what is wrong for all else.
+/// `None` where no answer can be addressed, and for what must not be answered (RFC 3261 §8.2, §17.1.1.3, §21.4.1).
+pub fn refuse(datagram: &[u8], error: FrontDoorError, to_tag: &str) -> Option<Response> {
+    if error == FrontDoorError::KeepAlive || datagram.len() > MAX_DATAGRAM {
+        return None;
+    }
+    let start = datagram.iter().position(|byte| !b"\r\n\0".contains(byte))?;
+    let (lines, _) = split_head(&datagram[start..]).ok()?;
+    let (start_line, lines) = lines.split_first()?;
+    let method = start_line.split_ascii_whitespace().next()?;
+    let version = start_line.split_ascii_whitespace().next_back()?;
+    let is_request = !method.starts_with("SIP/") && version.starts_with("SIP/");
+    if !is_request || method == "ACK" {
+        return None;
+    }
+    let mut headers = Headers::default();
+    for line in lines {
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
+        let name = full_name(name.trim());
+        let is_copied = ["Via", "From", "To", "Call-ID", "CSeq"]
+            .iter()
+            .any(|copied| copied.eq_ignore_ascii_case(name));
+        if is_copied && (is_list(name) || headers.first(name).is_none()) {
+            headers.push(name, value.trim());
+        }
+    }
+    let request = Request {
+        method: Method::parse(method),
+        uri: String::new(),
+        headers,
+        body: Vec::new(),
+    };
+    let has = |name| {
+        request
+            .headers
+            .first(name)
+            .is_some_and(|value| !value.is_empty())
+    };
+    if !["Via", "From", "To", "Call-ID", "CSeq"]
+        .into_iter()
+        .all(has)
+    {
+        return None;
+    }
+    let status = if version.eq_ignore_ascii_case("SIP/2.0") {
+        400
+    } else {
+        505
+    };
+    let mut response = request.respond(status, to_tag);
+    let text = error.to_string().replace('"', "'");
+    response
+        .headers
+        .push("Warning", format!("399 aftercall \"{text}\""));
+    Some(response)
+}
+
 enum Start {
     Request(Method, String),
     Response(u16),
@@ -154,7 +213,11 @@ fn parse_headers(lines: &[String]) -> Result<(Headers, Option<usize>), FrontDoor
             return Err(FrontDoorError::Header(index + 2));
         }
         if name.eq_ignore_ascii_case("Content-Length") {
-            length = Some(value.parse().map_err(|_| FrontDoorError::ContentLength)?);
+            let said = value.parse().map_err(|_| FrontDoorError::ContentLength)?;
+            if length.is_some_and(|known| known != said) {
+                return Err(FrontDoorError::Twice("Content-Length"));
+            }
+            length = Some(said);
         } else if is_list(name) {
             split_list(value, ',')
                 .filter(|part| !part.is_empty())

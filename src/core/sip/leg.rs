@@ -1,29 +1,34 @@
 //! Our side of one outgoing call, from INVITE to the last retransmission that must be answered.
 //!
-//! Here is the client's half: INVITE, provisional answers, ACK, CANCEL and its races, BYE (RFC 3261 §9, §13, §15,
-//! §17.1). What it sends is written in `send`, challenges are answered in `authorize`, the peer's requests in
-//! `incoming`; `timers` wakes it.
+//! Here is what a leg is and what its owner may ask of it. What it sends is written in `send`; what comes back is read
+//! in `invite` (answers to the INVITE, RFC 3261 §9, §13, §17.1), `reliable` (PRACK, RFC 3262), `session` (session
+//! timers, RFC 4028) and `requests` (answers to all else); the peer's own requests in `incoming`; `timers` wakes it.
 
-mod authorize;
 mod incoming;
+mod invite;
+mod reliable;
+mod requests;
 mod send;
+mod session;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use self::authorize::{Authorization, MAX_CHALLENGES};
 use self::incoming::{Served, UnackedAnswer};
-use self::send::token;
+use self::reliable::EarlyDialog;
+use self::session::{Refresh, Session};
+use super::authorize::Authorizer;
 use super::dialog::{Dialog, DialogSnapshot, MAGIC_COOKIE};
-use super::event::{EndCause, LegConfig, LegEnding, LegEvent, LegOutput, LegStats};
+use super::event::{EndCause, LegConfig, LegEnding, LegEvent, LegOutput, LegStats, Target};
 use super::front_door::parse_message;
-use super::message::{Message, Method, Response};
-use super::sdp::{LocalMedia, MediaAnswer, Sdp, SdpError};
-use super::transaction::{ClientInvite, ClientRequest, InvitePhase, Purpose, TIMEOUT};
-use crate::codec::Codec;
+use super::message::{Message, Method, Response, token};
+use super::sdp::{LocalMedia, MediaAnswer};
+use super::transaction::{ClientInvite, ClientRequest, TIMEOUT};
 use crate::time::Instant;
 
 /// One outgoing call's signalling.
@@ -36,17 +41,33 @@ pub struct Leg {
     farewell_branch: String,
     media: LocalMedia,
     state: State,
-    /// All INVITEs of this call, each challenge making a new one; the last is the live one.
+    /// All INVITEs of this call: each challenge, redirect and change of target makes a new one; the last is the live one.
     invites: Vec<ClientInvite>,
+    /// Where the live INVITE went, and which of the configured targets that was.
+    here: Target,
+    target: usize,
+    tries: Tries,
+    /// The least session interval that a 422 asked for; it holds for the whole call.
+    min_session: Option<Duration>,
     requests: Vec<ClientRequest>,
+    early_dialogs: BTreeMap<String, EarlyDialog>,
     /// The ACK of each 2xx by its To-tag: one dialog a tag, forks included.
     acks: BTreeMap<String, Vec<u8>>,
-    authorizations: Vec<Authorization>,
+    authorizer: Authorizer,
     served: VecDeque<Served>,
     unacked: Option<UnackedAnswer>,
     rang: bool,
     outputs: VecDeque<LegOutput>,
     stats: LegStats,
+}
+
+/// How often each kind of refusal made the INVITE go again; each kind has its own limit.
+#[derive(Default)]
+struct Tries {
+    challenges: usize,
+    intervals: usize,
+    /// Contacts that were followed, so that none is followed twice.
+    redirects: Vec<String>,
 }
 
 enum State {
@@ -73,6 +94,11 @@ struct Setup {
 struct Talk {
     dialog: Dialog,
     answer: MediaAnswer,
+    /// The peer takes UPDATE (RFC 3311), so that a session refresh needs no description.
+    takes_update: bool,
+    session: Option<Session>,
+    /// Our latest re-INVITE.
+    refresh: Option<Refresh>,
 }
 
 impl Leg {
@@ -95,7 +121,9 @@ impl Leg {
             config.codecs.clone(),
             session_id,
         );
+        let here = config.targets.first().expect("a leg has a target").clone();
         let mut leg = Leg {
+            authorizer: Authorizer::new(config.credentials.clone()),
             config,
             random,
             call_id,
@@ -104,9 +132,13 @@ impl Leg {
             media,
             state: State::Inviting(setup),
             invites: Vec::new(),
+            here,
+            target: 0,
+            tries: Tries::default(),
+            min_session: None,
             requests: Vec::new(),
+            early_dialogs: BTreeMap::new(),
             acks: BTreeMap::new(),
-            authorizations: Vec::new(),
             served: VecDeque::new(),
             unacked: None,
             rang: false,
@@ -122,12 +154,15 @@ impl Leg {
     }
 
     /// Takes a datagram that the endpoint routed here. Never fails; nonsense is counted.
-    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
+    ///
+    /// A request is answered to where it came `from` (§18.2.2): a proxy that did not stay in the route, or another
+    /// node behind the target.
+    pub fn handle_datagram(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
         match parse_message(datagram) {
             Err(_) => self.stats.malformed += 1,
             Ok(message) if message.headers().call_id() != self.call_id => self.stats.stray += 1,
             Ok(Message::Response(response)) => self.handle_response(&response, now),
-            Ok(Message::Request(request)) => self.handle_request(&request, now),
+            Ok(Message::Request(request)) => self.handle_request(&request, from, now),
         }
     }
 
@@ -135,16 +170,12 @@ impl Leg {
     ///
     /// Before the answer, `Ended` comes when the peer has confirmed or the wait for that is over; after it, at once.
     pub fn hang_up(&mut self, now: Instant) {
-        match &mut self.state {
+        match &self.state {
             State::Inviting(setup) if setup.leaving.is_none() => {
                 self.leave(EndCause::Cancelled, now)
             }
             State::Inviting(_) => {}
-            State::Talking(talk) => {
-                let dialog = talk.dialog.clone();
-                self.send_bye(dialog, now);
-                self.end(EndCause::LocalBye, Some(200), None, now);
-            }
+            State::Talking(_) => self.end_talk(EndCause::LocalBye, now),
             State::Ended { .. } => {}
         }
     }
@@ -178,209 +209,31 @@ impl Leg {
             self.stats.stray += 1;
             return;
         };
-        if method == Method::Invite {
-            match self
-                .invites
-                .iter()
-                .position(|invite| invite.is_answered_by(&branch, cseq))
-            {
-                Some(index) => self.handle_invite_response(index, response, now),
-                None => self.stats.stray += 1,
-            }
-        } else {
-            match self
-                .requests
-                .iter()
-                .position(|request| request.is_answered_by(&branch, &method))
-            {
+        if method != Method::Invite {
+            let asked = |request: &ClientRequest| request.is_answered_by(&branch, &method);
+            match self.requests.iter().position(asked) {
                 Some(index) => self.handle_request_response(index, response, now),
                 None => self.stats.stray += 1,
             }
-        }
-    }
-
-    fn handle_invite_response(&mut self, index: usize, response: &Response, now: Instant) {
-        match response.status {
-            ..=199 => self.handle_provisional(index, response, now),
-            200..=299 => self.handle_accepted(index, response, now),
-            300.. => self.handle_refused(index, response, now),
-        }
-    }
-
-    fn handle_provisional(&mut self, index: usize, response: &Response, now: Instant) {
-        let invite = &mut self.invites[index];
-        match invite.phase {
-            InvitePhase::Calling(_) => invite.phase = InvitePhase::Proceeding,
-            InvitePhase::Proceeding => {}
-            InvitePhase::Completed { .. } | InvitePhase::Accepted => return,
-        }
-        self.rang |= (180..190).contains(&response.status);
-        match &self.state {
-            State::Inviting(Setup { leaving: None, .. }) => self.tell_progress(response),
-            // Only now may the CANCEL go out (§9.1).
-            State::Inviting(_) | State::Ended { .. } => self.send_cancel(now),
-            State::Talking(_) => {}
-        }
-    }
-
-    fn tell_progress(&mut self, response: &Response) {
-        let State::Inviting(setup) = &mut self.state else {
-            return;
-        };
-        let status = response.status;
-        let is_first = setup.told.is_empty();
-        if setup.told.insert(status) {
-            match status {
-                100 if is_first => self.outputs.push_back(LegOutput::Event(LegEvent::Trying)),
-                100 => {}
-                _ => self
-                    .outputs
-                    .push_back(LegOutput::Event(LegEvent::Ringing { status })),
-            }
-        }
-        if status == 100 || response.body.is_empty() {
             return;
         }
-        match read_answer(&response.body, self.media.codecs(), None) {
-            Ok(answer) => {
-                let tag = response.headers.to_tag().unwrap_or_default();
-                if setup.early.insert(tag, answer.clone()).as_ref() != Some(&answer) {
-                    self.outputs
-                        .push_back(LegOutput::Event(LegEvent::EarlyMedia(answer)));
-                }
-            }
-            Err(_) => self.stats.bad_sdp += 1,
-        }
-    }
-
-    /// A 2xx always gets its ACK; what we cannot use gets a BYE after it (§13.2.2.4).
-    fn handle_accepted(&mut self, index: usize, response: &Response, now: Instant) {
-        let tag = response.headers.to_tag().unwrap_or_default();
-        if let Some(ack) = self.acks.get(&tag) {
-            self.stats.retransmitted += 1;
-            self.outputs.push_back(LegOutput::Send(ack.clone()));
-            return;
-        }
-        self.invites[index].phase = InvitePhase::Accepted;
-        let invite = &self.invites[index];
-        let dialog = Dialog::of_answer(
-            &invite.request,
-            response,
-            invite.cseq,
-            &self.config.via_host,
-        );
-        self.send_ack(index, &dialog);
-        let State::Inviting(setup) = &self.state else {
-            self.send_bye(dialog, now);
-            return;
-        };
-        if let Some(why) = setup.leaving {
-            self.send_bye(dialog, now);
-            self.end(why, Some(response.status), None, now);
-            return;
-        }
-        let answer = if response.body.is_empty() {
-            // The answer came before, with a provisional of this branch, or of the only one there is.
-            let only = setup
-                .early
-                .values()
-                .next()
-                .filter(|_| setup.early.len() == 1);
-            setup
-                .early
-                .get(dialog.remote_tag())
-                .or(only)
-                .cloned()
-                .ok_or(SdpError::NotSdp)
+        let asked = |invite: &ClientInvite| invite.is_answered_by(&branch, cseq);
+        if let Some(index) = self.invites.iter().position(asked) {
+            self.handle_invite_response(index, response, now);
+        } else if matches!(&self.state, State::Talking(talk) if talk.refresh.as_ref().is_some_and(|refresh| asked(&refresh.invite)))
+        {
+            self.handle_refresh_response(response, now);
         } else {
-            read_answer(&response.body, self.media.codecs(), None)
-        };
-        match answer {
-            Ok(answer) => {
-                self.state = State::Talking(Box::new(Talk {
-                    dialog,
-                    answer: answer.clone(),
-                }));
-                self.outputs
-                    .push_back(LegOutput::Event(LegEvent::Answered(answer)));
-            }
-            Err(_) => {
-                self.stats.bad_sdp += 1;
-                self.send_bye(dialog, now);
-                self.end(EndCause::NoCommonMedia, Some(response.status), None, now);
-            }
+            self.stats.stray += 1;
         }
     }
 
-    fn handle_refused(&mut self, index: usize, response: &Response, now: Instant) {
-        let invite = &mut self.invites[index];
-        match &invite.phase {
-            InvitePhase::Calling(_) | InvitePhase::Proceeding => {}
-            InvitePhase::Completed { ack } => {
-                self.stats.retransmitted += 1;
-                self.outputs.push_back(LegOutput::Send(ack.clone()));
-                return;
-            }
-            InvitePhase::Accepted => {
-                self.stats.stray += 1;
-                return;
-            }
-        }
-        let ack = invite.ack_refusal(response);
-        self.outputs.push_back(LegOutput::Send(ack.clone()));
-        invite.phase = InvitePhase::Completed { ack };
-        let State::Inviting(setup) = &self.state else {
-            return;
-        };
-        let (status, q850) = (response.status, response.headers.q850_cause());
-        let why = match (setup.leaving, status) {
-            (Some(why), _) => why,
-            (None, 401 | 407) if self.learn_challenge(index, response) => {
-                let cseq = self.invites[index].cseq + 1;
-                self.send_invite(cseq, now);
-                return;
-            }
-            (None, 401 | 407) => EndCause::AuthFailed,
-            (None, 300..=399) => EndCause::Redirected,
-            (None, _) => EndCause::Rejected,
-        };
-        self.end(why, Some(status), q850, now);
-    }
-
-    fn learn_challenge(&mut self, index: usize, response: &Response) -> bool {
-        // Each challenge made one more INVITE.
-        if self.invites.len() > MAX_CHALLENGES {
-            return false;
-        }
-        let request = self.invites[index].request.clone();
-        self.learn(&request, response)
-    }
-
-    fn handle_request_response(&mut self, index: usize, response: &Response, now: Instant) {
-        if response.is_provisional() {
-            self.requests[index].backoff.slow_down(now);
-            return;
-        }
-        let ClientRequest {
-            request,
-            purpose,
-            challenged,
-            ..
-        } = self.requests.swap_remove(index);
-        match purpose {
-            Purpose::Cancel => {}
-            Purpose::Bye(mut dialog) => {
-                let may_retry = usize::from(challenged) < MAX_CHALLENGES;
-                if matches!(response.status, 401 | 407)
-                    && may_retry
-                    && self.learn(&request, response)
-                {
-                    let branch = self.branch();
-                    let mut request = dialog.request(Method::Bye, &branch);
-                    self.sign(&mut request);
-                    self.send_request(request, branch, Purpose::Bye(dialog), challenged + 1, now);
-                }
-            }
+    /// BYE, and the end of an answered call.
+    fn end_talk(&mut self, why: EndCause, now: Instant) {
+        if let State::Talking(talk) = &self.state {
+            let dialog = talk.dialog.clone();
+            self.send_bye(dialog, now);
+            self.end(why, Some(200), None, now);
         }
     }
 
@@ -394,6 +247,7 @@ impl Leg {
             finished: false,
         };
         self.unacked = None;
+        self.early_dialogs.clear();
         let ending = LegEnding {
             why,
             status,
@@ -403,8 +257,8 @@ impl Leg {
         self.outputs
             .push_back(LegOutput::Event(LegEvent::Ended(ending)));
     }
-}
 
-fn read_answer(body: &[u8], ours: &[Codec], keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
-    Sdp::parse(body)?.negotiate(ours, keep)
+    fn send(&mut self, bytes: Vec<u8>, to: SocketAddr) {
+        self.outputs.push_back(LegOutput::Send { bytes, to });
+    }
 }

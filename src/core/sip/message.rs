@@ -4,7 +4,10 @@
 //! must come back byte for byte (§12.2.1.1), so a URI is text here. Reading is [`super::front_door`]'s work.
 
 use std::fmt;
+use std::time::Duration;
 
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
 use rsip::Header;
 use rsip::headers::{
     Allow, CSeq, CallId, Contact, ContentLength, ContentType, From as FromHeader, MaxForwards,
@@ -95,6 +98,17 @@ impl Headers {
         self.0.push(header(name, value));
     }
 
+    /// All of `others` after what is here.
+    pub fn extend(&mut self, others: &Headers) {
+        self.0.extend_from_slice(&others.0);
+    }
+
+    /// Takes away every header of these names.
+    pub fn remove(&mut self, names: &[&str]) {
+        let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+        self.0.retain(|header| !is_named(parts(header).0));
+    }
+
     /// All values of the headers called `name`, in order, in whatever case they were written.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
@@ -130,6 +144,22 @@ impl Headers {
 
     pub fn to_tag(&self) -> Option<String> {
         address_parameter(self.first("To")?, "tag")
+    }
+
+    /// Whether a list of option tags or methods (`Require`, `Supported`, `Allow`) names `tag`, in whatever case.
+    pub fn lists(&self, name: &str, tag: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|entry| entry.trim().eq_ignore_ascii_case(tag))
+    }
+
+    /// A header that holds seconds before its parameters or comment: `Retry-After`, `Min-SE`, `Session-Expires`.
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        let value = self.first(name)?.trim_start();
+        let digits = value.split(|c: char| !c.is_ascii_digit()).next()?;
+        // Longer than a day is as good as a day, and never overflows an instant.
+        let seconds: u64 = digits.parse().ok()?;
+        Some(Duration::from_secs(seconds.min(86_400)))
     }
 
     /// The cause of `Reason: Q.850;cause=16` (RFC 3326), or of the first such entry in a list.
@@ -238,6 +268,14 @@ impl Message {
     }
 }
 
+/// Letters and digits for tags, branches and Call-IDs, 5 bits each.
+pub fn token(random: &mut ChaCha20Rng, length: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    (0..length)
+        .map(|_| char::from(ALPHABET[random.next_u32() as usize % ALPHABET.len()]))
+        .collect()
+}
+
 /// The value of a parameter after the first `;` that is neither quoted nor in angle brackets.
 pub fn parameter(value: &str, name: &str) -> Option<String> {
     split_list(value, ';').skip(1).find_map(|entry| {
@@ -260,6 +298,28 @@ pub fn address_uri(value: &str) -> &str {
         Some((_, rest)) => rest.split_once('>').map_or(rest, |(uri, _)| uri).trim(),
         None => unquoted.split(';').next().unwrap_or_default().trim(),
     }
+}
+
+/// Host without brackets and port of a `sip:` URI; 5060 where it names none. `None` for other schemes and no host.
+pub fn host_port(uri: &str) -> Option<(&str, u16)> {
+    let (scheme, rest) = uri.split_once(':')?;
+    if !scheme.eq_ignore_ascii_case("sip") {
+        return None;
+    }
+    let rest = rest.split([';', '?']).next()?;
+    let authority = rest.rsplit_once('@').map_or(rest, |(_, host)| host).trim();
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']')?;
+            (host, after.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = port.map_or(Some(5060), |port| port.parse().ok())?;
+    (!host.is_empty() && port != 0).then_some((host, port))
 }
 
 /// Splits at `separator` outside quotes and angle brackets.

@@ -1,14 +1,20 @@
 //! SIP as a calling user agent (RFC 3261), sans-IO: datagrams in, datagrams and events out.
 //!
 //! [`leg::Leg`] is our side of one call; [`endpoint::Endpoint`] knows whose a datagram is and answers what is
-//! nobody's. UDP only: a transport that keeps the message whole needs no other core, only longer timers off.
+//! nobody's; [`registration::Registration`] and [`probe::Probe`] keep a trunk's account and health. What travels in
+//! a stream is cut into messages by [`framing`].
 
+pub mod authorize;
 pub mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod event;
+pub mod framing;
 pub mod front_door;
 pub mod leg;
 pub mod message;
+pub mod outside;
+pub mod probe;
+pub mod registration;
 pub mod sdp;
 pub mod transaction;

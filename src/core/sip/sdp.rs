@@ -311,8 +311,9 @@ pub struct LocalMedia {
     codecs: Vec<Codec>,
     session_id: u32,
     version: u64,
-    /// What we last sent below the o-line.
+    /// What we last sent below the o-line, and the whole of it.
     last: String,
+    text: String,
 }
 
 impl LocalMedia {
@@ -324,6 +325,7 @@ impl LocalMedia {
             session_id,
             version: 1,
             last: String::new(),
+            text: String::new(),
         }
     }
 
@@ -385,7 +387,13 @@ impl LocalMedia {
             "v=0\r\no=- {session_id} {version} IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n{body}"
         );
         self.last = body;
+        self.text.clone_from(&text);
         text.into_bytes()
+    }
+
+    /// What we said last, for a session refresh: same version, nothing to negotiate (RFC 4028 §7.4).
+    pub fn again(&self) -> Vec<u8> {
+        self.text.clone().into_bytes()
     }
 }
 

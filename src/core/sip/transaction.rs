@@ -1,10 +1,12 @@
-//! Client transactions over UDP (RFC 3261 §17.1): what was sent, when it goes out again, when to stop.
+//! Client transactions (RFC 3261 §17.1): what was sent, when it goes out again over UDP, when to stop.
 //!
 //! The INVITE's 2xx are kept with it for 64 × T1 (RFC 6026's Accepted state). Deciding is the leg's work.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::dialog::Dialog;
+use super::event::Transport;
 use super::message::{Headers, Method, Request, Response};
 use crate::time::Instant;
 
@@ -31,6 +33,16 @@ impl Backoff {
             pause: T1,
             longest,
         }
+    }
+
+    /// [`Backoff::new`] over UDP; a stream repeats by itself, and the transaction's own limit comes first.
+    fn over(transport: Transport, longest: Duration, now: Instant) -> Backoff {
+        let mut backoff = Backoff::new(longest, now);
+        if transport.is_stream() {
+            backoff.due = now + 2 * TIMEOUT;
+            backoff.longest = 2 * TIMEOUT;
+        }
+        backoff
     }
 
     /// True when a repetition is due, and sets the next.
@@ -70,6 +82,7 @@ pub struct ClientInvite {
     pub request: Request,
     pub bytes: Vec<u8>,
     pub cseq: u32,
+    pub to: SocketAddr,
     pub phase: InvitePhase,
     /// When to stop waiting for the answer to the CANCEL that was sent (§9.1).
     pub cancelled_until: Option<Instant>,
@@ -77,13 +90,21 @@ pub struct ClientInvite {
 }
 
 impl ClientInvite {
-    pub fn new(request: Request, cseq: u32, branch: String, now: Instant) -> ClientInvite {
+    pub fn new(
+        request: Request,
+        cseq: u32,
+        branch: String,
+        to: SocketAddr,
+        transport: Transport,
+        now: Instant,
+    ) -> ClientInvite {
         let bytes = request.to_bytes();
-        let phase = InvitePhase::Calling(Backoff::new(TIMEOUT, now));
+        let phase = InvitePhase::Calling(Backoff::over(transport, TIMEOUT, now));
         ClientInvite {
             request,
             bytes,
             cseq,
+            to,
             phase,
             cancelled_until: None,
             branch,
@@ -138,29 +159,47 @@ pub enum Purpose {
     Cancel,
     /// With the dialog, from which a challenged BYE is built anew.
     Bye(Box<Dialog>),
+    /// In the early dialog of this To-tag, for the provisional answer that this RAck names (RFC 3262 §7.2).
+    Prack {
+        tag: String,
+        rack: String,
+    },
+    /// The UPDATE that keeps the session up (RFC 4028).
+    Refresh,
+    /// Outside any call: REGISTER, OPTIONS.
+    Outside,
 }
 
-/// One CANCEL or BYE (§17.1.2).
+/// One request that is no INVITE (§17.1.2).
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
     pub request: Request,
     pub bytes: Vec<u8>,
     pub purpose: Purpose,
     pub backoff: Backoff,
+    pub to: SocketAddr,
     /// Timer F.
     pub until: Instant,
     /// How often this request was challenged.
-    pub challenged: u8,
+    pub challenged: usize,
     branch: String,
 }
 
 impl ClientRequest {
-    pub fn new(request: Request, branch: String, purpose: Purpose, now: Instant) -> ClientRequest {
+    pub fn new(
+        request: Request,
+        branch: String,
+        purpose: Purpose,
+        to: SocketAddr,
+        transport: Transport,
+        now: Instant,
+    ) -> ClientRequest {
         let bytes = request.to_bytes();
-        let backoff = Backoff::new(T2, now);
+        let backoff = Backoff::over(transport, T2, now);
         ClientRequest {
             request,
             bytes,
+            to,
             purpose,
             backoff,
             until: now + TIMEOUT,

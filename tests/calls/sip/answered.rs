@@ -290,6 +290,52 @@ fn our_answer_to_a_reinvite_is_repeated_until_its_ack_and_then_the_peer_is_gone(
 }
 
 #[test]
+fn a_request_is_answered_to_where_it_came_from() {
+    let (mut line, invite) = Line::answered();
+    let elsewhere = ([192, 0, 2, 99], 5_080).into();
+    line.deliver_from(&peer_request(&invite, "a", "OPTIONS", 1, "", ""), elsewhere);
+    assert_eq!(
+        (line.response().status, line.sent_to),
+        (200, Some(elsewhere))
+    );
+    let bye = peer_request(&invite, "a", "BYE", 2, "", "");
+    line.deliver_from(&bye, elsewhere);
+    assert_eq!(
+        (line.response().status, line.sent_to),
+        (200, Some(elsewhere))
+    );
+    line.ended_as(EndCause::RemoteBye, Some(200));
+}
+
+#[test]
+fn a_reinvite_brings_a_new_codec_a_new_port_and_a_description_among_other_parts() {
+    let (mut line, invite) = Line::answered();
+    let sdp = "Content-Type: application/sdp\r\n";
+    let other = ANSWER
+        .replace("8 101", "0 101")
+        .replace("a=rtpmap:8 PCMA", "a=rtpmap:0 PCMU")
+        .replace("30000", "30006");
+    line.deliver(&peer_request(&invite, "a", "INVITE", 1, sdp, &other));
+    let answer = String::from_utf8(line.response().body).expect("text");
+    assert!(answer.contains("m=audio 20000 RTP/AVP 0 101\r\n"));
+    let media = changed(&mut line);
+    assert_eq!((media.codec, media.remote.port()), (Codec::Pcmu, 30_006));
+    line.deliver(&peer_request(&invite, "a", "ACK", 1, "", ""));
+    let mixed = "Content-Type: multipart/mixed;boundary=cut\r\n";
+    let parts = format!(
+        "--cut\r\nContent-Type: application/isup;version=itu-t92+\r\n\r\n\x01\x00\r\n--cut\r\n{sdp}\r\n{ANSWER}--cut--\r\n"
+    );
+    line.deliver(&peer_request(&invite, "a", "INVITE", 2, mixed, &parts));
+    assert_eq!(line.response().status, 200);
+    assert_eq!(changed(&mut line).codec, Codec::Pcma);
+    line.deliver(&peer_request(&invite, "a", "ACK", 2, "", ""));
+    let letter = "Content-Type: text/plain\r\n";
+    line.deliver(&peer_request(&invite, "a", "INVITE", 3, letter, "hello"));
+    assert_eq!(line.response().status, 415);
+    assert!(line.is_open());
+}
+
+#[test]
 fn keys_by_info_are_told() {
     let (mut line, invite) = Line::answered();
     let relay = "Content-Type: application/dtmf-relay\r\n";

@@ -178,6 +178,19 @@ fn a_proxy_and_a_server_each_get_their_answer() {
 }
 
 #[test]
+fn two_realms_that_ask_in_one_answer_each_get_theirs() {
+    let (mut line, invite) = Line::dialled();
+    let edge = "Digest realm=\"edge\", nonce=\"e\", algorithm=MD5, qop=\"auth\"";
+    let core = "Digest realm=\"core\", nonce=\"c\", algorithm=SHA-256, qop=\"auth\"";
+    let weaker = "Digest realm=\"core\", nonce=\"c\", algorithm=MD5, qop=\"auth\"";
+    let again = challenge(&mut line, &invite, 407, &[edge, core, weaker]).expect("an INVITE");
+    let answers: Vec<&str> = again.headers.all("Proxy-Authorization").collect();
+    assert_eq!(answers.len(), 2);
+    assert!(answers[0].contains("realm=\"edge\"") && answers[0].contains("algorithm=MD5"));
+    assert!(answers[1].contains("realm=\"core\"") && answers[1].contains("algorithm=SHA-256"));
+}
+
+#[test]
 fn a_challenge_after_we_hung_up_is_acked_and_ends_it() {
     let (mut line, invite) = Line::dialled();
     line.hang_up();

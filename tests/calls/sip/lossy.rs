@@ -11,7 +11,7 @@ use aftercall_core::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::peer::{ANSWER, config, response};
+use super::peer::{ANSWER, config, response, target};
 use crate::support::rounds;
 
 /// A phone that rings 2 s, answers, and repeats its 200 until the ACK comes (RFC 3261 §13.3.1.4).
@@ -91,7 +91,7 @@ fn call(seed: u64) -> (LegEnding, bool, bool) {
         leg.handle_timeout(now);
         if let Some(datagram) = to_leg.remove(&tick) {
             let datagram: Vec<u8> = datagram;
-            leg.handle_datagram(&datagram, now);
+            leg.handle_datagram(&datagram, target(20).address, now);
         }
         if answered_at.is_some_and(|at| now.since(at) >= Duration::from_secs(12)) {
             leg.hang_up(now);
@@ -100,12 +100,12 @@ fn call(seed: u64) -> (LegEnding, bool, bool) {
         let mut replies: Vec<Vec<u8>> = phone.tick(now).into_iter().collect();
         while let Some(output) = leg.poll_output() {
             match output {
-                LegOutput::Send(datagram) if random.next_u32() % 10 >= 3 => {
-                    if let Ok(Message::Request(request)) = parse_message(&datagram) {
+                LegOutput::Send { bytes, .. } if random.next_u32() % 10 >= 3 => {
+                    if let Ok(Message::Request(request)) = parse_message(&bytes) {
                         replies.extend(phone.receive(&request, now));
                     }
                 }
-                LegOutput::Send(_) => {}
+                LegOutput::Send { .. } | LegOutput::Rest { .. } => {}
                 LegOutput::Event(LegEvent::Answered(_)) => answered_at = Some(now),
                 LegOutput::Event(LegEvent::Ended(how)) => ending = Some(how),
                 LegOutput::Event(_) => {}

@@ -3,6 +3,10 @@
 mod answered;
 mod challenged;
 mod lossy;
-mod peer;
+mod outside;
+pub mod peer;
+mod reliable;
+mod session;
 mod tables;
+mod targets;
 mod unanswered;

@@ -1,12 +1,14 @@
 //! The far end of a leg: takes its datagrams, says what the test wants, and moves virtual time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aftercall_core::codec::Codec;
 use aftercall_core::phi::Phi;
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::{
-    EndCause, FIRST_ANSWER_LIMIT, LegConfig, LegEnding, LegEvent, LegOutput, Timer,
+    EndCause, FIRST_ANSWER_LIMIT, LegConfig, LegEnding, LegEvent, LegOutput, Target, Timer,
+    Transport,
 };
 use aftercall_core::sip::front_door::parse_message;
 use aftercall_core::sip::leg::Leg;
@@ -19,7 +21,8 @@ pub const ANSWER: &str = "v=0\r\no=- 7 7 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 19
 
 pub fn config() -> LegConfig {
     LegConfig {
-        request_uri: "sip:+8613800138000@192.0.2.20:5060".into(),
+        targets: vec![target(20)],
+        transport: Transport::Udp,
         from_uri: "sip:robot@hospital.example".into(),
         from_display: Some("Ward \"7\"".into()),
         contact_uri: "sip:192.0.2.1:5062".into(),
@@ -35,14 +38,28 @@ pub fn config() -> LegConfig {
         first_answer_limit: FIRST_ANSWER_LIMIT,
         extra_headers: Vec::new(),
         user_agent: "aftercall/0.1".into(),
+        reliable_provisional: true,
+        session_expires: None,
+        redirects: Vec::new(),
+    }
+}
+
+/// The target 192.0.2.`host`:5060.
+pub fn target(host: u8) -> Target {
+    Target {
+        request_uri: format!("sip:+8613800138000@192.0.2.{host}:5060"),
+        address: ([192, 0, 2, host], 5_060).into(),
     }
 }
 
 pub struct Line {
     pub leg: Leg,
     pub now: Instant,
-    /// What the leg sent since it was last looked at.
+    /// What the leg sent since it was last looked at, and where the latest of it went.
     sent: Vec<Message>,
+    pub sent_to: Option<SocketAddr>,
+    /// Targets that other calls should rest.
+    pub rests: Vec<(SocketAddr, Duration)>,
     pub events: Vec<LegEvent>,
 }
 
@@ -58,6 +75,8 @@ impl Line {
             leg,
             now,
             sent: Vec::new(),
+            sent_to: None,
+            rests: Vec::new(),
             events: Vec::new(),
         };
         line.drain();
@@ -86,7 +105,12 @@ impl Line {
         while let Some(output) = self.leg.poll_output() {
             match output {
                 LegOutput::Event(event) => self.events.push(event),
-                LegOutput::Send(datagram) => {
+                LegOutput::Rest { target, pause } => self.rests.push((target, pause)),
+                LegOutput::Send {
+                    bytes: datagram,
+                    to,
+                } => {
+                    self.sent_to = Some(to);
                     let message = parse_message(&datagram).expect("our own messages can be read");
                     let signed = message.headers().all("Proxy-Authorization").count();
                     // Over 1,300 bytes UDP would fragment; only two authorisations at once come near.
@@ -150,7 +174,11 @@ impl Line {
     }
 
     pub fn deliver(&mut self, datagram: &[u8]) {
-        self.leg.handle_datagram(datagram, self.now);
+        self.deliver_from(datagram, target(20).address);
+    }
+
+    pub fn deliver_from(&mut self, datagram: &[u8], from: SocketAddr) {
+        self.leg.handle_datagram(datagram, from, self.now);
         self.drain();
     }
 

@@ -156,6 +156,63 @@ fn a_password_that_is_not_in_the_environment_is_a_local_error() {
 }
 
 #[test]
+fn a_recording_rings_off_after_its_seconds_while_sipp_picks_up() {
+    let port = free_port();
+    let sipp = sipp(port, "sipp_crosses.xml");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
+        .args(["--play", "fixtures/audio/mrs_gao_stop.flac"])
+        .args(["--hangup-after", "2"])
+        .call();
+    assert_eq!(
+        (outcome.exit, &outcome.record["why"]),
+        (3, &"cancelled".into()),
+        "{}",
+        outcome.said
+    );
+    ran_to_its_end(sipp);
+}
+
+#[test]
+fn speaking_recording_and_keys_reach_baresip_over_tcp() {
+    let _alone = only_one_speaks();
+    let port = free_port();
+    let mut baresip = Baresip::start(port, &[clip("mrs_gao_hello"), vec![0; 240_000]].concat());
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port};transport=tcp"))
+        .args([
+            "--play",
+            "fixtures/audio/mrs_gao_stop.flac",
+            "--send-keys",
+            "12#",
+        ])
+        .args(["--codecs", "pcmu,pcma", "--session-expires", "600"])
+        .call();
+    let record = &outcome.record;
+    assert_eq!(
+        (outcome.exit, &record["why"]),
+        (0, &"local_bye".into()),
+        "{}",
+        outcome.said
+    );
+    assert_eq!(record["codec"], "pcma", "baresip takes no other");
+    let packets = |key: &str| record["rtp"][key].as_u64().expect("a count");
+    assert!(packets("sent") > 50 && packets("received") > 50, "{record}");
+    baresip.ended();
+    let (played, heard) = (
+        voiced_ms(&clip("mrs_gao_stop")),
+        voiced_ms(&baresip.heard()),
+    );
+    assert!(
+        heard.abs_diff(played) < played / 3,
+        "{played} ms were played and {heard} ms heard"
+    );
+    let [_, callee] = channels(&outcome.wav());
+    assert!(
+        voiced_ms(&callee) > 300,
+        "what baresip said is in the recording"
+    );
+}
+
+#[test]
 fn speaking_baresip_is_heard_and_hears_us_and_hangs_up() {
     let _alone = only_one_speaks();
     let port = free_port();

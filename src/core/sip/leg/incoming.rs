@@ -1,6 +1,10 @@
 //! The peer's requests within our call: BYE, re-INVITE, UPDATE, INFO, OPTIONS and the rest (RFC 3261 §12.2.2).
 
-use super::{Leg, State, read_answer};
+use std::net::SocketAddr;
+
+use super::invite::read_answer;
+use super::session::LEAST_INTERVAL;
+use super::{Leg, State};
 use crate::codec::Codec;
 use crate::sip::dialog::ALLOW;
 use crate::sip::event::{EndCause, LegEvent, LegOutput};
@@ -25,6 +29,7 @@ pub struct UnackedAnswer {
     pub bytes: Vec<u8>,
     pub backoff: Backoff,
     pub until: Instant,
+    pub to: SocketAddr,
     cseq: u32,
     /// The 2xx held our offer, so that the ACK holds the peer's answer.
     is_offer: bool,
@@ -43,7 +48,7 @@ enum Standing {
 }
 
 impl Leg {
-    pub(super) fn handle_request(&mut self, request: &Request, now: Instant) {
+    pub(super) fn handle_request(&mut self, request: &Request, from: SocketAddr, now: Instant) {
         let Some((cseq, _)) = request.headers.cseq() else {
             return;
         };
@@ -57,17 +62,18 @@ impl Leg {
         };
         if let Some(served) = self.served.iter().find(is_known) {
             self.stats.retransmitted += 1;
-            self.outputs
-                .push_back(LegOutput::Send(served.response.clone()));
+            let bytes = served.response.clone();
+            self.send(bytes, from);
             return;
         }
         let response = self.answer(request, cseq, &branch, now);
         let bytes = response.to_bytes();
-        self.outputs.push_back(LegOutput::Send(bytes.clone()));
+        self.send(bytes.clone(), from);
         if let Some(answer) = &mut self.unacked
             && answer.bytes.is_empty()
         {
             answer.bytes.clone_from(&bytes);
+            answer.to = from;
         }
         if self.served.len() == MAX_SERVED {
             self.served.pop_front();
@@ -134,8 +140,12 @@ impl Leg {
         }
         match &request.method {
             Method::Bye | Method::Notify => self.reply(request, 200),
+            Method::Invite | Method::Update if Self::is_too_short(request) => {
+                let least = LEAST_INTERVAL.as_secs().to_string();
+                self.reply_with(request, 422, &[("Min-SE", &least)])
+            }
             Method::Invite => self.answer_reinvite(request, cseq, now),
-            Method::Update => self.answer_update(request),
+            Method::Update => self.answer_update(request, now),
             Method::Info => self.answer_info(request),
             Method::Options => self.reply_with(request, 200, &[("Accept", "application/sdp")]),
             Method::Prack | Method::Cancel | Method::Ack => self.reply(request, 481),
@@ -182,13 +192,16 @@ impl Leg {
         }
     }
 
-    /// 420 for an extension we do not have; session timers are tolerated, the peer refreshing (RFC 4028).
+    /// 420 for an extension we do not have.
     fn refuse_extension(&self, request: &Request) -> Option<Response> {
         let unknown: Vec<&str> = request
             .headers
             .all("Require")
             .flat_map(|value| split_list(value, ','))
-            .filter(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"))
+            .filter(|tag| {
+                let known = ["timer", "100rel"];
+                !tag.is_empty() && !known.iter().any(|ours| ours.eq_ignore_ascii_case(tag))
+            })
             .collect();
         (!unknown.is_empty())
             .then(|| self.reply_with(request, 420, &[("Unsupported", &unknown.join(", "))]))
@@ -198,8 +211,11 @@ impl Leg {
         if self.unacked.is_some() {
             return self.reply_with(request, 500, &[("Retry-After", "1")]);
         }
+        if self.is_reinviting() {
+            return self.reply(request, 491);
+        }
         let is_offer = request.body.is_empty();
-        let response = if is_offer {
+        let mut response = if is_offer {
             let body = self.media.offer(Direction::SendRecv);
             self.refresh_target(request);
             self.reply_sdp(request, body)
@@ -207,11 +223,14 @@ impl Leg {
             self.answer_offer(request)
         };
         if response.status == 200 {
+            self.refreshed_by_peer(request, &mut response, now);
             let backoff = Backoff::new(T2, now);
             self.unacked = Some(UnackedAnswer {
                 bytes: Vec::new(),
                 backoff,
                 until: now + TIMEOUT,
+                // Where it is sent is known when it is.
+                to: self.here.address,
                 cseq,
                 is_offer,
             });
@@ -219,12 +238,25 @@ impl Leg {
         response
     }
 
-    fn answer_update(&mut self, request: &Request) -> Response {
-        if request.body.is_empty() {
+    fn answer_update(&mut self, request: &Request, now: Instant) -> Response {
+        let mut response = if request.body.is_empty() {
             self.refresh_target(request);
-            return self.reply_with(request, 200, &[("Contact", &self.contact())]);
+            self.reply_with(request, 200, &[("Contact", &self.contact())])
+        } else if self.is_offering() {
+            // Our offer has no answer yet (RFC 3311 §5.2).
+            self.reply(request, 491)
+        } else {
+            self.answer_offer(request)
+        };
+        if response.status == 200 {
+            self.refreshed_by_peer(request, &mut response, now);
         }
-        self.answer_offer(request)
+        response
+    }
+
+    fn is_offering(&self) -> bool {
+        let in_answer = self.unacked.as_ref().is_some_and(|answer| answer.is_offer);
+        in_answer || self.is_reinviting()
     }
 
     /// A new offer: the codec in use is kept where it can be; an offer we cannot use leaves the call as it was.
@@ -235,11 +267,13 @@ impl Leg {
         let content_type = request
             .headers
             .first("Content-Type")
-            .unwrap_or("application/sdp");
-        if !content_type
-            .to_ascii_lowercase()
-            .starts_with("application/sdp")
-        {
+            .unwrap_or("application/sdp")
+            .to_ascii_lowercase();
+        // Of several parts (ISUP beside the description) the reader finds the one that it knows.
+        let is_description = ["application/sdp", "multipart/"]
+            .iter()
+            .any(|known| content_type.starts_with(known));
+        if !is_description {
             return self.reply_with(request, 415, &[("Accept", "application/sdp")]);
         }
         let Ok((offer, answer)) = self.negotiate(request, Some(talk.answer.codec)) else {
@@ -262,7 +296,7 @@ impl Leg {
         Ok((offer, answer))
     }
 
-    fn change_media(&mut self, answer: MediaAnswer) {
+    pub(super) fn change_media(&mut self, answer: MediaAnswer) {
         if let State::Talking(talk) = &mut self.state
             && talk.answer != answer
         {
@@ -329,6 +363,9 @@ impl Leg {
         if matches!(status, 200 | 405) {
             response.headers.push("Allow", ALLOW);
         }
+        if status == 200 {
+            response.headers.push("Supported", "100rel, timer");
+        }
         extra
             .iter()
             .for_each(|(name, value)| response.headers.push(name, *value));
@@ -345,10 +382,6 @@ impl Leg {
             body,
             ..self.reply_with(request, 200, &extra)
         }
-    }
-
-    fn contact(&self) -> String {
-        format!("<{}>", self.config.contact_uri)
     }
 }
 

@@ -1,12 +1,9 @@
 //! What a leg sends of its own accord: INVITE, ACK, CANCEL, BYE.
 
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::Rng;
-
 use super::{Leg, State};
 use crate::sip::dialog::{ALLOW, Dialog, MAGIC_COOKIE};
-use crate::sip::event::{EndCause, LegConfig, LegOutput};
-use crate::sip::message::{Headers, Method, Request};
+use crate::sip::event::{EndCause, LegConfig};
+use crate::sip::message::{Headers, Method, Request, token};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientInvite, ClientRequest, InvitePhase, Purpose, TIMEOUT};
 use crate::time::Instant;
@@ -17,39 +14,37 @@ impl Leg {
         if let State::Inviting(setup) = &mut self.state {
             setup.leaving = Some(why);
         }
-        self.send_cancel(now);
+        for index in 0..self.invites.len() {
+            self.send_cancel(index, now);
+        }
     }
 
-    pub(super) fn send_cancel(&mut self, now: Instant) {
-        let Some(invite) = self.invites.last_mut() else {
-            return;
-        };
+    /// Cancels an INVITE that was heard and not answered; all others are left as they are.
+    pub(super) fn send_cancel(&mut self, index: usize, now: Instant) {
+        let invite = &mut self.invites[index];
         if !matches!(invite.phase, InvitePhase::Proceeding) || invite.cancelled_until.is_some() {
             return;
         }
         invite.cancelled_until = Some(now + TIMEOUT);
-        let (request, branch) = (invite.cancel(), invite.branch().to_owned());
-        self.send_request(request, branch, Purpose::Cancel, 0, now);
+        let (request, branch, to) = (invite.cancel(), invite.branch().to_owned(), invite.to);
+        let transport = self.config.transport;
+        let cancel = ClientRequest::new(request, branch, Purpose::Cancel, to, transport, now);
+        self.send_request(cancel, 0);
     }
 
     pub(super) fn send_bye(&mut self, mut dialog: Dialog, now: Instant) {
         let branch = self.branch();
         let request = dialog.request(Method::Bye, &branch);
-        self.send_request(request, branch, Purpose::Bye(Box::new(dialog)), 0, now);
+        let to = dialog.flow();
+        let purpose = Purpose::Bye(Box::new(dialog));
+        let bye = ClientRequest::new(request, branch, purpose, to, self.config.transport, now);
+        self.send_request(bye, 0);
     }
 
-    pub(super) fn send_request(
-        &mut self,
-        request: Request,
-        branch: String,
-        purpose: Purpose,
-        challenged: u8,
-        now: Instant,
-    ) {
-        let mut transaction = ClientRequest::new(request, branch, purpose, now);
+    /// `challenged`: how often a request for the same purpose was refused by 401 or 407.
+    pub(super) fn send_request(&mut self, mut transaction: ClientRequest, challenged: usize) {
         transaction.challenged = challenged;
-        self.outputs
-            .push_back(LegOutput::Send(transaction.bytes.clone()));
+        self.send(transaction.bytes.clone(), transaction.to);
         self.requests.push(transaction);
     }
 
@@ -67,31 +62,35 @@ impl Leg {
         let bytes = ack.to_bytes();
         self.acks
             .insert(dialog.remote_tag().to_owned(), bytes.clone());
-        self.outputs.push_back(LegOutput::Send(bytes));
+        self.send(bytes, dialog.flow());
     }
 
     pub(super) fn send_invite(&mut self, cseq: u32, now: Instant) {
         let branch = self.branch();
         let config = &self.config;
         let mut headers = Headers::default();
-        headers.push(
-            "Via",
-            format!("SIP/2.0/UDP {};rport;branch={branch}", config.via_host),
-        );
+        headers.push("Via", format!("{};rport;branch={branch}", self.via()));
         headers.push("Max-Forwards", "70");
         headers.push("From", self.from());
-        headers.push("To", format!("<{}>", config.request_uri));
+        headers.push("To", format!("<{}>", config.targets[0].request_uri));
         headers.push("Call-ID", self.call_id.as_str());
         headers.push("CSeq", format!("{cseq} INVITE"));
-        headers.push("Contact", format!("<{}>", config.contact_uri));
+        headers.push("Contact", self.contact());
         headers.push("Allow", ALLOW);
+        let supported = if config.reliable_provisional {
+            "100rel, timer"
+        } else {
+            "timer"
+        };
+        headers.push("Supported", supported);
+        self.offer_session(&mut headers);
         headers.push("User-Agent", config.user_agent.as_str());
         config
             .extra_headers
             .iter()
             .for_each(|(name, value)| headers.push(name, value.as_str()));
         headers.push("Content-Type", "application/sdp");
-        let uri = config.request_uri.clone();
+        let uri = self.here.request_uri.clone();
         let body = self.media.offer(Direction::SendRecv);
         let mut request = Request {
             method: Method::Invite,
@@ -99,10 +98,10 @@ impl Leg {
             headers,
             body,
         };
-        self.sign(&mut request);
-        let invite = ClientInvite::new(request, cseq, branch, now);
-        self.outputs
-            .push_back(LegOutput::Send(invite.bytes.clone()));
+        self.authorizer.sign(&mut request, &mut self.random);
+        let to = self.here.address;
+        let invite = ClientInvite::new(request, cseq, branch, to, self.config.transport, now);
+        self.send(invite.bytes.clone(), to);
         self.invites.push(invite);
         if let State::Inviting(setup) = &mut self.state {
             setup.first_answer = now + self.config.first_answer_limit;
@@ -125,15 +124,21 @@ impl Leg {
         }
     }
 
+    pub(super) fn contact(&self) -> String {
+        format!("<{}>", self.config.contact_uri)
+    }
+
+    /// A Via up to its parameters.
+    pub(super) fn via(&self) -> String {
+        let LegConfig {
+            transport,
+            via_host,
+            ..
+        } = &self.config;
+        format!("SIP/2.0/{} {via_host}", transport.name())
+    }
+
     pub(super) fn branch(&mut self) -> String {
         format!("{MAGIC_COOKIE}{}", token(&mut self.random, 14))
     }
-}
-
-/// Letters and digits, 5 bits each.
-pub(super) fn token(random: &mut ChaCha20Rng, length: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    (0..length)
-        .map(|_| char::from(ALPHABET[random.next_u32() as usize % ALPHABET.len()]))
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! A leg's timers: which is next, and what each does when it is due.
 
-use super::{Leg, Setup, State};
-use crate::sip::event::{EndCause, LegOutput, Timer};
+use super::{Leg, Setup, State, Talk};
+use crate::sip::event::{EndCause, Timer};
 use crate::sip::transaction::InvitePhase;
 use crate::time::Instant;
 
@@ -10,7 +10,7 @@ impl Leg {
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let state = match &self.state {
             State::Inviting(setup) => self.setup_timer(setup),
-            State::Talking(_) => None,
+            State::Talking(talk) => Self::talk_timer(talk),
             State::Ended { finished: true, .. } => None,
             State::Ended { linger, .. } => Some((*linger, Timer::Linger)),
         };
@@ -27,6 +27,23 @@ impl Leg {
             ]
         });
         state.into_iter().chain(requests).chain(answer).min()
+    }
+
+    fn talk_timer(talk: &Talk) -> Option<(Instant, Timer)> {
+        let session = talk.session.iter().flat_map(|session| {
+            let refresh = session.refresh_at.map(|at| (at, Timer::SessionRefresh));
+            refresh
+                .into_iter()
+                .chain([(session.ends_at, Timer::SessionExpires)])
+        });
+        let reinvite = talk.refresh.iter().flat_map(|refresh| {
+            let [again, until] = Self::reinvite_timers(refresh);
+            [
+                again.map(|at| (at, Timer::InviteRetransmit)),
+                until.map(|at| (at, Timer::RequestTimeout)),
+            ]
+        });
+        session.chain(reinvite.flatten()).min()
     }
 
     fn setup_timer(&self, setup: &Setup) -> Option<(Instant, Timer)> {
@@ -49,7 +66,7 @@ impl Leg {
         self.repeat_answer(now);
         match &mut self.state {
             State::Inviting(_) => self.check_setup(now),
-            State::Talking(_) => {}
+            State::Talking(_) => self.check_session(now),
             State::Ended { linger, finished } => *finished = *finished || now >= *linger,
         }
     }
@@ -63,15 +80,14 @@ impl Leg {
         };
         match &mut invite.phase {
             InvitePhase::Calling(_) if now >= setup.first_answer => {
-                let why = setup.leaving.unwrap_or(EndCause::NoResponse);
-                self.end(why, None, None, now);
+                self.give_up_target(now);
                 return;
             }
             InvitePhase::Calling(backoff) => {
                 if backoff.fire(now) {
                     self.stats.retransmitted += 1;
-                    self.outputs
-                        .push_back(LegOutput::Send(invite.bytes.clone()));
+                    let (bytes, to) = (invite.bytes.clone(), invite.to);
+                    self.send(bytes, to);
                 }
             }
             InvitePhase::Proceeding if invite.cancelled_until.is_some_and(|until| now >= until) => {
@@ -81,19 +97,29 @@ impl Leg {
             }
             InvitePhase::Proceeding | InvitePhase::Completed { .. } | InvitePhase::Accepted => {}
         }
-        if setup.leaving.is_none() && now >= setup.ring {
+        let is_out_of_time = matches!(&self.state, State::Inviting(setup) if setup.leaving.is_none() && now >= setup.ring);
+        if is_out_of_time {
             self.leave(EndCause::RingTimeout, now);
         }
     }
 
     fn repeat_requests(&mut self, now: Instant) {
-        self.requests.retain(|request| now < request.until);
+        for request in self
+            .requests
+            .extract_if(.., |request| now >= request.until)
+            .collect::<Vec<_>>()
+        {
+            self.request_timed_out(&request, now);
+        }
+        let mut again = Vec::new();
         for request in &mut self.requests {
             if request.backoff.fire(now) {
-                self.stats.retransmitted += 1;
-                self.outputs
-                    .push_back(LegOutput::Send(request.bytes.clone()));
+                again.push((request.bytes.clone(), request.to));
             }
+        }
+        for (bytes, to) in again {
+            self.stats.retransmitted += 1;
+            self.send(bytes, to);
         }
     }
 
@@ -102,19 +128,13 @@ impl Leg {
         let Some(answer) = &mut self.unacked else {
             return;
         };
-        if now < answer.until {
-            if answer.backoff.fire(now) {
-                self.stats.retransmitted += 1;
-                self.outputs
-                    .push_back(LegOutput::Send(answer.bytes.clone()));
-            }
-            return;
-        }
-        self.unacked = None;
-        if let State::Talking(talk) = &self.state {
-            let dialog = talk.dialog.clone();
-            self.send_bye(dialog, now);
-            self.end(EndCause::NoResponse, Some(200), None, now);
+        if now >= answer.until {
+            self.unacked = None;
+            self.peer_is_gone(now);
+        } else if answer.backoff.fire(now) {
+            self.stats.retransmitted += 1;
+            let (bytes, to) = (answer.bytes.clone(), answer.to);
+            self.send(bytes, to);
         }
     }
 }

@@ -1,0 +1,339 @@
+//! Answers to our INVITE: provisional, accepted, refused, and which refusals make it go again.
+
+use std::time::Duration;
+
+use super::{Leg, Setup, State, Talk};
+use crate::codec::Codec;
+use crate::sip::authorize::MAX_CHALLENGES;
+use crate::sip::dialog::Dialog;
+use crate::sip::event::{EndCause, LegEvent, LegOutput, RedirectHost, Target};
+use crate::sip::message::{Response, address_uri, host_port, parameter};
+use crate::sip::sdp::{MediaAnswer, Sdp, SdpError};
+use crate::sip::transaction::InvitePhase;
+use crate::time::Instant;
+
+/// The most 3xx that one call follows (RFC 3261 §8.1.3.4 leaves it to us).
+const MAX_REDIRECTS: usize = 5;
+/// The most 422 that one call answers with a longer interval: each proxy on the way may have its own least.
+const MAX_INTERVALS: usize = 3;
+/// The longest rest that a 503 may ask for a target.
+const LONGEST_REST: Duration = Duration::from_secs(600);
+/// The rest of a target that kept silent or gave no `Retry-After`.
+const REST: Duration = Duration::from_secs(30);
+
+impl Leg {
+    pub(super) fn handle_invite_response(
+        &mut self,
+        index: usize,
+        response: &Response,
+        now: Instant,
+    ) {
+        match response.status {
+            ..=199 => self.handle_provisional(index, response, now),
+            200..=299 => self.handle_accepted(index, response, now),
+            300.. => self.handle_refused(index, response, now),
+        }
+    }
+
+    fn handle_provisional(&mut self, index: usize, response: &Response, now: Instant) {
+        let is_live = index + 1 == self.invites.len();
+        let invite = &mut self.invites[index];
+        match invite.phase {
+            InvitePhase::Calling(_) => invite.phase = InvitePhase::Proceeding,
+            InvitePhase::Proceeding => {}
+            InvitePhase::Completed { .. } | InvitePhase::Accepted => return,
+        }
+        self.rang |= (180..190).contains(&response.status);
+        if !self.acknowledge_provisional(index, response, now) {
+            return;
+        }
+        match &self.state {
+            State::Inviting(Setup { leaving: None, .. }) if is_live => self.tell_progress(response),
+            // We left, were answered elsewhere, or went on to the next target; only now may the CANCEL go out (§9.1).
+            State::Inviting(_) | State::Talking(_) | State::Ended { .. } => {
+                self.send_cancel(index, now);
+            }
+        }
+    }
+
+    fn tell_progress(&mut self, response: &Response) {
+        let State::Inviting(setup) = &mut self.state else {
+            return;
+        };
+        let status = response.status;
+        let is_first = setup.told.is_empty();
+        if setup.told.insert(status) {
+            match status {
+                100 if is_first => self.outputs.push_back(LegOutput::Event(LegEvent::Trying)),
+                100 => {}
+                _ => self
+                    .outputs
+                    .push_back(LegOutput::Event(LegEvent::Ringing { status })),
+            }
+        }
+        if status == 100 || response.body.is_empty() {
+            return;
+        }
+        match read_answer(&response.body, self.media.codecs(), None) {
+            Ok(answer) => {
+                let tag = response.headers.to_tag().unwrap_or_default();
+                if setup.early.insert(tag, answer.clone()).as_ref() != Some(&answer) {
+                    self.outputs
+                        .push_back(LegOutput::Event(LegEvent::EarlyMedia(answer)));
+                }
+            }
+            Err(_) => self.stats.bad_sdp += 1,
+        }
+    }
+
+    /// A 2xx always gets its ACK; what we cannot use gets a BYE after it (§13.2.2.4).
+    fn handle_accepted(&mut self, index: usize, response: &Response, now: Instant) {
+        let tag = response.headers.to_tag().unwrap_or_default();
+        if let Some(ack) = self.acks.get(&tag) {
+            self.stats.retransmitted += 1;
+            let (ack, to) = (ack.clone(), self.invites[index].to);
+            self.send(ack, to);
+            return;
+        }
+        self.invites[index].phase = InvitePhase::Accepted;
+        let invite = &self.invites[index];
+        let mut dialog = Dialog::of_answer(
+            &invite.request,
+            response,
+            invite.cseq,
+            &self.via(),
+            invite.to,
+        );
+        if let Some(early) = self.early_dialogs.get(&tag) {
+            dialog.continue_from(&early.dialog);
+        }
+        self.send_ack(index, &dialog);
+        let State::Inviting(setup) = &self.state else {
+            self.send_bye(dialog, now);
+            return;
+        };
+        if let Some(why) = setup.leaving {
+            self.send_bye(dialog, now);
+            self.end(why, Some(response.status), None, now);
+            return;
+        }
+        match self.answer_of(setup, &dialog, response) {
+            Ok(answer) => self.talk(index, dialog, answer, response, now),
+            Err(_) => {
+                self.stats.bad_sdp += 1;
+                self.send_bye(dialog, now);
+                self.end(EndCause::NoCommonMedia, Some(response.status), None, now);
+            }
+        }
+    }
+
+    /// The description in a 2xx, or the one that came before it with a provisional of its branch, or of the only one.
+    fn answer_of(
+        &self,
+        setup: &Setup,
+        dialog: &Dialog,
+        response: &Response,
+    ) -> Result<MediaAnswer, SdpError> {
+        if !response.body.is_empty() {
+            return read_answer(&response.body, self.media.codecs(), None);
+        }
+        let only = setup.early.values().next();
+        let only = only.filter(|_| setup.early.len() == 1);
+        let known = setup.early.get(dialog.remote_tag()).or(only);
+        known.cloned().ok_or(SdpError::NotSdp)
+    }
+
+    fn talk(
+        &mut self,
+        index: usize,
+        dialog: Dialog,
+        answer: MediaAnswer,
+        response: &Response,
+        now: Instant,
+    ) {
+        let session = self.session_of(response, now);
+        self.state = State::Talking(Box::new(Talk {
+            dialog,
+            answer: answer.clone(),
+            takes_update: response.headers.lists("Allow", "UPDATE"),
+            session,
+            refresh: None,
+        }));
+        self.early_dialogs.clear();
+        self.outputs
+            .push_back(LegOutput::Event(LegEvent::Answered(answer)));
+        // A target that was given up may be ringing still.
+        for other in 0..self.invites.len() {
+            if other != index {
+                self.send_cancel(other, now);
+            }
+        }
+    }
+
+    fn handle_refused(&mut self, index: usize, response: &Response, now: Instant) {
+        let is_live = index + 1 == self.invites.len();
+        let invite = &mut self.invites[index];
+        match &invite.phase {
+            InvitePhase::Calling(_) | InvitePhase::Proceeding => {}
+            InvitePhase::Completed { ack } => {
+                self.stats.retransmitted += 1;
+                let (ack, to) = (ack.clone(), invite.to);
+                self.send(ack, to);
+                return;
+            }
+            InvitePhase::Accepted => {
+                self.stats.stray += 1;
+                return;
+            }
+        }
+        let ack = invite.ack_refusal(response);
+        invite.phase = InvitePhase::Completed { ack: ack.clone() };
+        let to = invite.to;
+        self.send(ack, to);
+        let State::Inviting(setup) = &self.state else {
+            return;
+        };
+        if !is_live {
+            return;
+        }
+        let (status, q850) = (response.status, response.headers.q850_cause());
+        let leaving = setup.leaving;
+        let why = match leaving {
+            Some(why) => why,
+            None if self.tries_again(index, response, now) => return,
+            None => match status {
+                401 | 407 => EndCause::AuthFailed,
+                300..=399 => EndCause::Redirected,
+                _ => EndCause::Rejected,
+            },
+        };
+        self.end(why, Some(status), q850, now);
+    }
+
+    /// Whether the refusal names a cure, and the INVITE went out again with it (§8.1.3.5: same Call-ID and From, the
+    /// next CSeq, a new branch).
+    fn tries_again(&mut self, index: usize, response: &Response, now: Instant) -> bool {
+        let again = match response.status {
+            401 | 407 => self.learn_challenge(index, response),
+            422 => self.learn_interval(response),
+            300..=399 => self.follow(response),
+            503 => {
+                let pause = response.headers.seconds("Retry-After").unwrap_or(REST);
+                return self.next_target(pause.min(LONGEST_REST), now);
+            }
+            _ => false,
+        };
+        if again {
+            let cseq = self.invites[index].cseq + 1;
+            self.send_invite(cseq, now);
+        }
+        again
+    }
+
+    fn learn_challenge(&mut self, index: usize, response: &Response) -> bool {
+        if self.tries.challenges == MAX_CHALLENGES {
+            return false;
+        }
+        self.tries.challenges += 1;
+        self.authorizer
+            .learn(&self.invites[index].request, response)
+    }
+
+    /// 422: the interval was too short for somebody on the way (RFC 4028 §7.3).
+    fn learn_interval(&mut self, response: &Response) -> bool {
+        let Some(least) = response.headers.seconds("Min-SE") else {
+            return false;
+        };
+        let is_longer = self.min_session.is_none_or(|known| least > known);
+        if !is_longer || self.tries.intervals == MAX_INTERVALS {
+            return false;
+        }
+        self.tries.intervals += 1;
+        self.min_session = Some(least);
+        true
+    }
+
+    /// 3xx: the most wanted Contact on an allowed host that was not tried yet (§8.1.3.4).
+    fn follow(&mut self, response: &Response) -> bool {
+        if self.tries.redirects.len() == MAX_REDIRECTS {
+            return false;
+        }
+        let quality = |contact: &str| {
+            parameter(contact, "q")
+                .and_then(|q| q.parse().ok())
+                .unwrap_or(1.0_f32)
+        };
+        let mut contacts: Vec<&str> = response.headers.all("Contact").collect();
+        contacts.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
+        let allowed = contacts.into_iter().find_map(|contact| {
+            let uri = without_headers(address_uri(contact));
+            let is_new = uri != self.here.request_uri
+                && !self.tries.redirects.iter().any(|followed| followed == uri);
+            let address = allowed_address(&self.config.redirects, uri)?;
+            is_new.then(|| Target {
+                request_uri: uri.to_owned(),
+                address,
+            })
+        });
+        let Some(target) = allowed else {
+            return false;
+        };
+        self.tries.redirects.push(target.request_uri.clone());
+        self.here = target;
+        true
+    }
+
+    /// Goes on to the next target, if there is one; the one that failed should rest for `pause`.
+    pub(super) fn next_target(&mut self, pause: Duration, now: Instant) -> bool {
+        self.outputs.push_back(LegOutput::Rest {
+            target: self.here.address,
+            pause,
+        });
+        let (Some(next), Some(invite)) = (
+            self.config.targets.get(self.target + 1),
+            self.invites.last(),
+        ) else {
+            return false;
+        };
+        let cseq = invite.cseq + 1;
+        self.here = next.clone();
+        self.target += 1;
+        self.tries.challenges = 0;
+        self.send_invite(cseq, now);
+        true
+    }
+
+    /// The live target kept silent for the whole limit.
+    pub(super) fn give_up_target(&mut self, now: Instant) {
+        let leaving = match &self.state {
+            State::Inviting(setup) => setup.leaving,
+            State::Talking(_) | State::Ended { .. } => return,
+        };
+        match leaving {
+            Some(why) => self.end(why, None, None, now),
+            None if self.next_target(REST, now) => {}
+            None => self.end(EndCause::NoResponse, None, None, now),
+        }
+    }
+}
+
+/// A Contact's URI may carry headers after `?` that its server wants in the INVITE: they are not taken over (§19.1.5).
+fn without_headers(uri: &str) -> &str {
+    uri.split('?').next().unwrap_or_default()
+}
+
+fn allowed_address(allowed: &[RedirectHost], uri: &str) -> Option<std::net::SocketAddr> {
+    let (host, port) = host_port(uri)?;
+    let known = allowed.iter().find(|known| {
+        known.host.eq_ignore_ascii_case(host) && known.port.is_none_or(|only| only == port)
+    })?;
+    Some((known.ip, port).into())
+}
+
+pub(super) fn read_answer(
+    body: &[u8],
+    ours: &[Codec],
+    keep: Option<Codec>,
+) -> Result<MediaAnswer, SdpError> {
+    Sdp::parse(body)?.negotiate(ours, keep)
+}

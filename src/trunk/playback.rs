@@ -1,0 +1,318 @@
+//! A call that plays one recording and listens for keys: no script, no ear, so that a trunk can be tried by itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as StdInstant};
+
+use aftercall_core::codec::{Codec, FRAME};
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
+use aftercall_core::sip::event::{LegEnding, LegEvent, LegOutput};
+use aftercall_core::sip::leg::Leg;
+use aftercall_core::sip::sdp::MediaAnswer;
+use aftercall_core::time::Instant;
+use anyhow::Context;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::carrier::{Carrier, Received};
+use super::config::Trunk;
+use super::socket::{self, SipSocket};
+use crate::recording::RecordingWriter;
+
+const RTP: Token = Token(1);
+const SLOT: Duration = Duration::from_millis(20);
+/// How long the answer to our last request is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What is to be played, and when the call ends.
+pub struct Playback {
+    pub samples: Arc<[i16]>,
+    /// From the INVITE; `None`: when all is played and sent.
+    pub hang_up_after: Option<Duration>,
+    /// From the INVITE, whatever is left to play.
+    pub longest: Duration,
+    /// Sent by RFC 4733 after the recording.
+    pub keys: String,
+    pub recording: Option<RecordingWriter>,
+    /// Set from outside to hang up now.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Played {
+    pub ending: LegEnding,
+    pub codec: Option<Codec>,
+    /// Health data on a patient's call; this is a tester's.
+    pub keys_heard: String,
+    /// From the INVITE.
+    pub answered_after: Option<Duration>,
+    pub talked: Duration,
+    pub rtp: Option<StreamStats>,
+}
+
+/// Places the call and stays with it to its end; `told` hears of each event as it happens.
+///
+/// # Errors
+/// When a socket cannot be had or the password is missing.
+pub fn play(
+    trunk: &Trunk,
+    number: &PhoneNumber,
+    order: Playback,
+    told: impl FnMut(&LegEvent),
+) -> anyhow::Result<Played> {
+    let SipSocket { bound, reach } = SipSocket::open(trunk)?;
+    let poll = Poll::new()?;
+    let tls = socket::tls(trunk, &reach)?;
+    let carrier = Carrier::new(bound, tls, poll.registry().try_clone()?)?;
+    let (mut rtp, port) = open_rtp(trunk)?;
+    poll.registry()
+        .register(&mut rtp, RTP, Interest::READABLE)?;
+    let (mut seed, mut media_seed) = ([0; 32], [0; 12]);
+    getrandom::fill(&mut seed)
+        .and_then(|()| getrandom::fill(&mut media_seed))
+        .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let config = trunk.leg_config(number, &reach, port, trunk.credentials()?);
+    let began = StdInstant::now();
+    let line = Line {
+        leg: Leg::new(config, seed, Instant::ZERO),
+        carrier,
+        rtp,
+        began,
+        media_seed,
+        stream: None,
+        remote: None,
+        sends: true,
+        next_slot: None,
+        at: 0,
+        keys: order.keys.chars().collect(),
+        order,
+        answered_at: None,
+        ended: None,
+        codec: None,
+        heard: String::new(),
+        told,
+    };
+    line.run(poll)
+}
+
+fn open_rtp(trunk: &Trunk) -> anyhow::Result<(UdpSocket, u16)> {
+    let mut ports = trunk.rtp_ports.clone().filter(|port| port % 2 == 0);
+    let open = |port| {
+        let at = SocketAddr::new(trunk.bind.ip(), port);
+        UdpSocket::bind(at).ok().map(|socket| (socket, port))
+    };
+    ports.find_map(open).context("no free RTP port")
+}
+
+struct Line<F> {
+    leg: Leg,
+    carrier: Carrier,
+    rtp: UdpSocket,
+    began: StdInstant,
+    media_seed: [u8; 12],
+    stream: Option<Stream>,
+    remote: Option<SocketAddr>,
+    sends: bool,
+    next_slot: Option<Instant>,
+    /// Samples played.
+    at: usize,
+    keys: std::collections::VecDeque<char>,
+    order: Playback,
+    answered_at: Option<Instant>,
+    ended: Option<(LegEnding, Instant)>,
+    codec: Option<Codec>,
+    heard: String,
+    told: F,
+}
+
+impl<F: FnMut(&LegEvent)> Line<F> {
+    fn run(mut self, mut poll: Poll) -> anyhow::Result<Played> {
+        let mut events = Events::with_capacity(64);
+        self.drain();
+        while self.is_open() {
+            if let Err(error) = poll.poll(&mut events, Some(self.nap()))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                return Err(error.into());
+            }
+            for event in &events {
+                match event.token() {
+                    RTP => self.receive_rtp(),
+                    token => self.receive_sip(token),
+                }
+            }
+            self.leg.handle_timeout(self.now());
+            self.drain();
+            while let Some(due) = self.next_slot.filter(|due| *due <= self.now()) {
+                self.next_slot = Some(due + SLOT);
+                self.slot()?;
+            }
+            if self.is_time() {
+                self.leg.hang_up(self.now());
+                self.drain();
+            }
+        }
+        let Some((ending, ended_at)) = self.ended else {
+            anyhow::bail!("the call did not end");
+        };
+        if let Some(recording) = self.order.recording {
+            recording.finish()?;
+        }
+        let answered_after = self.answered_at.map(|at| at.since(Instant::ZERO));
+        Ok(Played {
+            ending,
+            codec: self.codec,
+            keys_heard: self.heard,
+            answered_after,
+            talked: self
+                .answered_at
+                .map_or(Duration::ZERO, |at| ended_at.since(at)),
+            rtp: self.stream.map(|stream| stream.stats()),
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn is_open(&self) -> bool {
+        let over = |at: Instant| self.leg.is_finished() || self.now().since(at) > FAREWELL;
+        !self.ended.as_ref().is_some_and(|(_, at)| over(*at))
+    }
+
+    fn nap(&self) -> Duration {
+        let leg = self.leg.poll_timeout().map(|(at, _)| at);
+        let next = leg.into_iter().chain(self.next_slot).min();
+        next.map_or(SLOT, |at| at.since(self.now()).min(SLOT))
+    }
+
+    /// All was said, or the time is over.
+    fn is_time(&self) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        let is_asked = self.order.stop.load(Ordering::Relaxed);
+        let is_said = self.answered_at.is_some()
+            && self.at >= self.order.samples.len()
+            && self.keys.is_empty()
+            && !self.stream.as_ref().is_some_and(Stream::is_pressing);
+        is_asked
+            || self.began.elapsed() >= self.order.longest
+            || match self.order.hang_up_after {
+                Some(limit) => self.began.elapsed() >= limit,
+                None => is_said,
+            }
+    }
+
+    fn receive_sip(&mut self, token: Token) {
+        for Received { datagram, from } in self.carrier.receive(token) {
+            self.leg.handle_datagram(&datagram, from, self.now());
+            self.drain();
+        }
+    }
+
+    fn receive_rtp(&mut self) {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, _)) = self.rtp.recv_from(&mut buffer) {
+            let now = self.now();
+            if let Some(stream) = &mut self.stream {
+                stream.receive(&buffer[..length], now);
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.leg.poll_output() {
+            match output {
+                LegOutput::Send { bytes, to } => self.carrier.send(&bytes, to),
+                LegOutput::Rest { .. } => {}
+                LegOutput::Event(event) => {
+                    (self.told)(&event);
+                    self.happened(event);
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, event: LegEvent) {
+        let now = self.now();
+        match event {
+            LegEvent::Trying | LegEvent::Ringing { .. } => {}
+            LegEvent::EarlyMedia(answer) | LegEvent::MediaChanged(answer) => {
+                self.set_media(&answer)
+            }
+            LegEvent::Answered(answer) => {
+                self.answered_at = Some(now);
+                self.set_media(&answer);
+            }
+            LegEvent::Key(key) => self.heard.push(key),
+            LegEvent::Ended(ending) => {
+                self.next_slot = None;
+                self.ended = Some((ending, now));
+            }
+        }
+    }
+
+    fn set_media(&mut self, answer: &MediaAnswer) {
+        self.remote = Some(answer.remote).filter(|to| !to.ip().is_unspecified());
+        self.sends = answer.direction.sends();
+        self.codec = Some(answer.codec);
+        let (codec, payload_type, event) =
+            (answer.codec, answer.payload_type, answer.telephone_event);
+        match &mut self.stream {
+            Some(stream) => stream.retarget(codec, payload_type, event),
+            None => {
+                let word =
+                    |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| self.media_seed[at + i]));
+                self.stream = Some(Stream::new(StreamConfig {
+                    codec,
+                    payload_type,
+                    telephone_event: event,
+                    ssrc: word(0),
+                    first_seq: (word(4) >> 16) as u16,
+                    first_timestamp: word(8),
+                }));
+            }
+        }
+        self.next_slot.get_or_insert(self.now());
+    }
+
+    /// 20 ms out, 20 ms in.
+    fn slot(&mut self) -> anyhow::Result<()> {
+        let now = self.now();
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let mut frame = [0; FRAME];
+        if self.answered_at.is_some() && self.sends {
+            let rest = self.order.samples.get(self.at..).unwrap_or_default();
+            let length = rest.len().min(FRAME);
+            frame[..length].copy_from_slice(&rest[..length]);
+            self.at += FRAME;
+            if rest.is_empty()
+                && !stream.is_pressing()
+                && let Some(key) = self.keys.pop_front()
+            {
+                stream.press(key);
+            }
+        }
+        let packet = stream.send(&frame);
+        let pulled = stream.pull(now).samples;
+        self.heard.extend(std::iter::from_fn(|| stream.poll_key()));
+        if let Some(to) = self.remote
+            && let Err(error) = self.rtp.send_to(&packet, to)
+        {
+            tracing::debug!(%error, "packet not sent");
+        }
+        if self.answered_at.is_some()
+            && let Some(recording) = &mut self.order.recording
+        {
+            let alaw = |samples: [i16; FRAME]| samples.map(|sample| Codec::Pcma.encode(sample));
+            recording.append(&alaw(frame), &alaw(pulled))?;
+        }
+        Ok(())
+    }
+}

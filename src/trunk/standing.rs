@@ -1,0 +1,177 @@
+//! How a trunk stands besides its calls: registered or not, and which of its targets are worth trying first.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aftercall_core::sip::digest::Credentials;
+use aftercall_core::sip::endpoint::Endpoint;
+use aftercall_core::sip::event::Target;
+use aftercall_core::sip::outside::Sent;
+use aftercall_core::sip::probe::{Health, Probe};
+use aftercall_core::sip::registration::{Registration, RegistrationEvent};
+use aftercall_core::time::Instant;
+use tracing::{info, warn};
+
+use super::config::Trunk;
+use super::socket::Reach;
+
+/// Registration, probes and resting targets of one trunk.
+pub struct Standing {
+    registration: Option<Registration>,
+    probes: Vec<(SocketAddr, Probe)>,
+    rests: BTreeMap<SocketAddr, Instant>,
+    /// After [`Standing::leave`], until the registrar has answered or kept silent.
+    leaving: bool,
+}
+
+impl Standing {
+    /// Begins to register with the first target and to ask all of them, as the trunk file says.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new(
+        trunk: &Trunk,
+        reach: &Reach,
+        credentials: Option<&Credentials>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+    ) -> std::io::Result<Standing> {
+        let mut registration = None;
+        if let Some(expires) = trunk.register_for {
+            let peer = trunk.peer(&reach.targets[0], reach.local, credentials.cloned());
+            registration = Some(Registration::new(peer, expires, seed()?, now));
+        }
+        let mut probes = Vec::new();
+        if let Some(pause) = trunk.options_every {
+            for place in &reach.targets {
+                let peer = trunk.peer(place, reach.local, credentials.cloned());
+                let probe = Probe::new(peer, pause, trunk.first_answer_limit, seed()?, now);
+                probes.push((place.address, probe));
+            }
+        }
+        registration
+            .iter()
+            .for_each(|registration| endpoint.add(registration.call_id()));
+        probes
+            .iter()
+            .for_each(|(_, probe)| endpoint.add(probe.call_id()));
+        Ok(Standing {
+            registration,
+            probes,
+            rests: BTreeMap::new(),
+            leaving: false,
+        })
+    }
+
+    /// Takes what the endpoint routed to one of ours.
+    pub fn handle(&mut self, call_id: &str, datagram: &[u8], now: Instant) {
+        match &mut self.registration {
+            Some(registration) if registration.call_id() == call_id => {
+                registration.handle_datagram(datagram, now);
+            }
+            Some(_) | None => {
+                let ours = self.probes.iter_mut().map(|(_, probe)| probe);
+                if let Some(probe) = ours.into_iter().find(|probe| probe.call_id() == call_id) {
+                    probe.handle_datagram(datagram, now);
+                }
+            }
+        }
+        self.tell();
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(registration) = &mut self.registration {
+            registration.handle_timeout(now);
+        }
+        for (_, probe) in &mut self.probes {
+            probe.handle_timeout(now);
+        }
+        self.rests.retain(|_, until| now < *until);
+        self.tell();
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let registration = self
+            .registration
+            .iter()
+            .filter_map(Registration::poll_timeout);
+        let probes = self
+            .probes
+            .iter()
+            .filter_map(|(_, probe)| probe.poll_timeout());
+        registration.chain(probes).min()
+    }
+
+    pub fn poll_sent(&mut self) -> Option<Sent> {
+        let registered = self.registration.as_mut().and_then(Registration::poll_sent);
+        registered.or_else(|| {
+            self.probes
+                .iter_mut()
+                .find_map(|(_, probe)| probe.poll_sent())
+        })
+    }
+
+    /// A call found this target silent or refusing.
+    pub fn rest(&mut self, target: SocketAddr, pause: Duration, now: Instant) {
+        warn!(%target, ?pause, "a SIP target rests");
+        self.rests.insert(target, now + pause);
+    }
+
+    /// The targets in the order in which the next call should try them: none is left out, the healthy come first.
+    pub fn order(&self, targets: &mut [Target]) {
+        targets.sort_by_key(|target| {
+            let probe = self
+                .probes
+                .iter()
+                .find(|(address, _)| *address == target.address);
+            let is_ill = probe
+                .and_then(|(_, probe)| probe.health())
+                .is_some_and(|health| !health.is_alive());
+            is_ill || self.rests.contains_key(&target.address)
+        });
+    }
+
+    /// At shutdown: takes the registration back.
+    pub fn leave(&mut self, now: Instant) {
+        self.probes.clear();
+        if let Some(registration) = &mut self.registration {
+            self.leaving = true;
+            registration.leave(now);
+        }
+    }
+
+    /// Nothing more is to be said.
+    pub fn has_left(&self) -> bool {
+        !self.leaving
+    }
+
+    fn tell(&mut self) {
+        if let Some(event) = self
+            .registration
+            .as_mut()
+            .and_then(Registration::poll_event)
+        {
+            match event {
+                RegistrationEvent::Registered { expires } => info!(?expires, "registered"),
+                RegistrationEvent::Failed { status, again_in } => {
+                    warn!(?status, ?again_in, "not registered");
+                }
+                RegistrationEvent::Left => self.leaving = false,
+            }
+        }
+        for (target, probe) in &mut self.probes {
+            match probe.poll_event() {
+                Some(Health::Alive { status }) => info!(%target, status, "a SIP target lives"),
+                Some(health) => warn!(%target, ?health, "a SIP target does not answer"),
+                None => {}
+            }
+        }
+    }
+}
+
+fn seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(seed)
+}
