@@ -53,7 +53,7 @@ pub struct SpanScore {
     pub f1_negated: f64,
     pub f1_historical: f64,
     pub f1_other_person: f64,
-    /// Spans whose negation was judged otherwise than labelled.
+    /// Spans judged otherwise than labelled: negation first, then time and experiencer.
     pub errors: Vec<String>,
     pub labels: &'static str,
 }
@@ -76,22 +76,34 @@ pub fn score(lexicon: &Lexicon, spans: &[Span]) -> SpanScore {
     let mut errors = Vec::new();
     for span in spans {
         let said: Scope = assert_span(lexicon, &span.sentence, (span.start, span.end));
-        let gold = span.negation == Negation::Negated;
-        negated.count(gold, said.negated);
-        historical.count(span.temporality == Temporality::Historical, said.historical);
-        other.count(span.experiencer != Experiencer::Patient, said.other_person);
-        if gold != said.negated {
-            let fault = if gold { "MISS" } else { "FALSE" };
-            let target: String = span
-                .sentence
-                .chars()
-                .skip(span.start)
-                .take(span.end - span.start)
-                .collect();
-            errors.push(format!("{fault} {} [{target}] {}", span.id, span.sentence));
+        let past = span.temporality == Temporality::Historical;
+        let else_s = span.experiencer != Experiencer::Patient;
+        let judged = [
+            ("negated", span.negation == Negation::Negated, said.negated),
+            ("historical", past, said.historical),
+            ("other person", else_s, said.other_person),
+        ];
+        for ((what, gold, ours), pairs) in
+            judged
+                .into_iter()
+                .zip([&mut negated, &mut historical, &mut other])
+        {
+            pairs.count(gold, ours);
+            if gold != ours {
+                let fault = if gold { "MISS" } else { "FALSE" };
+                let chars = span.sentence.chars().skip(span.start);
+                let target: String = chars.take(span.end - span.start).collect();
+                errors.push((
+                    what,
+                    !gold,
+                    format!("{fault} {what} {} [{target}] {}", span.id, span.sentence),
+                ));
+            }
         }
     }
-    errors.sort_by_key(|line| line.starts_with("FALSE"));
+    let order = ["negated", "historical", "other person"];
+    errors.sort_by_key(|(what, falsely, _)| (order.iter().position(|o| o == what), *falsely));
+    let errors = errors.into_iter().map(|(_, _, line)| line).collect();
     SpanScore {
         spans: spans.len(),
         f1_negated: negated.f1(),

@@ -13,6 +13,51 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "A condition, a fear, hearsay or a recalled instruction: nothing is found.",
     ),
     (
+        "instructions",
+        "问的是该留意什么：不算",
+        "An answer to what to look out for, told of nobody: nothing is found.",
+    ),
+    (
+        "answer",
+        "只是回答里的词：不算",
+        "The word belongs to an answer (no trouble at all): nothing is found.",
+    ),
+    (
+        "figure",
+        "吓得差点晕倒之类的说法：不算",
+        "What the news nearly did to somebody: nothing is found.",
+    ),
+    (
+        "thing_fell",
+        "掉的是东西，不是人：不算",
+        "A thing fell, and no person: nothing is found.",
+    ),
+    (
+        "caught_in_time",
+        "扶住了，没摔：不算",
+        "Slipped and caught hold: no fall.",
+    ),
+    (
+        "of_a_reading",
+        "说的是没量，不是没吃药：不算",
+        "A reading that was not taken, and no medicine: nothing is found.",
+    ),
+    (
+        "by_order",
+        "医生让停的：不算自行停药",
+        "Stopped or changed by a doctor: not the patient's own doing.",
+    ),
+    (
+        "of_sweat",
+        "是汗、水、尿，不是血：不算",
+        "Soaked, but with sweat, water or urine: no bleeding.",
+    ),
+    (
+        "of_no_pain",
+        "说的不是疼：不算",
+        "A bad smell, colour or swelling is no pain: nothing is found.",
+    ),
+    (
         "double_negation",
         "双重否定：有",
         "Two negations make it present.",
@@ -52,6 +97,11 @@ pub const RULES: &[(&str, &str, &str)] = &[
         "lasting",
         "旧病留下的，没有变化：以前（只用于新发才算的体征）",
         "Left by an old illness and no different since: past; only for signs that count where they are new.",
+    ),
+    (
+        "of_admission",
+        "问的是当初为什么住院：以前",
+        "An answer to what led to the admission: past.",
     ),
     (
         "dated_behind",

@@ -2,6 +2,7 @@
 //! with, an event and a word of time that are a date together, a year.
 
 use super::cue::{Cue, Cues};
+use super::english::none_since;
 use super::find::{CueHit, crosses};
 use super::normal::{Cut, Unit};
 
@@ -11,6 +12,7 @@ pub fn settle(cues: &mut Vec<CueHit>, units: &[Unit]) {
     compare(cues, units);
     date(cues, units);
     years(cues, units);
+    none_since(cues, units);
 }
 
 /// 揣了只兔子, 一只手: a measure word is no "only".
@@ -74,7 +76,23 @@ fn years(cues: &mut Vec<CueHit>, units: &[Unit]) {
         "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
     ];
     let said = |at: usize| units.get(at).map_or("", |u| u.text.as_str());
+    let age = |word: &str| {
+        TENS.contains(&word)
+            || word.len() > 4 && word.ends_with("teen")
+            || word.len() <= 2 && word.parse().is_ok_and(|age: u8| age < 100)
+    };
     for at in 0..units.len() {
+        // "when I was nineteen".
+        let person = matches!(said(at + 1), "i" | "he" | "she");
+        if said(at) == "when" && person && said(at + 2) == "was" && age(said(at + 3)) {
+            cues.retain(|c| c.end <= at || at + 4 <= c.start);
+            cues.push(CueHit {
+                start: at,
+                end: at + 4,
+                cues: Cues::of(&[Cue::Past]),
+            });
+            continue;
+        }
         let end = match (said(at), said(at + 1)) {
             ("nineteen", tens) if TENS.contains(&tens) => at + 2,
             ("two", "thousand") => at + 2,

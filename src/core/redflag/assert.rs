@@ -22,13 +22,30 @@ pub struct Scene<'a> {
     pub sightings: &'a [Sighting],
     pub respondent: Respondent,
     pub index: Index,
-    /// The question asks after somebody else.
-    pub of_others: bool,
+    pub aim: Aim,
+}
+
+/// What the question is after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// How the patient is.
+    #[default]
+    Now,
+    /// How somebody else is: "How's your grandson?"
+    Others,
+    /// A reading (blood pressure, temperature), and no medicine.
+    Reading,
+    /// What led to the admission: "What brought you in?"
+    Admission,
+    /// What the patient was told to look out for.
+    Instructions,
 }
 
 /// What is known of a concept beside its wording.
 #[derive(Clone, Copy, Debug)]
-pub struct Weight {
+pub struct Weight<'a> {
+    /// The concept's id, for the few rules of grammar that hold of one concept only.
+    pub concept: &'a str,
     pub urgency: Urgency,
     /// A thing that happened (a fall, a stopped medicine): counts any time since discharge.
     pub event: bool,
@@ -73,18 +90,29 @@ enum Denial {
 
 impl Scene<'_> {
     /// Judges one sighting whose polarity, without any cue, would be `first`.
-    pub fn judge(&self, seen: &Sighting, weight: Weight, first: Polarity) -> Verdict {
+    pub fn judge(&self, seen: &Sighting, weight: Weight<'_>, first: Polarity) -> Verdict {
         let mut verdict = Verdict::new(first);
-        if let Some(cue) = self.question(seen) {
+        let asserted = self.asks_of_own(seen);
+        if let Some(cue) = self.question(seen).filter(|_| !asserted) {
             verdict.fire("question", self.raw(cue), None);
             return verdict;
         }
         if let Some(cue) = self
             .condition(seen, weight)
+            .filter(|_| !asserted)
+            .or_else(|| self.prevented(seen))
             .or_else(|| self.instructed(seen))
             .or_else(|| self.hearsay(seen))
         {
             verdict.fire("hypothetical", self.raw(cue), None);
+            return verdict;
+        }
+        let here = [Cue::Own, Cue::Kin, Cue::Recent, Cue::Ongoing];
+        let taught = (self.aim == Aim::Instructions && !self.in_sentence(seen, &here))
+            .then(|| ("instructions", self.span_of(seen)));
+        let none = taught.or_else(|| self.names_none(seen, weight.concept));
+        if let Some((rule, cue)) = none {
+            verdict.fire(rule, self.raw(cue), None);
             return verdict;
         }
         let other = self.other_subject(seen);
@@ -108,7 +136,8 @@ impl Scene<'_> {
             return verdict;
         }
         self.place_in_time(seen, weight, &mut verdict);
-        if let Some(cue) = self.lasting(seen).filter(|_| weight.onset) {
+        let chinese = self.units[seen.start].is_han();
+        if let Some(cue) = self.lasting(seen).filter(|_| weight.onset && chinese) {
             let here = matches!(
                 verdict.polarity,
                 Some(Polarity::Present | Polarity::Uncertain)
@@ -116,6 +145,26 @@ impl Scene<'_> {
             if here {
                 verdict.fire("lasting", self.raw(cue), Some(Polarity::Historical));
             }
+        }
+        // A sign of a new stroke or of delirium is one only where it is new, and so are two pillows and cold feet.
+        let onset = weight.onset || weight.concept == "orthopnea";
+        if onset
+            && !chinese
+            && verdict.polarity == Some(Polarity::Present)
+            && let Some(cue) = self.of_old(seen)
+        {
+            verdict.fire("lasting", self.raw(cue), Some(Polarity::Historical));
+        }
+        let there = matches!(
+            verdict.polarity,
+            Some(Polarity::Present | Polarity::Uncertain)
+        );
+        if self.aim == Aim::Admission
+            && there
+            && !self.in_sentence(seen, &[Cue::Recent, Cue::Ongoing])
+        {
+            let span = self.raw(self.span_of(seen));
+            verdict.fire("of_admission", span, Some(Polarity::Historical));
         }
         self.doubt(seen, &mut verdict);
         verdict
@@ -134,7 +183,7 @@ impl Scene<'_> {
         self.index.ending(at).map(|cue| &self.cues[cue])
     }
 
-    fn cue_holding(&self, at: usize) -> Option<&CueHit> {
+    pub(super) fn cue_holding(&self, at: usize) -> Option<&CueHit> {
         self.index.holding(at).map(|cue| &self.cues[cue])
     }
 
@@ -195,7 +244,7 @@ impl Scene<'_> {
         let start = self.clause_start(seen.start);
         let asked = self
             .cues_between(start, self.head_end(seen), &[Cue::AskBefore])
-            .next_back()
+            .rfind(|cue| !self.tells_what(cue))
             .copied();
         let alone = start == seen.start && self.units[seen.end - 1].after == Cut::Ask;
         let asked = asked
@@ -269,8 +318,11 @@ impl Scene<'_> {
         const CAUSES: [&str; 7] = ["make", "cause", "give", "bring", "mean", "lead", "affect"];
         let said = |at: usize| self.units[at].text.as_str();
         let from = self.sentence_start(seen.start);
-        let first =
-            (from..seen.start).find(|at| !matches!(said(*at), "and" | "so" | "but" | "well"))?;
+        const LEADS: [&str; 14] = [
+            "and", "so", "but", "well", "yes", "yeah", "yep", "oh", "no", "please", "ok", "okay",
+            "doctor", "nurse",
+        ];
+        let first = (from..seen.start).find(|at| !LEADS.contains(&said(*at)))?;
         if !ASKS.contains(&said(first)) {
             return None;
         }
@@ -286,7 +338,7 @@ impl Scene<'_> {
     }
 
     /// A condition, fear or instruction that the sighting stands in, and not its consequence.
-    fn condition(&self, seen: &Sighting, weight: Weight) -> Option<CueHit> {
+    fn condition(&self, seen: &Sighting, weight: Weight<'_>) -> Option<CueHit> {
         let from = self.sentence_start(seen.start);
         let to = self.head_end(seen);
         let cue = self.cues_between(from, to, &[Cue::Hypo]).next_back()?;
@@ -314,7 +366,7 @@ impl Scene<'_> {
             || self.fears(cue)
                 && self.clause_start(seen.start) > cue.start
                 && !self.wonders(self.clause_end(seen.end));
-        (!ended).then_some(*cue)
+        (!ended && !self.follows(cue, seen)).then_some(*cue)
     }
 
     /// 嘴歪了就赶紧打120: what to do in case of it, as it was taught, and neither told of oneself nor dated.
@@ -434,7 +486,8 @@ impl Scene<'_> {
 
     /// The cue that makes someone else the subject.
     fn other_subject(&self, seen: &Sighting) -> Option<CueHit> {
-        if let Some(cue) = self.disowned(seen) {
+        let third = self.disowned(seen).or_else(|| self.of_teller(seen));
+        if let Some(cue) = third.or_else(|| self.spoken_of(seen)) {
             return Some(cue);
         }
         let from = self.sentence_start(seen.start);
@@ -494,7 +547,7 @@ impl Scene<'_> {
 
     /// "How's the puppy?" "He's throwing up.": whom the patient was asked after, until the patient says "I".
     fn asked_after(&self, from: usize, to: usize) -> Option<CueHit> {
-        if !self.of_others || self.respondent != Respondent::Patient {
+        if self.aim != Aim::Others || self.respondent != Respondent::Patient {
             return None;
         }
         let own = self.units[from..to].iter().any(|u| {
@@ -549,7 +602,7 @@ impl Scene<'_> {
     }
 
     /// Whether the person named speaks, looks on or is spoken to.
-    fn acts(&self, cue: &CueHit) -> bool {
+    pub(super) fn acts(&self, cue: &CueHit) -> bool {
         const ACTS: [&str; 39] = [
             "说", "叫", "让", "看", "陪", "给", "来", "骂", "劝", "催", "觉", "问", "听", "摸",
             "量", "测", "们", "says", "said", "told", "thinks", "thought", "noticed", "made",
@@ -632,13 +685,17 @@ impl Scene<'_> {
         })
     }
 
-    fn negate(&self, seen: &Sighting, weight: Weight, verdict: &mut Verdict) {
-        let before = seen
-            .spans
-            .iter()
-            .rev()
-            .find_map(|span| self.denied_before(span.0, seen));
-        let Some(denial) = before.or_else(|| self.denied_after(seen)) else {
+    fn negate(&self, seen: &Sighting, weight: Weight<'_>, verdict: &mut Verdict) {
+        // "Not solids, they get stuck": what is denied before a cut is not what stands behind it.
+        let whole = |span: &&(usize, usize)| {
+            let parted = (span.1..seen.anchor.0 + 1).any(|at| self.cut_before(at) >= Cut::Weak);
+            self.units[seen.start].is_han() || !parted
+        };
+        let mut spans = seen.spans.iter().rev().filter(whole);
+        let before = spans.find_map(|span| self.denied_before(span.0, seen));
+        let stopped = || self.stopped_before(seen).map(Denial::Over);
+        let denial = before.or_else(|| self.denied_after(seen)).or_else(stopped);
+        let Some(denial) = denial else {
             return;
         };
         match denial {
@@ -689,7 +746,8 @@ impl Scene<'_> {
                 Cut::List => unknown = 0,
                 // What names the newborn is no further member of the mother's list.
                 Cut::Weak if !names_newborn(seen) && self.continues_list(at, seen) => {}
-                Cut::Weak | Cut::Strong | Cut::Ask => return None,
+                Cut::Weak => return self.denied_in_list(from, seen).map(Denial::Near),
+                Cut::Strong | Cut::Ask => return None,
             }
             if let Some(cue) = self.cue_ending(at) {
                 let kinds = cue.cues;
@@ -730,7 +788,7 @@ impl Scene<'_> {
             }
             unknown += 1;
             if unknown > REACH {
-                return None;
+                return self.denied_in_list(from, seen).map(Denial::Near);
             }
             at -= 1;
         }
@@ -804,7 +862,7 @@ impl Scene<'_> {
         self.index.spanned(at)
     }
 
-    fn in_body(&self, at: usize) -> bool {
+    pub(super) fn in_body(&self, at: usize) -> bool {
         self.index.in_body(at)
     }
 
@@ -849,7 +907,7 @@ impl Scene<'_> {
         if excepted {
             return None;
         }
-        if let Some(cue) = self.taken_up(seen) {
+        if let Some(cue) = self.taken_up(seen).or_else(|| self.taken_back(seen)) {
             return Some(Denial::Near(cue));
         }
         let mut at = seen.end;
@@ -951,7 +1009,7 @@ impl Scene<'_> {
         true
     }
 
-    fn place_in_time(&self, seen: &Sighting, weight: Weight, verdict: &mut Verdict) {
+    fn place_in_time(&self, seen: &Sighting, weight: Weight<'_>, verdict: &mut Verdict) {
         let Some(polarity) = verdict.polarity else {
             return;
         };
@@ -1107,7 +1165,7 @@ impl Scene<'_> {
     fn over_later(
         &self,
         seen: &Sighting,
-        weight: Weight,
+        weight: Weight<'_>,
         polarity: Polarity,
         verdict: &mut Verdict,
     ) {

@@ -80,7 +80,7 @@ pub enum Cue {
     Only,
     /// A line that the recogniser writes into silence.
     Noise,
-    /// Left by an old illness and no different since (后遗症, 跟出院时一样): see [`super::Concept::onset`].
+    /// Left by an old illness and no different since (后遗症, 跟出院时一样, same as before): see [`super::Concept::onset`].
     Lasting,
     /// What colours stool or urine without any blood (铁剂): the colour is in doubt.
     Colours,

@@ -684,12 +684,14 @@ fn is_topic(
     if !put {
         return false;
     }
-    let from = (0..at.start)
-        .rev()
-        .find(|i| units[*i].after >= Cut::Weak)
-        .map_or(0, |i| i + 1);
+    // What follows "but" may be of another place: "they're dark but that's the tablets".
+    let parts = |i: usize| {
+        let next = units.get(i + 1).map_or("", |u| u.text.as_str());
+        units[i].after >= Cut::Weak || matches!(next, "but" | "because" | "although" | "though")
+    };
+    let from = (0..at.start).rev().find(|i| parts(*i)).map_or(0, |i| i + 1);
     let to = (at.end.saturating_sub(1)..units.len())
-        .find(|i| units[*i].after >= Cut::Weak)
+        .find(|i| parts(*i))
         .map_or(units.len(), |i| i + 1);
     !slots.other_body_within(class, from, at.start) && !slots.other_body_within(class, at.end, to)
 }

@@ -7,8 +7,8 @@ mod chinese;
 mod english;
 
 use self::english::{
-    at_times, body_at, concludes, dates, is_first, likens, opens, places, supposes, tells_when,
-    well,
+    at_times, body_at, concludes, dates, ends_in_no, is_first, is_old, likens, opens, places,
+    supposes, tells_trouble, tells_when, well,
 };
 use super::assert::Scene;
 use super::cue::{Cue, Cues};
@@ -19,6 +19,12 @@ use crate::question::QuestionKind;
 
 /// The question, as far as bare answers need it.
 pub struct Put<'a> {
+    /// Some asked concept is emergent: any time since discharge counts.
+    pub emergent: bool,
+    /// Some asked concept is an event (a fall): any time since discharge counts.
+    pub event: bool,
+    /// Some asked concept counts only where it is new.
+    pub onset: bool,
     pub kind: QuestionKind,
     pub asked: &'a [usize],
     pub units: &'a [Unit],
@@ -153,6 +159,10 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     if neutral && first.answer == Answer::Has {
         return Vec::new();
     }
+    let first = said
+        .last()
+        .filter(|s| ends_in_no(scene, s))
+        .unwrap_or(first);
     let Some((mut polarity, mut rule)) = meaning(put.kind, first, put.asked.len()) else {
         return Vec::new();
     };
@@ -179,7 +189,7 @@ pub fn answers(scene: &Scene<'_>, put: &Put<'_>, named: &[usize]) -> Vec<Answere
     let past = if scene.units[first.span.0].is_han() {
         then.is_some()
     } else {
-        is_past(scene, first.span)
+        is_past(scene, first.span) || is_old(scene, put, first.span)
     };
     if past && polarity != Polarity::Absent {
         (polarity, rule) = (Polarity::Historical, "frame_past");
@@ -220,7 +230,15 @@ fn only_doubts(scene: &Scene<'_>, from: usize) -> bool {
 /// A yes that its own clause or the one behind puts before the discharge: "Once, when I was a boy". English only.
 fn is_past(scene: &Scene<'_>, (from, to): (usize, usize)) -> bool {
     let end = scene.clause_end(to + 1);
-    let from = from.checked_sub(1).map_or(0, |at| scene.clause_start(at));
+    // "Many years ago, when my first wife died, I did."
+    let did = scene.units[from..to]
+        .iter()
+        .any(|u| matches!(u.text.as_str(), "did" | "had" | "was" | "were"));
+    let from = match from.checked_sub(1) {
+        Some(_) if did => scene.sentence_start(from),
+        Some(at) => scene.clause_start(at),
+        None => 0,
+    };
     let said = |to: usize, kinds: &[Cue]| {
         let mut cues = scene.cues.iter();
         cues.any(|c| from <= c.start && c.end <= to && c.cues.any(kinds))
@@ -479,7 +497,9 @@ fn clause(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> Option<Sa
             }
             let tells =
                 likens(scene, from, to) || tells_when(scene, from, to) || dates(scene, from, to);
-            if put.kind == QuestionKind::YesNo && answer.is_none() && tells {
+            let troubled = !tells && tells_trouble(scene, put, from, to);
+            said.doubtful |= troubled && answer.is_none();
+            if put.kind == QuestionKind::YesNo && answer.is_none() && (tells || troubled) {
                 answer = Some(Answer::Has);
                 said.bare = false;
                 break;

@@ -241,9 +241,13 @@ fn measured<'a>(
     let one = |measure: Measure, value: Option<f64>| {
         value.map(|v| (measure, v, number)).into_iter().collect()
     };
+    let past = past_bound(units, number);
     match kind {
         Kind::Systolic => (
-            one(Measure::Systolic, plausible(40.0..=280.0, number.value)),
+            one(
+                Measure::Systolic,
+                plausible(40.0..=280.0, number.value + past),
+            ),
             1,
         ),
         Kind::Diastolic => (
@@ -251,8 +255,11 @@ fn measured<'a>(
             1,
         ),
         Kind::Pressure => pressure(number, pair.or_else(|| neighbour(units, all, at))),
-        Kind::Glucose => (one(Measure::Glucose, glucose(number.value)), 1),
-        Kind::Spo2 => (one(Measure::Spo2, plausible(50.0..=100.0, number.value)), 1),
+        Kind::Glucose => (one(Measure::Glucose, glucose(number.value + past)), 1),
+        Kind::Spo2 => (
+            one(Measure::Spo2, plausible(50.0..=100.0, number.value + past)),
+            1,
+        ),
         Kind::Pulse => (
             one(Measure::Pulse, plausible(25.0..=250.0, number.value)),
             1,
@@ -311,10 +318,10 @@ fn temperature(number: &Number) -> Option<Measured<'_>> {
     plausible(34.0..=43.0, celsius).map(|v| (Measure::Temperature, v, number))
 }
 
-/// Millimoles a litre; 40 and above can only be mg/dL. The divisor, a little below 18, keeps the policy's 70 and 300
-/// mg/dL on the side of its 3.9 and 16.7 mmol/L that they stand for: "over 300" is above.
+/// Millimoles a litre; 40 and above can only be mg/dL. With 18 to one, the policy's 70 and 300 mg/dL themselves are on
+/// the healthy side of its 3.9 and 16.7 mmol/L ([`super::lexicon`]'s thresholds leave room for the rounding).
 fn glucose(value: f64) -> Option<f64> {
-    const MG_PER_MMOL: f64 = 17.95;
+    const MG_PER_MMOL: f64 = 18.0;
     let hundredths = |v: f64| (v * 100.0).round() / 100.0;
     let mmol = |v: f64| {
         if v >= 40.0 {
@@ -336,6 +343,20 @@ fn pressure<'a>(number: &'a Number, second: Option<&'a Number>) -> (Vec<Measured
     found.extend(low.map(|low| (Measure::Diastolic, low.value, low)));
     let used = found.len();
     (found, used)
+}
+
+/// "over three hundred", "under ninety": the least by which the value is past the number that is said.
+fn past_bound(units: &[Unit], number: &Number) -> f64 {
+    let before = |back: usize| {
+        let at = number.start.checked_sub(back);
+        at.map_or("", |at| units[at].text.as_str())
+    };
+    let step = if number.value < 40.0 { 0.05 } else { 1.0 };
+    match (before(2), before(1)) {
+        (_, "over" | "above" | "past") | ("more" | "higher" | "greater", "than") => step,
+        (_, "under" | "below") | ("less" | "lower", "than") => -step,
+        _ => 0.0,
+    }
 }
 
 /// Whether the two numbers are said as one reading: 180/110, "one eighty over one ten".
@@ -370,7 +391,12 @@ fn neighbour<'a>(units: &[Unit], all: &'a [Number], at: usize) -> Option<&'a Num
 
 /// Kilograms in the unit of weight behind a number.
 fn kilograms(slots: &Slots<'_>, number: &Number) -> Option<f64> {
-    let scale = [("m_jin", 0.5), ("m_kg", 1.0), ("m_lb", 0.453_592)];
+    let scale = [
+        ("m_jin", 0.5),
+        ("m_kg", 1.0),
+        ("m_lb", 0.453_592),
+        ("m_stone", 6.350_293),
+    ];
     let found = scale.iter().find(|(class, _)| slots.at(class, number.end));
     found.map(|(_, scale)| number.value * scale)
 }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
-use super::assert::{Scene, Verdict, Weight, names_newborn};
+use super::assert::{Aim, Scene, Verdict, Weight, names_newborn};
 use super::cue::Cue;
+use super::english::aim_of;
 use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_hits, text_hits};
 use super::frame::{Put, answers};
 use super::index::Index;
 use super::lexicon::Tables;
 use super::measure::{Asked, Value, is_bound, meanings, values};
 use super::normal::{self, Unit};
-use super::{Assessment, ENGINE, Lexicon, Reply};
+use super::{Assessment, Concept, ENGINE, Lexicon, Reply};
 use crate::finding::{
     About, Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Suppressed, Urgency,
     When,
@@ -77,7 +78,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn scene(&'a self, question: &Question, of_others: bool) -> Scene<'a> {
+    fn scene(&'a self, question: &Question, heard: &Heard) -> Scene<'a> {
         Scene {
             units: self.units,
             cues: &self.cues,
@@ -85,7 +86,7 @@ impl<'a> Part<'a> {
             sightings: &self.seen,
             respondent: question.respondent,
             index: Index::new(self.units, &self.cues, &self.slots, &self.seen),
-            of_others,
+            aim: heard.aim,
         }
     }
 
@@ -125,7 +126,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     let heard_question = Heard::of(tables, &question.text, &asked);
     let context = Context {
         asked: &asked,
-        topics: heard_question.topics,
+        topics: heard_question.topics.clone(),
         asked_classes: asked_classes(tables, &asked),
     };
     let parts: Vec<Part<'_>> = stretches(&units)
@@ -137,7 +138,7 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
     }
     let scenes: Vec<Scene<'_>> = parts
         .iter()
-        .map(|part| part.scene(question, heard_question.of_others))
+        .map(|part| part.scene(question, &heard_question))
         .collect();
     let writer = Writer {
         lexicon,
@@ -178,7 +179,11 @@ pub fn assess(lexicon: &Lexicon, question: &Question, reply: &Reply<'_>) -> Asse
         of.all(|m| m.verdict.polarity == Some(Polarity::Absent))
     };
     let denied = asked.iter().any(|c| named.contains(c) && denied(c));
+    let any_asked = |is: fn(&Concept) -> bool| asked.iter().any(|c| is(&lexicon.concepts[*c]));
     let put = Put {
+        emergent: any_asked(|concept| concept.urgency == Urgency::Emergent),
+        event: any_asked(|concept| concept.event),
+        onset: any_asked(|concept| concept.onset),
         kind: question.kind,
         asked: &asked,
         units: &heard_question.units,
@@ -290,8 +295,7 @@ struct Heard {
     topics: Vec<usize>,
     named: Vec<Sighting>,
     measures: Asked,
-    /// It asks after somebody else: "How's your grandson?"
-    of_others: bool,
+    aim: Aim,
 }
 
 impl Heard {
@@ -329,12 +333,26 @@ impl Heard {
         let of_others = cues.iter().any(|c| c.cues.any(&others))
             && asked.is_empty()
             && !units.iter().any(|u| u.is_han() || u.text == "you");
+        let readings = [
+            "m_bp",
+            "m_temp",
+            "m_glucose",
+            "m_spo2",
+            "m_pulse",
+            "m_weight",
+        ];
+        let aim = match aim_of(&units) {
+            Some(aim) => aim,
+            None if of_others => Aim::Others,
+            None if readings.iter().any(|class| says(class)) && !says("med_en") => Aim::Reading,
+            None => Aim::Now,
+        };
         Heard {
+            aim,
             units,
             topics,
             named,
             measures,
-            of_others,
         }
     }
 }
@@ -348,10 +366,11 @@ fn asked_classes(tables: &Tables, asked: &[usize]) -> Vec<usize> {
 }
 
 /// A detail may make it weigh more, never less: what denies an emergent concept must deny all of it.
-fn weight(lexicon: &Lexicon, concept: usize, detail: Option<usize>) -> Weight {
+fn weight(lexicon: &Lexicon, concept: usize, detail: Option<usize>) -> Weight<'_> {
     let urgency = urgency_of(lexicon, concept, detail);
     let concept = &lexicon.concepts[concept];
     Weight {
+        concept: &concept.id.0,
         urgency: concept.urgency.min(urgency),
         event: concept.event,
         onset: concept.onset,
@@ -490,9 +509,10 @@ fn own_values(scene: &Scene<'_>, values: &[Value]) -> Vec<Value> {
         sightings: scene.sightings,
         respondent: scene.respondent,
         index: Index::new(scene.units, &others, scene.slots, scene.sightings),
-        of_others: scene.of_others,
+        aim: scene.aim,
     };
     let as_measured = Weight {
+        concept: "",
         urgency: Urgency::SameDay,
         event: false,
         onset: false,

@@ -9,6 +9,7 @@
 mod around;
 mod assert;
 mod cue;
+mod english;
 mod find;
 mod frame;
 mod index;

@@ -239,6 +239,9 @@ fn english(units: &[Unit], start: usize) -> Option<Number> {
     if text(units, start) == "one" && is_pronoun(units, start) {
         return None;
     }
+    if let Some((value, end)) = some_weight(units, start) {
+        return Some(Number { start, end, value });
+    }
     let (mut value, mut end) = match text(units, start) {
         "a" if text(units, start + 1) == "hundred" => hundreds(units, 1.0, start + 2),
         "hundred" => hundreds(units, 1.0, start + 1),
@@ -273,6 +276,22 @@ fn english(units: &[Unit], start: usize) -> Option<Number> {
         });
     }
     Some(Number { start, end, value })
+}
+
+/// "half a stone", "a pound", "a couple of kilos", "few pounds": what is counted in words before a unit of weight.
+fn some_weight(units: &[Unit], start: usize) -> Option<(f64, usize)> {
+    const WEIGHTS: [&str; 7] = ["stone", "stones", "pound", "pounds", "kilo", "kilos", "kg"];
+    let said = |more: usize| text(units, start + more);
+    let (value, words) = match (said(0), said(1)) {
+        ("half", "a") => (0.5, 2),
+        ("couple", "of") => (2.0, 2),
+        ("few", _) => (3.0, 1),
+        ("a", _) => (1.0, 1),
+        _ => return None,
+    };
+    WEIGHTS
+        .contains(&said(words))
+        .then_some((value, start + words))
 }
 
 /// "the bottom one seventy", "not one": here `one` counts nothing.
@@ -321,7 +340,8 @@ fn below_hundred(units: &[Unit], at: usize) -> Option<(f64, usize)> {
     if first < 20.0 {
         return Some((first, at + 1));
     }
-    match small(text(units, at + 1)).filter(|d| (1.0..10.0).contains(d)) {
+    let apart = units[at].after != Cut::None;
+    match small(text(units, at + 1)).filter(|d| !apart && (1.0..10.0).contains(d)) {
         Some(ones) => Some((first + ones, at + 2)),
         None => Some((first, at + 1)),
     }
@@ -405,6 +425,8 @@ mod tests {
             ("hundred point six", &[100.6]),
             ("thirty seven and a half", &[37.5]),
             ("one hundred and two", &[102.0]),
+            ("one fifty, one sixty", &[150.0, 160.0]),
+            ("half a stone, then a couple of pounds", &[0.5, 2.0]),
         ];
         for (said, want) in cases {
             let got: Vec<f64> = numbers(&normal::units(said))

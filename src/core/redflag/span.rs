@@ -6,7 +6,7 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::Lexicon;
-use super::assert::{Scene, Verdict, Weight};
+use super::assert::{Aim, Scene, Verdict, Weight};
 use super::find::{Context, Sighting, Slots, cue_hits, sightings, text_hits};
 use super::index::Index;
 use super::normal;
@@ -52,7 +52,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         sightings: &seen,
         respondent: Respondent::Patient,
         index: Index::new(&units, &cues, &slots, &seen),
-        of_others: false,
+        aim: Aim::Now,
     };
     let place = (*first, last + 1);
     let target = Sighting {
@@ -68,6 +68,7 @@ pub fn assert_span(lexicon: &Lexicon, text: &str, span: (usize, usize)) -> Scope
         gapped: false,
     };
     let weight = Weight {
+        concept: "",
         urgency: Urgency::Routine,
         event: false,
         onset: false,

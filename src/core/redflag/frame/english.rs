@@ -1,7 +1,7 @@
 //! Answers that only English gives: by what something is like, by when it comes, by a date, by a place, and the yes or no
 //! that stands whatever follows it.
 
-use super::{Answer, Put};
+use super::{Answer, Put, Said};
 use crate::question::QuestionKind;
 use crate::redflag::assert::Scene;
 use crate::redflag::cue::Cue;
@@ -195,7 +195,7 @@ pub(super) fn tells_when(scene: &Scene<'_>, from: usize, to: usize) -> bool {
         "but",
     ];
     const WHEN: [&str; 5] = ["when", "whenever", "after", "during", "while"];
-    const WHERE: [&str; 6] = ["at", "in", "on", "if", "with", "first"];
+    const WHERE: [&str; 7] = ["at", "in", "on", "if", "with", "first", "where"];
     const WAS: [&str; 5] = ["was", "were", "had", "did", "used"];
     let said = |at: usize| scene.units.get(at).map_or("", |u| u.text.as_str());
     let begins = (from..to)
@@ -255,4 +255,98 @@ pub(super) fn places(scene: &Scene<'_>, at: usize) -> bool {
         "under", "by", "near",
     ];
     PLACES.contains(&scene.units[at].text.as_str())
+}
+
+/// "Any weakness on one side?" "My right hand won't do as it's told.": who is asked after a complaint and tells of a
+/// trouble that no wording names, nor anything else, may well mean it. In doubt it is uncertain, not unsaid.
+pub(super) fn tells_trouble(scene: &Scene<'_>, put: &Put<'_>, from: usize, to: usize) -> bool {
+    const TROUBLE: [&str; 38] = [
+        "keep",
+        "keeps",
+        "kept",
+        "struggle",
+        "struggling",
+        "struggled",
+        "worse",
+        "bad",
+        "badly",
+        "terrible",
+        "awful",
+        "dreadful",
+        "horrible",
+        "funny",
+        "queer",
+        "odd",
+        "strange",
+        "weird",
+        "wrong",
+        "bother",
+        "bothers",
+        "bothering",
+        "trouble",
+        "troubling",
+        "gyp",
+        "grief",
+        "can't",
+        "couldn't",
+        "won't",
+        "wouldn't",
+        "hardly",
+        "barely",
+        "started",
+        "starts",
+        "must",
+        "suddenly",
+        "frightened",
+        "rough",
+    ];
+    const ELSEWHERE: [&str; 31] = [
+        "hear", "you", "phone", "line", "signal", "telly", "tv", "door", "doorbell", "dog", "cat",
+        "weather", "rain", "bus", "car", "shop", "shops", "talk", "say", "tell", "remember",
+        "complain", "wait", "hold", "moment", "news", "traffic", "sleep", "thank", "grumble",
+        "better",
+    ];
+    const OTHERS: [Cue; 5] = [Cue::Kin, Cue::Other, Cue::Pseudo, Cue::Hypo, Cue::Past];
+    let said = |at: usize| scene.units[at].text.as_str();
+    let any = |words: &[&str]| (from..to).any(|at| words.contains(&said(at)));
+    let must = (from..to.saturating_sub(1))
+        .any(|at| matches!(said(at), "have" | "had" | "need") && said(at + 1) == "to");
+    let named = |s: &Sighting| s.start < to && from < s.end;
+    !scene.units[from].is_han()
+        && put.asked.len() == 1
+        && is_first(scene, from)
+        && (any(&TROUBLE) || must)
+        && !any(&ELSEWHERE)
+        && !scene.sightings.iter().any(named)
+        && stands(scene, from, to, &OTHERS)
+}
+
+/// "I had a bit of heartburn after the curry, but no.": the answer stands at the end.
+pub(super) fn ends_in_no(scene: &Scene<'_>, said: &Said) -> bool {
+    let (from, to) = said.span;
+    let last = scene.units.get(to - 1).map_or("", |u| u.text.as_str());
+    to - from == 2
+        && to == scene.units.len()
+        && scene.units[from].text == "but"
+        && matches!(last, "no" | "nope")
+}
+
+/// "I had one but it's gone", "I was a bit at first, but that's settled", where neither an emergency nor an event is
+/// asked; "always been a bit forgetful", where only the new counts.
+pub(super) fn is_old(scene: &Scene<'_>, put: &Put<'_>, (from, to): (usize, usize)) -> bool {
+    let end = scene.clause_end(to + 1);
+    let said = |from, to, kind| scene.cues_between(from, to, &[kind]).next().is_some();
+    let was = scene.units[from..to]
+        .iter()
+        .any(|u| matches!(u.text.as_str(), "had" | "was" | "were" | "did"));
+    let before = said(from, to, Cue::Older) || was && !said(from, to, Cue::Recent);
+    let settled = !put.emergent
+        && !put.event
+        && before
+        && said(to, end, Cue::Ceased)
+        && !said(to, scene.units.len(), Cue::Ongoing);
+    let fresh = scene.units[from..end]
+        .iter()
+        .any(|u| u.text == "worse" || u.text == "more");
+    settled || put.onset && said(from, end, Cue::Lasting) && !fresh
 }
