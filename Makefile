@@ -80,6 +80,7 @@ eval: check-rust packages-demo eval-$(EVAL)
 
 eval-redflags:
 	cargo run --quiet -- redflags eval $(wildcard fixtures/redflag/rows.*.tsv) $(DEV) $(NEGEX)
+	@cargo test --quiet -p aftercall-core --test calls -- well --nocapture | grep 'well patients'
 
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model

@@ -276,8 +276,9 @@ fn collapse_loops(mut units: Vec<Unit>) -> Vec<Unit> {
     let firsts: Vec<Option<char>> = units.iter().map(|u| u.text.chars().next()).collect();
     let mut at = 0;
     while at < units.len() {
-        let alike = (1..=LONGEST_LOOP).filter(|n| firsts.get(at + n) == Some(&firsts[at]));
-        let repeat = alike.into_iter().find_map(|n| {
+        let behind = firsts[at + 1..].iter().take(LONGEST_LOOP);
+        let alike = behind.zip(1..).filter(|(first, _)| **first == firsts[at]);
+        let repeat = alike.into_iter().find_map(|(_, n)| {
             let copies = copies_of(&units, at, n);
             (copies >= 3).then_some((n, copies))
         });
