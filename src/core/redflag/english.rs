@@ -129,7 +129,7 @@ pub fn none_since(cues: &mut Vec<CueHit>, units: &[Unit]) {
         for kind in [Cue::Past, Cue::No, Cue::Ceased] {
             kinds.add(kind);
         }
-        cues.retain(|c| c.end <= none || home + 1 <= c.start);
+        cues.retain(|c| c.end <= none || home < c.start);
         cues.push(CueHit {
             start: none,
             end: home + 1,
