@@ -9,6 +9,7 @@ use crate::codec::FRAME;
 use crate::ear::amd::{Announcement, Answerer, classify_announcement};
 use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
+use crate::finding::Finding;
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::phi::Phi;
@@ -479,7 +480,16 @@ impl Call {
             text: &transcript.text,
             logprob: Some(transcript.logprob),
         };
-        let assessment = assess(&self.kit.lexicon, &question, &reply);
+        let mut assessment = assess(&self.kit.lexicon, &question, &reply);
+        // A yes to an emergency question that only the script understood (有电儿) is asked about.
+        let affirmed = self.conversation.affirms_emergency(&transcript.text);
+        let is_said = |f: &Finding| question.asks.contains(&f.concept);
+        if let Some(concept) = affirmed
+            && !assessment.has_emergent()
+            && !assessment.findings.iter().any(is_said)
+        {
+            assessment.doubt_as_yes(&self.kit.lexicon, concept, &transcript.text);
+        }
         self.place(&question.asks, assessment, from_ms, to_ms)
     }
 

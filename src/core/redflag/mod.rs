@@ -9,6 +9,7 @@
 mod around;
 mod assert;
 mod cue;
+mod doubt;
 mod english;
 mod find;
 mod frame;

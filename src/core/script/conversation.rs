@@ -223,6 +223,24 @@ impl Conversation {
         }
     }
 
+    /// The concept of an emergency question that the words are read as a yes to.
+    pub fn affirms_emergency(&self, text: &str) -> Option<&ConceptId> {
+        let State::Asking(Asking {
+            node,
+            form: Form::Plain,
+            ..
+        }) = &self.state
+        else {
+            return None;
+        };
+        let is_yes = self.node(*node).emergency
+            && self
+                .read(*node, text)
+                .is_some_and(|answer| answer.key == "yes");
+        let concept = self.node(*node).asks.first();
+        concept.filter(|_| is_yes)
+    }
+
     /// The question being answered, for the red-flag judgement.
     pub fn question(&self) -> Option<Question> {
         let State::Asking(asking) = &self.state else {

@@ -1,0 +1,59 @@
+//! Findings that rest on doubt about what was heard, not on the words that stand: each is asked about once.
+
+use std::sync::Arc;
+
+use super::{Assessment, ENGINE, Lexicon, normal};
+use crate::finding::{
+    About, Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Urgency, When,
+};
+use crate::id::ConceptId;
+
+impl Assessment {
+    /// Whether the words say that something emergent is there, or may be.
+    pub fn has_emergent(&self) -> bool {
+        let emergent = |f: &Finding| f.is_there() && f.urgency == Urgency::Emergent;
+        self.findings.iter().any(emergent)
+    }
+
+    /// Adds the concept that the question asks for: the words are read as a yes, though none of its wordings is in them.
+    pub fn doubt_as_yes(&mut self, lexicon: &Lexicon, concept: &ConceptId, text: &str) {
+        let Some(concept) = lexicon.concepts().iter().find(|c| c.id == *concept) else {
+            return;
+        };
+        let span = (0, text.chars().count());
+        let finding = Finding {
+            concept: concept.id.clone(),
+            detail: None,
+            polarity: Polarity::Uncertain,
+            urgency: concept.urgency,
+            confirmation: Confirmation::Due,
+            when: When::Unclear,
+            subject: About::Patient,
+            evidence: Evidence {
+                raw: text.into(),
+                normalised: Arc::from(normal::written(&normal::units(text))),
+                span,
+                term: String::new(),
+                level: MatchLevel::Frame,
+                pinyin: None,
+                rules: vec![RuleFired {
+                    rule: "read_as_yes".to_owned(),
+                    span,
+                    before: Polarity::Uncertain,
+                    after: Polarity::Uncertain,
+                }],
+                lexicon: lexicon.hash().to_owned(),
+                engine: ENGINE.to_owned(),
+            },
+        };
+        self.doubt(finding);
+    }
+
+    /// What is doubted is not denied.
+    fn doubt(&mut self, finding: Finding) {
+        let denial = |f: &Finding| f.concept == finding.concept && f.polarity == Polarity::Absent;
+        self.findings.retain(|f| !denial(f));
+        self.findings.push(finding);
+        self.alert = true;
+    }
+}
