@@ -138,10 +138,10 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if !args.once && done.is_ok() {
-        let (_, secret) = engine
-            .store
-            .create_token("demo", engine.rules.clock.now())
-            .await?;
+        // A demo that was taken up again finds the token of the one before.
+        let now = engine.rules.clock.now();
+        engine.store.revoke_token("demo", now).await?;
+        let (_, secret) = engine.store.create_token("demo", now).await?;
         println!(
             "API: http://{}/api/v1/work-orders   document: http://{}/openapi.json",
             engine.api, engine.api
