@@ -1,5 +1,7 @@
 //! Figures in Mandarin text as they are read: dates, times, units, ranges, telephone numbers.
 
+use aftercall_core::script::spoken::whole_zh;
+
 /// Units after a number, the longer first.
 const UNITS: [(&str, &str); 21] = [
     ("mmol/L", "毫摩尔每升"),
@@ -238,26 +240,7 @@ fn number(figure: &str) -> String {
 
 /// A number below 10,000: 130 is 一百三十, 12 is 十二.
 fn small(value: u64) -> String {
-    if value == 0 {
-        return "零".to_owned();
-    }
-    let (mut words, mut gap) = (String::new(), false);
-    for (unit, name) in [(1000, "千"), (100, "百"), (10, "十"), (1, "")] {
-        let digit = value / unit % 10;
-        if digit == 0 {
-            gap = !words.is_empty();
-            continue;
-        }
-        if gap {
-            words.push('零');
-        }
-        gap = false;
-        if !(unit == 10 && digit == 1 && words.is_empty()) {
-            words.push(numeral(digit));
-        }
-        words.push_str(name);
-    }
-    words
+    whole_zh(u32::try_from(value).expect("below 10,000"))
 }
 
 #[cfg(test)]

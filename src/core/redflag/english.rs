@@ -4,6 +4,7 @@
 use super::assert::{Aim, Scene};
 use super::cue::{Cue, Cues};
 use super::find::{CueHit, Sighting};
+use super::measure::READINGS;
 use super::normal::{Cut, Unit};
 use crate::question::Respondent;
 
@@ -487,14 +488,6 @@ impl Scene<'_> {
             "forgotten",
             "missed",
             "skipped",
-        ];
-        const READINGS: [&str; 6] = [
-            "m_bp",
-            "m_temp",
-            "m_glucose",
-            "m_spo2",
-            "m_pulse",
-            "m_weight",
         ];
         let takes = self.any_word(seen.start, seen.end, &TAKES);
         let (from, to) = (self.clause_start(seen.start), self.clause_end(seen.end));

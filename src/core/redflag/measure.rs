@@ -10,6 +10,16 @@ use super::numbers::{Number, numbers};
 use crate::finding::Polarity;
 use crate::reading::Measure;
 
+/// The classes that name a reading, pain and gain apart.
+pub const READINGS: [&str; 6] = [
+    "m_bp",
+    "m_temp",
+    "m_glucose",
+    "m_spo2",
+    "m_pulse",
+    "m_weight",
+];
+
 /// One row of `thresholds.tsv`: from `from` (inclusive) to `to` (exclusive) it means this.
 #[derive(Clone, Debug)]
 pub struct Limit {

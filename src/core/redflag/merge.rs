@@ -14,7 +14,7 @@ use super::find::{Context, CueHit, Sighting, Slots, cue_hits, sightings, sound_h
 use super::frame::{Put, answers};
 use super::index::Index;
 use super::lexicon::Tables;
-use super::measure::{Asked, Value, is_bound, meanings, values};
+use super::measure::{Asked, READINGS, Value, is_bound, meanings, values};
 use super::normal::{self, Unit};
 use super::{Assessment, Concept, ENGINE, Lexicon, Reply};
 use crate::finding::{
@@ -333,18 +333,10 @@ impl Heard {
         let of_others = cues.iter().any(|c| c.cues.any(&others))
             && asked.is_empty()
             && !units.iter().any(|u| u.is_han() || u.text == "you");
-        let readings = [
-            "m_bp",
-            "m_temp",
-            "m_glucose",
-            "m_spo2",
-            "m_pulse",
-            "m_weight",
-        ];
         let aim = match aim_of(&units) {
             Some(aim) => aim,
             None if of_others => Aim::Others,
-            None if readings.iter().any(|class| says(class)) && !says("med_en") => Aim::Reading,
+            None if READINGS.iter().any(|class| says(class)) && !says("med_en") => Aim::Reading,
             None => Aim::Now,
         };
         Heard {
