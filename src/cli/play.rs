@@ -95,6 +95,12 @@ fn print_record(as_json: bool, played: &Played) -> anyhow::Result<()> {
             "duplicates": rtp.duplicates,
             "concealed": rtp.concealed,
             "jitter_ms": rtp.jitter_ms,
+            "far": {
+                "reports": rtp.far.reports,
+                "lost": rtp.far.lost,
+                "jitter_ms": rtp.far.jitter_ms,
+                "round_trip_ms": rtp.far.round_trip.map(|time| time.as_secs_f64() * 1_000.0),
+            },
         })
     });
     let record = json!({

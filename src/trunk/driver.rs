@@ -17,6 +17,7 @@ use aftercall_core::call::{Call, CallEvent, CallKit, CallOrder, FRAME, Input, Ou
 use aftercall_core::heard::Heard;
 use aftercall_core::id::{AttemptId, UtteranceId};
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::rtp::StreamStats;
 use aftercall_core::script::{Facts, Script};
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
@@ -42,6 +43,8 @@ const QUARANTINE: Duration = Duration::from_secs(5);
 /// At shutdown, how long the last BYE may be repeated.
 const FAREWELL: Duration = Duration::from_secs(1);
 const DATAGRAM: usize = 2_048;
+/// The RTCP socket of a call has its call's token and this bit.
+const RTCP: usize = 1 << 40;
 /// How often silent connections are looked after.
 const CARE: Duration = Duration::from_secs(5);
 
@@ -196,6 +199,7 @@ struct Live {
     attempt: AttemptId,
     call: Call,
     socket: UdpSocket,
+    rtcp: UdpSocket,
     port: u16,
     jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
 }
@@ -242,6 +246,7 @@ impl Media {
             for event in &events {
                 match event.token() {
                     token if Carrier::owns(token) => self.receive_sip(token),
+                    Token(number) if number & RTCP != 0 => self.receive_rtcp(number & !RTCP),
                     Token(number) => self.receive_rtp(number),
                 }
             }
@@ -320,6 +325,22 @@ impl Media {
                 Ok((len, _)) => live.call.handle_input(Input::Rtp(&buffer[..len]), now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => debug!(%error, "RTP receive"),
+            }
+        }
+        self.drain(number);
+    }
+
+    fn receive_rtcp(&mut self, number: usize) {
+        let now = self.now();
+        let Some(live) = self.calls.get_mut(&number) else {
+            return;
+        };
+        let mut buffer = [0u8; DATAGRAM];
+        loop {
+            match live.rtcp.recv_from(&mut buffer) {
+                Ok((len, _)) => live.call.handle_input(Input::Rtcp(&buffer[..len]), now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => debug!(%error, "RTCP receive"),
             }
         }
         self.drain(number);
@@ -412,17 +433,17 @@ impl Media {
         if self.leave_by.is_some() {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
         }
-        let (mut socket, port) = match self.open_port() {
+        let (mut socket, mut rtcp, port) = match self.open_port() {
             Ok(opened) => opened,
             Err(why) => return self.not_started(attempt, why),
         };
         let number = self.next_call;
         self.next_call += 1;
-        if let Err(error) =
-            self.poll
-                .registry()
-                .register(&mut socket, Token(number), Interest::READABLE)
-        {
+        let registry = self.poll.registry();
+        let registered = registry
+            .register(&mut socket, Token(number), Interest::READABLE)
+            .and_then(|()| registry.register(&mut rtcp, Token(number | RTCP), Interest::READABLE));
+        if let Err(error) = registered {
             return self.not_started(attempt, format!("RTP socket: {error}"));
         }
         let mut seed = [0u8; 32];
@@ -449,6 +470,7 @@ impl Media {
                 attempt,
                 call,
                 socket,
+                rtcp,
                 port,
                 jobs: BTreeMap::new(),
             },
@@ -466,7 +488,8 @@ impl Media {
         }
     }
 
-    fn open_port(&mut self) -> Result<(UdpSocket, u16), String> {
+    /// An even port for RTP and the next for RTCP.
+    fn open_port(&mut self) -> Result<(UdpSocket, UdpSocket, u16), String> {
         self.resting
             .retain(|(_, since)| since.elapsed() < QUARANTINE);
         let (first, last) = (*self.trunk.rtp_ports.start(), *self.trunk.rtp_ports.end());
@@ -479,8 +502,8 @@ impl Media {
             .by_ref()
             .filter(|port| !taken(port))
             .find_map(|port| {
-                let at = SocketAddr::new(self.trunk.bind.ip(), port);
-                UdpSocket::bind(at).ok().map(|socket| (socket, port))
+                let open = |port| UdpSocket::bind(SocketAddr::new(self.trunk.bind.ip(), port)).ok();
+                Some((open(port)?, open(port + 1)?, port))
             })
             .ok_or_else(|| {
                 format!("no free RTP port in {first}-{last}; widen `ports` in the trunk file")
@@ -535,8 +558,10 @@ impl Media {
             let Some(mut live) = self.calls.remove(&number) else {
                 continue;
             };
-            if let Err(error) = self.poll.registry().deregister(&mut live.socket) {
-                debug!(%error, "RTP socket");
+            for socket in [&mut live.socket, &mut live.rtcp] {
+                if let Err(error) = self.poll.registry().deregister(socket) {
+                    debug!(%error, "RTP socket");
+                }
             }
             self.endpoint.remove(live.call.call_id());
             self.by_call_id.remove(live.call.call_id());
@@ -556,6 +581,7 @@ impl Media {
                     self.standing.rest(target, pause, now);
                 }
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
+                Output::Rtcp { to, packet } => send(&live.rtcp, &packet, to),
                 Output::Transcribe {
                     utterance,
                     samples,
@@ -616,6 +642,9 @@ impl Media {
                 }
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
+                    if matches!(event, CallEvent::Ended(_)) {
+                        log_media(&attempt, live.call.media());
+                    }
                     if matches!(event, CallEvent::Ended(_))
                         && self
                             .recorder
@@ -635,6 +664,23 @@ fn random_tag() -> std::io::Result<String> {
     let mut tag = [0u8; 8];
     getrandom::fill(&mut tag).map_err(|error| std::io::Error::other(error.to_string()))?;
     Ok(tag.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// How the audio went, for who looks after the line.
+fn log_media(attempt: &AttemptId, media: Option<StreamStats>) {
+    if let Some(StreamStats {
+        sent,
+        received,
+        lost,
+        late,
+        jitter_ms,
+        far,
+        ..
+    }) = media
+    {
+        let round_trip_ms = far.round_trip.map(|time| time.as_millis());
+        info!(attempt.id = %attempt, sent, received, lost, late, jitter_ms, far.lost, far.jitter_ms, round_trip_ms, "audio");
+    }
 }
 
 /// Sends one datagram. A full socket buffer loses it, as the network might; the timers repeat what matters.

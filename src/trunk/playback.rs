@@ -22,6 +22,7 @@ use super::socket::{self, SipSocket};
 use crate::recording::RecordingWriter;
 
 const RTP: Token = Token(1);
+const RTCP: Token = Token(2);
 const SLOT: Duration = Duration::from_millis(20);
 /// How long the answer to our last request is waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -67,9 +68,10 @@ pub fn play(
     let poll = Poll::new()?;
     let tls = socket::tls(trunk, &reach)?;
     let carrier = Carrier::new(bound, tls, poll.registry().try_clone()?)?;
-    let (mut rtp, port) = open_rtp(trunk)?;
-    poll.registry()
-        .register(&mut rtp, RTP, Interest::READABLE)?;
+    let (mut rtp, mut rtcp, port) = open_rtp(trunk)?;
+    let registry = poll.registry();
+    registry.register(&mut rtp, RTP, Interest::READABLE)?;
+    registry.register(&mut rtcp, RTCP, Interest::READABLE)?;
     let (mut seed, mut media_seed) = ([0; 32], [0; 12]);
     getrandom::fill(&mut seed)
         .and_then(|()| getrandom::fill(&mut media_seed))
@@ -80,6 +82,8 @@ pub fn play(
         leg: Leg::new(config, seed, Instant::ZERO),
         carrier,
         rtp,
+        rtcp,
+        remote_rtcp: None,
         began,
         media_seed,
         stream: None,
@@ -98,19 +102,19 @@ pub fn play(
     line.run(poll)
 }
 
-fn open_rtp(trunk: &Trunk) -> anyhow::Result<(UdpSocket, u16)> {
+fn open_rtp(trunk: &Trunk) -> anyhow::Result<(UdpSocket, UdpSocket, u16)> {
     let mut ports = trunk.rtp_ports.clone().filter(|port| port % 2 == 0);
-    let open = |port| {
-        let at = SocketAddr::new(trunk.bind.ip(), port);
-        UdpSocket::bind(at).ok().map(|socket| (socket, port))
-    };
-    ports.find_map(open).context("no free RTP port")
+    let open = |port| UdpSocket::bind(SocketAddr::new(trunk.bind.ip(), port)).ok();
+    let both = |port| Some((open(port)?, open(port + 1)?, port));
+    ports.find_map(both).context("no free pair of RTP ports")
 }
 
 struct Line<F> {
     leg: Leg,
     carrier: Carrier,
     rtp: UdpSocket,
+    rtcp: UdpSocket,
+    remote_rtcp: Option<SocketAddr>,
     began: StdInstant,
     media_seed: [u8; 12],
     stream: Option<Stream>,
@@ -141,6 +145,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
             for event in &events {
                 match event.token() {
                     RTP => self.receive_rtp(),
+                    RTCP => self.receive_rtcp(),
                     token => self.receive_sip(token),
                 }
             }
@@ -224,6 +229,24 @@ impl<F: FnMut(&LegEvent)> Line<F> {
         }
     }
 
+    fn receive_rtcp(&mut self) {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, _)) = self.rtcp.recv_from(&mut buffer) {
+            let now = self.now();
+            if let Some(stream) = &mut self.stream {
+                stream.receive_report(&buffer[..length], now);
+            }
+        }
+    }
+
+    fn send_rtcp(&mut self, packet: &[u8]) {
+        if let Some(to) = self.remote_rtcp
+            && let Err(error) = self.rtcp.send_to(packet, to)
+        {
+            tracing::debug!(%error, "report not sent");
+        }
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.leg.poll_output() {
             match output {
@@ -250,6 +273,9 @@ impl<F: FnMut(&LegEvent)> Line<F> {
             }
             LegEvent::Key(key) => self.heard.push(key),
             LegEvent::Ended(ending) => {
+                if let Some(packet) = self.stream.as_mut().map(|stream| stream.goodbye(now)) {
+                    self.send_rtcp(&packet);
+                }
                 self.next_slot = None;
                 self.ended = Some((ending, now));
             }
@@ -258,6 +284,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
 
     fn set_media(&mut self, answer: &MediaAnswer) {
         self.remote = Some(answer.remote).filter(|to| !to.ip().is_unspecified());
+        self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
         self.sends = answer.direction.sends();
         self.codec = Some(answer.codec);
         let (codec, payload_type, event) =
@@ -299,6 +326,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                 stream.press(key);
             }
         }
+        let report = stream.report(now);
         let packet = stream.send(&frame);
         let pulled = stream.pull(now).samples;
         self.heard.extend(std::iter::from_fn(|| stream.poll_key()));
@@ -306,6 +334,9 @@ impl<F: FnMut(&LegEvent)> Line<F> {
             && let Err(error) = self.rtp.send_to(&packet, to)
         {
             tracing::debug!(%error, "packet not sent");
+        }
+        if let Some(report) = report {
+            self.send_rtcp(&report);
         }
         if self.answered_at.is_some()
             && let Some(recording) = &mut self.order.recording

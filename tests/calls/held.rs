@@ -1,5 +1,6 @@
 //! A call on hold: nothing is said to music, nothing goes to 0.0.0.0, and the script goes on where it stood.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aftercall_core::call::{Call, CallEvent, Input, Output};
@@ -22,6 +23,8 @@ struct Line {
     asked: u32,
     ended: bool,
     bye: bool,
+    /// RTCP: where to and what.
+    reports: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 impl Line {
@@ -43,6 +46,7 @@ impl Line {
             asked: 0,
             ended: false,
             bye: false,
+            reports: Vec::new(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Line {
                     let silence = packet[12..].iter().all(|byte| byte & 0x7f == 0x55);
                     self.voiced += u32::from(!silence);
                 }
+                Output::Rtcp { to, packet } => self.reports.push((to, packet)),
                 Output::Speak { id, .. } => {
                     let audio = None;
                     self.call
@@ -169,4 +174,25 @@ fn a_hold_that_does_not_end_is_not_waited_for_longer_than_the_limit() {
     assert!(!line.ended);
     line.pass(2);
     assert!(line.ended && line.bye);
+}
+
+#[test]
+fn the_line_is_reported_on_until_it_ends() {
+    for (attribute, port) in [("", 30_001), ("a=rtcp:30009 IN IP4 192.0.2.20\r\n", 30_009)] {
+        let mut line = Line::dialled();
+        let answer = format!("{ANSWER}{attribute}");
+        line.deliver(&response(&line.invite, 200, "a", &answer, &[]));
+        line.pass(18);
+        let is_sender_report = |packet: &[u8]| packet.get(1) == Some(&200);
+        let target: SocketAddr = ([192, 0, 2, 20], port).into();
+        assert!(line.reports.len() >= 2, "{} in 18 s", line.reports.len());
+        for (to, packet) in &line.reports {
+            assert!(*to == target && is_sender_report(packet), "{to}");
+        }
+        // Nothing is heard for 20 s: the call ends, and with it the stream.
+        line.pass(10);
+        assert!(line.ended);
+        let (_, last) = line.reports.last().expect("there were some");
+        assert_eq!(last[last.len() - 7], 203, "BYE");
+    }
 }

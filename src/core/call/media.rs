@@ -48,7 +48,10 @@ impl Call {
                 self.hold(&answer, now);
             }
             LegEvent::Key(key) => self.key(key),
-            LegEvent::Ended(ending) => self.finish(&ending),
+            LegEvent::Ended(ending) => {
+                self.say_goodbye(now);
+                self.finish(&ending);
+            }
         }
     }
 
@@ -80,6 +83,22 @@ impl Call {
         self.event(CallEvent::Answered);
     }
 
+    /// RTCP, when it is due.
+    fn report(&mut self, now: Instant) {
+        if let (Some(stream), Some(to)) = (&mut self.stream, self.remote_rtcp)
+            && let Some(packet) = stream.report(now)
+        {
+            self.outputs.push_back(Output::Rtcp { to, packet });
+        }
+    }
+
+    fn say_goodbye(&mut self, now: Instant) {
+        if let (Some(stream), Some(to)) = (&mut self.stream, self.remote_rtcp.take()) {
+            let packet = stream.goodbye(now);
+            self.outputs.push_back(Output::Rtcp { to, packet });
+        }
+    }
+
     /// Where the peer does not listen, nothing is said.
     fn hold(&mut self, answer: &MediaAnswer, now: Instant) {
         if !answer.direction.sends() {
@@ -98,6 +117,7 @@ impl Call {
     /// One SSRC and one timestamp line for the whole call, whatever SIP renegotiates.
     fn set_media(&mut self, answer: &MediaAnswer, now: Instant) {
         self.remote = Some(answer.remote);
+        self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
         match &mut self.stream {
             Some(stream) => {
                 stream.retarget(answer.codec, answer.payload_type, answer.telephone_event)
@@ -152,6 +172,7 @@ impl Call {
 
     /// One slot: a frame out, a frame in.
     pub(super) fn slot(&mut self, now: Instant) {
+        self.report(now);
         if self.held_since.is_some() {
             self.held_slot(now);
             return;

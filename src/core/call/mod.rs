@@ -33,7 +33,7 @@ use crate::lang::Lang;
 use crate::phi::Phi;
 use crate::reading::Reading;
 use crate::redflag::Lexicon;
-use crate::rtp::Stream;
+use crate::rtp::{Stream, StreamStats};
 use crate::script::{Act, Conversation, Facts, Note, Script};
 use crate::sip::dialog::DialogSnapshot;
 use crate::sip::event::{LegConfig, LegEnding, LegOutput};
@@ -107,6 +107,7 @@ pub enum Input<'a> {
         from: SocketAddr,
     },
     Rtp(&'a [u8]),
+    Rtcp(&'a [u8]),
     Heard {
         utterance: UtteranceId,
         heard: Heard,
@@ -141,6 +142,11 @@ pub enum Output {
         pause: Duration,
     },
     Rtp {
+        to: SocketAddr,
+        packet: Vec<u8>,
+    },
+    /// From the port above RTP's.
+    Rtcp {
         to: SocketAddr,
         packet: Vec<u8>,
     },
@@ -240,6 +246,7 @@ pub struct Call {
     leg: Leg,
     stream: Option<Stream>,
     remote: Option<SocketAddr>,
+    remote_rtcp: Option<SocketAddr>,
     /// The peer put us on hold, then: nobody listens, and what comes is music.
     held_since: Option<Instant>,
     resumed_at: Option<Instant>,
@@ -300,6 +307,7 @@ impl Call {
             leg: Leg::new(order.leg, part_seed(seed, 1), now),
             stream: None,
             remote: None,
+            remote_rtcp: None,
             held_since: None,
             resumed_at: None,
             ear: Ear::new(EarConfig { seed: ear_seed }),
@@ -355,6 +363,11 @@ impl Call {
                     stream.receive(datagram, now);
                 }
             }
+            Input::Rtcp(datagram) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.receive_report(datagram, now);
+                }
+            }
             Input::Heard { utterance, heard } => self.handle_heard(utterance, heard),
             Input::Spoken { id, audio } => self.player.fill(id, audio),
             Input::Stored { position } => {
@@ -401,6 +414,11 @@ impl Call {
     /// Ended, and no retransmission is owed to the peer any more.
     pub fn is_finished(&self) -> bool {
         self.stage == Stage::Ended && self.leg.is_finished()
+    }
+
+    /// Counts and measures of the audio so far; `None` before there was any.
+    pub fn media(&self) -> Option<StreamStats> {
+        self.stream.as_ref().map(Stream::stats)
     }
 
     /// The callee picked up, and nobody has hung up yet.

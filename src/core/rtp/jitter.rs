@@ -179,6 +179,11 @@ impl JitterBuffer {
         self.jitter.ticks * 1_000.0 / RATE_HZ as f32
     }
 
+    /// Interarrival jitter in ticks of the RTP clock.
+    pub fn jitter_ticks(&self) -> u32 {
+        self.jitter.ticks as u32
+    }
+
     /// The delay aimed at, in milliseconds.
     pub fn target_ms(&self) -> u32 {
         (self.target.ticks * 1_000 / i64::from(RATE_HZ)) as u32

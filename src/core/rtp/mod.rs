@@ -8,8 +8,10 @@ pub mod conceal;
 pub mod dtmf;
 pub mod jitter;
 pub mod packet;
+pub mod rtcp;
 pub mod sequence;
 
+use self::rtcp::{PeerView, Reception, Rtcp, Sending};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -91,6 +93,8 @@ pub struct StreamStats {
     pub jitter_ms: f32,
     /// Audio waiting to be played.
     pub depth_ms: u32,
+    /// What the peer says of our packets.
+    pub far: PeerView,
 }
 
 /// One call's RTP.
@@ -108,6 +112,9 @@ pub struct Stream {
     key_receiver: KeyReceiver,
     keys: VecDeque<char>,
     last_received: Option<Instant>,
+    /// Bytes of payload sent.
+    octets: u32,
+    rtcp: Rtcp,
     stats: StreamStats,
 }
 
@@ -139,6 +146,8 @@ impl Stream {
             key_receiver: KeyReceiver::default(),
             keys: VecDeque::new(),
             last_received: None,
+            octets: 0,
+            rtcp: Rtcp::default(),
             stats: StreamStats::default(),
         }
     }
@@ -159,7 +168,10 @@ impl Stream {
     /// Takes a datagram. Whatever it is, the call goes on: nonsense is counted.
     pub fn receive(&mut self, datagram: &[u8], now: Instant) {
         let Some(packet) = Packet::parse(datagram) else {
-            self.stats.malformed += 1;
+            // A peer that sends its reports on this port, though we did not agree on that (RFC 5761).
+            if !self.receive_report(datagram, now) {
+                self.stats.malformed += 1;
+            }
             return;
         };
         if self.meaning(packet.header.payload_type).is_none() {
@@ -203,6 +215,7 @@ impl Stream {
         self.next_seq = self.next_seq.wrapping_add(1);
         self.next_timestamp = self.next_timestamp.wrapping_add(FRAME as u32);
         self.stats.sent += 1;
+        self.octets = self.octets.wrapping_add(frame.len() as u32);
         let Some((payload_type, slot)) = event else {
             return header.with_payload(frame);
         };
@@ -211,6 +224,41 @@ impl Stream {
         header.marker = slot.is_first;
         header.timestamp = header.timestamp.wrapping_sub(back);
         header.with_payload(&slot.payload)
+    }
+
+    /// Takes an RTCP packet; false where it is none.
+    pub fn receive_report(&mut self, datagram: &[u8], now: Instant) -> bool {
+        self.rtcp.receive(datagram, self.config.ssrc, now)
+    }
+
+    /// Our own RTCP report, when one is due.
+    pub fn report(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.rtcp.poll(self.sending(), self.reception(), now)
+    }
+
+    /// The last RTCP packet of the stream.
+    pub fn goodbye(&mut self, now: Instant) -> Vec<u8> {
+        self.rtcp.goodbye(self.sending(), self.reception(), now)
+    }
+
+    fn sending(&self) -> Sending {
+        Sending {
+            ssrc: self.config.ssrc,
+            timestamp: self.next_timestamp,
+            packets: self.stats.sent as u32,
+            octets: self.octets,
+        }
+    }
+
+    fn reception(&self) -> Option<Reception> {
+        let Peer { ssrc, sequence } = self.peer.as_ref()?;
+        Some(Reception {
+            ssrc: *ssrc,
+            highest: sequence.highest(),
+            expected: sequence.received() + sequence.lost(),
+            received: sequence.received(),
+            jitter_ticks: self.buffer.jitter_ticks(),
+        })
     }
 
     /// Passes over slots in which nothing could be sent: the timestamp moves, the sequence does not.
@@ -262,6 +310,7 @@ impl Stream {
             restarts: counts.restarts,
             jitter_ms: self.buffer.jitter_ms(),
             depth_ms: self.buffer.depth_ms(),
+            far: self.rtcp.view(),
             ..self.stats
         }
     }

@@ -71,6 +71,11 @@ impl Sequence {
         self.highest += distance;
     }
 
+    /// The highest number taken, with the times that the count began anew above it (RFC 3550 §6.4.1).
+    pub fn highest(&self) -> u32 {
+        self.highest as u32
+    }
+
     /// Packets taken.
     pub fn received(&self) -> u64 {
         self.received

@@ -186,7 +186,7 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.call.poll_output() {
             match output {
-                Output::RestTarget { .. } => {}
+                Output::RestTarget { .. } | Output::Rtcp { .. } => {}
                 Output::Sip { bytes, .. } => {
                     self.ladder("->", &bytes);
                     self.to_callee.send(Datagram::Sip(bytes), self.now);

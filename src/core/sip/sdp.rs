@@ -74,6 +74,8 @@ impl Direction {
 pub struct MediaAnswer {
     /// Where to send RTP.
     pub remote: SocketAddr,
+    /// Where to send RTCP: the next port, unless `a=rtcp:` says otherwise (RFC 3605).
+    pub rtcp: SocketAddr,
     pub codec: Codec,
     pub payload_type: u8,
     /// The payload type of RFC 4733 keys, where the peer takes them.
@@ -119,6 +121,8 @@ struct Media {
     /// `a=rtpmap`: payload type, upper-case encoding name, clock rate.
     rtpmaps: Vec<(u8, String, u32)>,
     ptime_ms: Option<u32>,
+    /// `a=rtcp:`'s port.
+    rtcp: Option<u16>,
     direction: Direction,
 }
 
@@ -171,6 +175,7 @@ impl Sdp {
         let (codec, payload_type) = *kept.or(common.first()).ok_or(SdpError::NoCommonCodec)?;
         Ok(MediaAnswer {
             remote: SocketAddr::new(ip, audio.port),
+            rtcp: SocketAddr::new(ip, audio.rtcp.unwrap_or(audio.port.saturating_add(1))),
             codec,
             payload_type,
             telephone_event: audio.telephone_event(),
@@ -202,6 +207,7 @@ impl Media {
             address: None,
             rtpmaps: Vec::new(),
             ptime_ms: None,
+            rtcp: None,
             direction: Direction::SendRecv,
         }
     }
@@ -233,6 +239,9 @@ impl Media {
             self.direction = direction;
         } else if let Some(value) = attribute.strip_prefix("ptime:") {
             self.ptime_ms = value.trim().parse().ok();
+        } else if let Some(value) = attribute.strip_prefix("rtcp:") {
+            let port = value.split_whitespace().next().unwrap_or_default();
+            self.rtcp = port.parse().ok().filter(|port| *port != 0);
         } else if let Some((pt, encoding)) = attribute
             .strip_prefix("rtpmap:")
             .and_then(|value| value.trim().split_once(char::is_whitespace))

@@ -185,6 +185,7 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
             "12#",
         ])
         .args(["--codecs", "pcmu,pcma", "--session-expires", "600"])
+        .args(["--hangup-after", "12"])
         .call();
     let record = &outcome.record;
     assert_eq!(
@@ -196,6 +197,12 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
     assert_eq!(record["codec"], "pcma", "baresip takes no other");
     let packets = |key: &str| record["rtp"][key].as_u64().expect("a count");
     assert!(packets("sent") > 50 && packets("received") > 50, "{record}");
+    let far = &record["rtp"]["far"];
+    assert!(
+        far["reports"].as_u64() > Some(0) && far["lost"] == 0,
+        "{far}"
+    );
+    assert!(far["round_trip_ms"].as_f64().is_some(), "{far}");
     baresip.ended();
     let (played, heard) = (
         voiced_ms(&clip("mrs_gao_stop")),
