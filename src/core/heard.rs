@@ -27,6 +27,9 @@ pub struct Transcript {
     /// Of the choices that the question offered, the one that the sound itself fits best, when it stands out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Chosen>,
+    /// What else the same sound was heard as, where it was heard unsurely: never said, but asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternates: Vec<String>,
     /// What the recogniser spent on it, in milliseconds of wall time.
     pub took_ms: u32,
 }

@@ -2,7 +2,11 @@
 //!
 //! The judging is the core's, unchanged; nothing here decides about a patient.
 
+pub mod heard;
+pub mod hearing;
+pub mod line;
 pub mod negex;
+pub mod nonspeech;
 pub mod sample;
 pub mod score;
 pub mod set;

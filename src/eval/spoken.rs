@@ -6,33 +6,26 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use aftercall_core::codec::{Codec, FRAME};
-use aftercall_core::ear::{Ear, EarConfig, EarEvent, ListenSpec, Utterance};
+use aftercall_core::ear::ListenSpec;
 use aftercall_core::heard::{Choices, Transcript};
 use aftercall_core::redflag::{Lexicon, Reply, assess};
-use aftercall_core::rtp::{Stream, StreamConfig};
 use aftercall_core::script::hot;
-use aftercall_core::time::Instant;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+use super::line::{Beds, Condition, carried, utterances};
 use super::score::{Item, Share};
 use crate::speech::audio::decode_file;
 use crate::speech::callbacks::Stop;
 use crate::speech::whisper::{Recogniser, Wanted};
 
-/// Share of packets that a bad line loses.
-const LOSS: f64 = 0.03;
 /// How a question waits for an open answer: long enough for every row.
 const LISTEN: ListenSpec = ListenSpec {
     end_silence_ms: 900,
     no_input_ms: 5_000,
     max_ms: 45_000,
 };
-/// Quiet before and after the clip, in frames of 20 ms.
-const QUIET: usize = 60;
 
 /// How one row was spoken; a line of `spoken.tsv` (`make_speech.py rows`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +123,16 @@ pub fn hear(
 ) -> anyhow::Result<Heard> {
     let path = folder.join(format!("{}.flac", clip.id));
     let samples = decode_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let loss = if clip.condition == "loss" { LOSS } else { 0.0 };
+    // The noise of a clip is in it already.
+    let condition = match clip.condition.as_str() {
+        "loss" => Condition::Loss3,
+        _ => Condition::Alaw,
+    };
     let question = &item.question;
     let hot_words = hot::for_question(question);
     let mut words: Vec<Transcript> = Vec::new();
-    for utterance in utterances(&carried(&samples, loss)) {
+    let frames = carried(&samples, condition, &Beds::default(), &clip.id);
+    for utterance in utterances(&frames, LISTEN) {
         let wanted = Wanted {
             lang: question.lang,
             hot_words: &hot_words,
@@ -194,60 +192,6 @@ impl Compared {
             (false, true, Some(_)) => self.lost_by_hearing += 1,
         }
     }
-}
-
-/// The clip as our own receiver plays it: A-law packets, some lost, through the jitter buffer.
-fn carried(samples: &[i16], loss: f64) -> Vec<[i16; FRAME]> {
-    let config = StreamConfig {
-        codec: Codec::Pcma,
-        payload_type: Codec::Pcma.payload_type(),
-        telephone_event: None,
-        ssrc: 1,
-        first_seq: 1,
-        first_timestamp: 0,
-    };
-    let mut sender = Stream::new(config);
-    let mut receiver = Stream::new(config);
-    let mut padded = vec![0_i16; QUIET * FRAME];
-    padded.extend_from_slice(samples);
-    padded.resize(padded.len().next_multiple_of(FRAME) + QUIET * FRAME, 0);
-    let mut random = 0x9e37_79b9_u32;
-    let mut now = Instant::from_millis(1_000);
-    let mut frames = Vec::new();
-    for frame in padded.as_chunks::<FRAME>().0 {
-        let packet = sender.send(frame);
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if f64::from(random >> 8) / f64::from(1 << 24) >= loss {
-            receiver.receive(&packet, now);
-        }
-        frames.push(receiver.pull(now).samples);
-        now = now + Duration::from_millis(20);
-    }
-    frames
-}
-
-/// What the ear cuts out of the frames.
-fn utterances(frames: &[[i16; FRAME]]) -> Vec<Utterance> {
-    let mut ear = Ear::new(EarConfig::default());
-    let (mut ended, mut paused) = (Vec::new(), None);
-    ear.listen(LISTEN, 0);
-    for (nth, frame) in frames.iter().enumerate() {
-        ear.push(frame, nth as u64 * 20);
-        while let Some(event) = ear.poll() {
-            match event {
-                EarEvent::Paused(utterance) => paused = Some(utterance),
-                EarEvent::Resumed { .. } => paused = None,
-                EarEvent::Ended { .. } => {
-                    ended.extend(paused.take());
-                    ear.listen(LISTEN, nth as u64 * 20);
-                }
-                EarEvent::SpeechStarted { .. } | EarEvent::NoInput { .. } | EarEvent::Tone(_) => {}
-            }
-        }
-    }
-    // The clip's end is the end of the turn.
-    ended.extend(paused);
-    ended
 }
 
 #[cfg(test)]

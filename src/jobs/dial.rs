@@ -43,6 +43,8 @@ pub struct Lines {
     /// Calls at once.
     pub lines: u32,
     pub scripts: Vec<SignedScript>,
+    /// False while those that talk are answered late: nobody else is called then.
+    pub has_room: watch::Receiver<bool>,
 }
 
 /// How often due steps are looked for.
@@ -99,7 +101,8 @@ async fn round(
     once(store, rules, lines, calls).await.map(|_| ())
 }
 
-/// One round: decides every due step until the lines are full or none is due; returns how many were dialled.
+/// One round: decides every due step until the lines are full or none is due; returns how many were dialled. Nobody
+/// is called while the ears are behind.
 ///
 /// # Errors
 /// When the database refuses; steps already claimed come back when their lease ends.
@@ -109,6 +112,9 @@ pub async fn once(
     lines: &Lines,
     calls: &mpsc::Sender<ToDial>,
 ) -> Result<u32, StoreError> {
+    if !*lines.has_room.borrow() {
+        return Ok(0);
+    }
     let live = store
         .live_attempts()
         .await?

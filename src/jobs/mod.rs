@@ -105,7 +105,7 @@ impl PlanClock {
 }
 
 /// Waits for the next round; false when the engine shuts down.
-async fn next_round(every: Duration, shutdown: &mut watch::Receiver<bool>) -> bool {
+pub(crate) async fn next_round(every: Duration, shutdown: &mut watch::Receiver<bool>) -> bool {
     if *shutdown.borrow() {
         return false;
     }

@@ -18,7 +18,9 @@ use aftercall_core::lang::Lang;
 use tracing::{error, warn};
 
 use crate::speech::callbacks::Stop;
+use crate::speech::lag::Lag;
 use crate::speech::model::{Model, ModelError};
+use crate::speech::remote::{Remote, RemoteConfig, RemoteError};
 use crate::speech::whisper::{RecogniseError, Recogniser, Recognition, Wanted};
 
 /// How many ears, and how long anyone may wait for them.
@@ -32,6 +34,8 @@ pub struct EarsConfig {
     pub queue: usize,
     /// From `submit` to the answer: what is not done by then is too late. Default 4 s.
     pub deadline: Duration,
+    /// Another machine's ear, asked before our own.
+    pub remote: Option<RemoteConfig>,
 }
 
 /// Why the ears did not start.
@@ -43,6 +47,8 @@ pub enum EarsError {
         "speech recogniser cannot start: {0}; the machine may be short of memory (47 MB an ear)"
     )]
     Recogniser(#[from] RecogniseError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     #[error("no thread for a speech recogniser")]
     Thread { source: std::io::Error },
 }
@@ -107,6 +113,8 @@ struct Shared {
     busy: AtomicUsize,
     answered: AtomicU64,
     too_late: AtomicU64,
+    lag: Mutex<Lag>,
+    remote: Option<Remote>,
 }
 
 /// The recogniser threads. Dropping it ends them; waiting jobs are then too late.
@@ -132,6 +140,8 @@ impl Ears {
             busy: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             too_late: AtomicU64::new(0),
+            lag: Mutex::new(Lag::new(Instant::now())),
+            remote: config.remote.map(Remote::new).transpose()?,
         });
         let mut ears = Ears {
             shared,
@@ -199,6 +209,11 @@ impl Ears {
         }
     }
 
+    /// Whether utterances wait so long that no more calls should be begun.
+    pub fn are_behind(&self) -> bool {
+        self.shared.lag().is_behind_at(Instant::now())
+    }
+
     pub fn load(&self) -> EarLoad {
         let queue = self.shared.queue();
         EarLoad {
@@ -251,6 +266,11 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As whole as the queue.
+    fn lag(&self) -> MutexGuard<'_, Lag> {
+        self.lag.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for a job; `None` when the ears close.
     fn next(&self) -> Option<Waiting> {
         let mut queue = self.queue();
@@ -292,15 +312,21 @@ fn work(shared: &Shared, model: &Arc<Model>, ready: &Sender<Result<(), Recognise
     let _ = ready.send(Ok(()));
     while let Some(waiting) = shared.next() {
         shared.busy.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        shared.lag().waited(now - waiting.submitted, now);
         let stop = Stop {
             cancelled: Arc::clone(&waiting.job.cancelled),
             closing: Arc::clone(&shared.closing),
             deadline: Some(waiting.submitted + shared.deadline),
         };
+        let job = &waiting.job;
         let heard = if stop.is_due() {
             Heard::TooLate
         } else {
-            hear(&mut recogniser, model, &waiting.job, &stop)
+            let patience = shared.deadline.saturating_sub(waiting.submitted.elapsed());
+            let remote = shared.remote.as_ref();
+            let elsewhere = remote.and_then(|ear| ear.hear(&job.samples, job.lang, patience));
+            elsewhere.unwrap_or_else(|| hear(&mut recogniser, model, job, &stop))
         };
         shared.busy.fetch_sub(1, Ordering::Relaxed);
         shared.answer(waiting.job, heard);
@@ -346,10 +372,7 @@ fn heard(recognition: Recognition, took: Duration) -> Heard {
         return Heard::NoSpeech;
     }
     Heard::Words(Transcript {
-        text: recognition.text,
-        logprob: recognition.logprob,
-        no_speech: recognition.no_speech,
-        choice: recognition.choice,
         took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
+        ..recognition.into()
     })
 }

@@ -92,6 +92,21 @@ impl Recogniser {
         }
     }
 
+    /// How well the sound that was recognised last fits each of these whole replies: mean log-probability a token, the
+    /// end included. Empty for a language the model does not know.
+    ///
+    /// # Errors
+    /// When whisper refuses.
+    pub fn fits(&mut self, replies: &[&str], lang: Lang) -> Result<Vec<f32>, RecogniseError> {
+        let Some(at) = self.begin(lang)? else {
+            return Ok(Vec::new());
+        };
+        let scores = replies
+            .iter()
+            .map(|words| self.forced("", &spaced(words, lang), at));
+        scores.collect()
+    }
+
     fn on_a_scale(
         &mut self,
         heard: &str,

@@ -47,7 +47,7 @@ impl Model {
         // Else whisper.cpp writes its loading log to stderr.
         whisper_rs::install_logging_hooks();
         let params = WhisperContextParameters {
-            use_gpu: false,
+            use_gpu: cfg!(any(feature = "cuda", feature = "vulkan")),
             flash_attn: false,
             ..WhisperContextParameters::default()
         };

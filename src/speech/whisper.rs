@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use aftercall_core::heard::{Choices, Chosen};
+use aftercall_core::heard::{Choices, Chosen, Transcript};
 use aftercall_core::lang::Lang;
 use whisper_rs::whisper_rs_sys::whisper_token_data;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
@@ -66,6 +66,8 @@ pub struct Recognition {
     pub is_speech: bool,
     /// Which of the choices wanted it is: see [`crate::speech::forced`].
     pub choice: Option<Chosen>,
+    /// What else it was heard as, where it was listened to again.
+    pub alternates: Vec<String>,
 }
 
 /// What a reply may be, as its question knows it.
@@ -76,6 +78,27 @@ pub struct Wanted<'a> {
     pub hot_words: &'a [String],
     /// Answers to be told apart by their sound.
     pub choices: &'a Choices,
+}
+
+/// What the recogniser does to hear better; calls do all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Habits {
+    /// Listens again, slower and faster, to what was heard unsurely.
+    pub relistens: bool,
+    /// Cuts whisper's window of 30 s to the utterance.
+    pub cuts_context: bool,
+    /// Puts quiet before and after.
+    pub pads: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Habits {
+        Habits {
+            relistens: true,
+            cuts_context: true,
+            pads: true,
+        }
+    }
 }
 
 /// How fast an utterance is played to whisper.
@@ -115,6 +138,7 @@ impl Pace {
 pub struct Recogniser {
     pub(super) model: Arc<Model>,
     pub(super) state: WhisperState,
+    habits: Habits,
     /// Built once and cloned: setting a language leaks its string.
     chinese: FullParams<'static, 'static>,
     english: FullParams<'static, 'static>,
@@ -129,6 +153,14 @@ impl Recogniser {
     /// # Errors
     /// When there is no memory for it.
     pub fn new(model: &Arc<Model>) -> Result<Recogniser, RecogniseError> {
+        Recogniser::with(model, Habits::default())
+    }
+
+    /// Makes a state that leaves out some of what usually helps, to measure what it is worth.
+    ///
+    /// # Errors
+    /// As [`Recogniser::new`].
+    pub fn with(model: &Arc<Model>, habits: Habits) -> Result<Recogniser, RecogniseError> {
         let state = model
             .context
             .create_state()
@@ -136,6 +168,7 @@ impl Recogniser {
         Ok(Recogniser {
             model: Arc::clone(model),
             state,
+            habits,
             chinese: params("zh"),
             english: params("en"),
             hot: BTreeMap::new(),
@@ -202,8 +235,10 @@ impl Recogniser {
         let hot = self.hot(wanted.hot_words, wanted.lang);
         let holds_date = |heard: &Recognition| holds_date(&heard.text, wanted);
         let mut best = self.piece(samples, Pace::AsSpoken, wanted.lang, hot.clone(), stop)?;
+        let mut others = Vec::new();
         for pace in [Pace::Slower, Pace::Faster] {
-            if !best.0.is_speech || best.0.logprob >= UNSURE || holds_date(&best.0) {
+            let is_sure = best.0.logprob >= UNSURE || holds_date(&best.0);
+            if !self.habits.relistens || !best.0.is_speech || is_sure {
                 break;
             }
             let again = match self.piece(samples, pace, wanted.lang, hot.clone(), stop) {
@@ -212,10 +247,19 @@ impl Recogniser {
                 Err(failure) => return Err(failure),
             };
             let is_likelier = again.0.logprob > best.0.logprob || holds_date(&again.0);
-            if again.0.is_speech && is_likelier {
-                best = again;
+            if !again.0.is_speech {
+                continue;
             }
+            let other = if is_likelier {
+                std::mem::replace(&mut best, again)
+            } else {
+                again
+            };
+            others.push(other.0.text);
         }
+        others.retain(|other| bare(other) != bare(&best.0.text));
+        others.dedup_by(|a, b| bare(a) == bare(b));
+        best.0.alternates = others;
         Ok(best)
     }
 
@@ -231,7 +275,10 @@ impl Recogniser {
         if stop.is_due() {
             return Err(RecogniseError::Stopped);
         }
-        let audio = pace.play(&padded(samples))?;
+        let audio = match self.habits.pads {
+            true => pace.play(&padded(samples))?,
+            false => pace.play(samples)?,
+        };
         let seconds = audio.len() as f32 / 16000.0;
         let mut filter = Filter::new(&self.model.context, hot);
         let mut params = match lang {
@@ -239,7 +286,9 @@ impl Recogniser {
             Lang::En => self.english.clone(),
         };
         let positions = (POSITIONS_A_SECOND * seconds).ceil() + POSITIONS_BEYOND;
-        params.set_audio_ctx(positions.min(POSITIONS) as c_int);
+        if self.habits.cuts_context {
+            params.set_audio_ctx(positions.min(POSITIONS) as c_int);
+        }
         params.set_max_tokens((9.0 * seconds) as c_int + 10);
         // SAFETY: both callbacks read their user data as the type given here, only during `full`, which returns
         // before `filter` and `stop` go out of scope; neither calls back into whisper.
@@ -339,9 +388,24 @@ impl Recogniser {
                 no_speech,
                 is_speech,
                 choice: None,
+                alternates: Vec::new(),
             },
             words.len(),
         )
+    }
+}
+
+impl From<Recognition> for Transcript {
+    /// The time that it took is left at 0.
+    fn from(heard: Recognition) -> Transcript {
+        Transcript {
+            text: heard.text,
+            logprob: heard.logprob,
+            no_speech: heard.no_speech,
+            choice: heard.choice,
+            alternates: heard.alternates,
+            took_ms: 0,
+        }
     }
 }
 
@@ -355,6 +419,7 @@ impl Recognition {
             no_speech: 1.0,
             is_speech: false,
             choice: None,
+            alternates: Vec::new(),
         }
     }
 }
@@ -387,8 +452,18 @@ fn joined(
         no_speech: first.no_speech.min(second.no_speech),
         is_speech: true,
         choice: None,
+        // Of a reply so long, what is doubtful in one piece is not asked about.
+        alternates: Vec::new(),
     };
     (whole, tokens)
+}
+
+/// The letters and digits: what two hearings must differ in.
+fn bare(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn params(lang: &'static str) -> FullParams<'static, 'static> {

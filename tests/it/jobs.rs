@@ -24,6 +24,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 
 use crate::record::finding;
 
@@ -56,6 +57,8 @@ struct Ward {
     store: Store,
     rules: Rules,
     lines: Lines,
+    /// False: the ears are behind.
+    room: watch::Sender<bool>,
     out: Sender<ToDial>,
     calls: Receiver<ToDial>,
     _folder: tempfile::TempDir,
@@ -79,16 +82,19 @@ impl Ward {
                     hash: "hash".to_owned(),
                 })
             });
+        let (room, has_room) = watch::channel(true);
         let lines = Lines {
             trunk: "loopback".to_owned(),
             lines,
             scripts: scripts.collect(),
+            has_room,
         };
         let (out, calls) = channel(64);
         let ward = Self {
             store,
             rules,
             lines,
+            room,
             out,
             calls,
             _folder: folder,
@@ -470,6 +476,15 @@ async fn a_call_that_never_left_is_the_trunks_fault_and_uses_no_attempt() {
         step.reason
     );
     assert_eq!(ward.order(&call.patient).await, None);
+}
+
+#[tokio::test]
+async fn while_the_ears_are_behind_nobody_else_is_rung() {
+    let ward = Ward::open(4).await;
+    ward.room.send_replace(false);
+    assert_eq!(ward.dial().await, 0, "those that talk are answered late");
+    ward.room.send_replace(true);
+    assert!(ward.dial().await > 0, "the ears have caught up");
 }
 
 #[tokio::test]

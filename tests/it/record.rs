@@ -219,6 +219,7 @@ pub fn turn(index: u32) -> Turn {
                 logprob: -0.25,
                 no_speech: 0.0,
                 choice: None,
+                alternates: Vec::new(),
                 took_ms: 700,
             }),
             keys: Phi::new(String::new()),

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use aftercall::speech::audio::decode_file;
 use aftercall::speech::ears::{Ears, EarsConfig, Job, Priority};
 use aftercall::speech::prompts::Prompts;
+use aftercall::speech::remote::RemoteConfig;
 use aftercall::speech::voice::{Voice, VoiceConfig};
 use aftercall_core::heard::{Choices, Heard};
 use aftercall_core::lang::Lang;
@@ -38,6 +39,7 @@ fn ears(workers: usize, queue: usize, deadline: Duration) -> Ears {
         workers,
         queue,
         deadline,
+        remote: None,
     };
     Ears::start(config).expect("the model that the manifest names")
 }
@@ -368,4 +370,73 @@ fn a_birthday_is_told_by_its_sound_and_no_other_passes_for_it() {
             assert!(!passes(date(month, day)), "{name} passes for {month}-{day}");
         }
     }
+}
+
+/// A remote ear that answers once as OpenAI's would, and then fails.
+async fn other_ear(asked: axum::body::Bytes, count: Arc<AtomicUsize>) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    let form = String::from_utf8_lossy(&asked).into_owned();
+    let is_whole = [
+        "name=\"file\"",
+        "RIFF",
+        "whisper-1",
+        "name=\"language\"",
+        "verbose_json",
+    ]
+    .iter()
+    .all(|part| form.contains(part));
+    if count.fetch_add(1, Ordering::SeqCst) > 0 || !is_whole {
+        return axum::http::StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let segments = serde_json::json!([{ "avg_logprob": -0.1, "no_speech_prob": 0.01 }]);
+    axum::Json(serde_json::json!({ "text": "沒有不舒服", "segments": segments })).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_ear_is_asked_first_and_our_own_hears_when_it_fails() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let routes = axum::Router::new().route(
+        "/v1/audio/transcriptions",
+        axum::routing::post(move |asked| other_ear(asked, Arc::clone(&counted))),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+    let heard = tokio::task::spawn_blocking(move || {
+        let ears = Ears::start(EarsConfig {
+            model: model(),
+            workers: 1,
+            queue: 4,
+            deadline: Duration::from_secs(60),
+            remote: Some(RemoteConfig {
+                url: format!("http://{address}/v1"),
+                model: "whisper-1".to_owned(),
+                key: Some("secret".to_owned()),
+            }),
+        })
+        .expect("the model that the manifest names");
+        let (reply, answers) = channel();
+        let samples = clip("mr_yang_fever");
+        for token in 0..3 {
+            ears.submit(job(token, &samples, Lang::Zh, &reply));
+        }
+        let words = |_| match answers.recv().expect("an answer").1 {
+            Heard::Words(words) => words.text,
+            Heard::NoSpeech | Heard::TooLate => String::new(),
+        };
+        (0..3).map(words).collect::<Vec<String>>()
+    });
+    let heard = heard.await.expect("three answers");
+    assert_eq!(heard[0], "没有不舒服", "the other ear's words, simplified");
+    assert!(!heard[1].is_empty() && heard[1] == heard[2], "{heard:?}");
+    assert_ne!(heard[1], heard[0], "our own ear's words");
+    assert_eq!(
+        count.load(Ordering::SeqCst),
+        2,
+        "one that failed is left alone"
+    );
+    server.abort();
 }

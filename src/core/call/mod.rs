@@ -9,6 +9,7 @@
 
 mod echo;
 mod findings;
+pub mod hearing;
 mod interrupt;
 mod media;
 mod player;

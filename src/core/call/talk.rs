@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hearing::{is_echo, judge, words};
 use super::media::ANNOUNCEMENT;
 use super::{Call, CallEvent, Output, Stage};
 use crate::attempt::{Turn, TurnReply};
@@ -13,8 +14,7 @@ use crate::finding::Finding;
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::phi::Phi;
-use crate::redflag::{Reply, assess};
-use crate::script::{Act, Input, Listen, Note, Segment, Verdict};
+use crate::script::{Act, Input, Listen, Note, Segment, Verdict, reply};
 use crate::time::Instant;
 
 /// Silence before BYE, so that the last word is not cut.
@@ -23,6 +23,8 @@ const TAIL_MS: u64 = 400;
 const NEXT_KEY_MS: u64 = 3_000;
 /// An early end of the turn needs words at least as sure as this (hearing.md §4.4).
 const SURE_LOGPROB: f32 = -0.7;
+/// Silence that ends a reply whose words so far do not: after 那个 or "because" (speech.md §2.4).
+const UNFINISHED_MS: u32 = 1_600;
 /// Mean level of a frame that counts as voiced, out of 32767.
 const VOICED: i32 = 200;
 
@@ -366,6 +368,10 @@ impl Call {
         let Some(pending) = &mut self.pending else {
             return;
         };
+        let goes_on = match &heard {
+            Heard::Words(words) => reply::goes_on(&words.text, self.lang),
+            Heard::NoSpeech | Heard::TooLate => false,
+        };
         let complete = match &heard {
             Heard::Words(words) => {
                 words.logprob > SURE_LOGPROB && self.conversation.understands(&words.text)
@@ -377,6 +383,8 @@ impl Call {
             // The prompt is fading out: the reply is taken up at its end.
         } else if pending.ended {
             self.reply_is_in();
+        } else if goes_on {
+            self.ear.wait_longer(UNFINISHED_MS);
         } else if complete && self.stage == Stage::Listening {
             self.ear.end_now();
             while let Some(event) = self.ear.poll() {
@@ -432,6 +440,9 @@ impl Call {
         let (from_ms, to_ms) = (utterance.from_ms, utterance.to_ms);
         self.reply_end_ms = Some(to_ms);
         let acts = match heard {
+            Heard::Words(transcript) if self.is_own_echo(&transcript) => {
+                self.conversation.handle(Input::Unclear)
+            }
             Heard::NoSpeech => self.conversation.handle(Input::Unclear),
             Heard::TooLate => self.conversation.handle(Input::TooLate),
             Heard::Words(transcript) => {
@@ -449,14 +460,7 @@ impl Call {
                         readings: Vec::new(),
                     });
                 }
-                let (text, logprob) = match &transcript.choice {
-                    Some(chosen)
-                        if verdict.is_quiet() && !denies(&transcript.text, &chosen.words) =>
-                    {
-                        (chosen.words.as_str(), chosen.logprob)
-                    }
-                    Some(_) | None => (transcript.text.as_str(), transcript.logprob),
-                };
+                let (text, logprob) = words(&transcript, &verdict);
                 self.conversation.handle(Input::Said {
                     text,
                     logprob,
@@ -465,6 +469,11 @@ impl Call {
             }
         };
         self.take_acts(acts);
+    }
+
+    fn is_own_echo(&self, transcript: &Transcript) -> bool {
+        let prompt = self.open_turn.as_ref().map(|turn| &turn.prompt);
+        prompt.is_some_and(|prompt| is_echo(prompt.expose(), &transcript.text, self.lang))
     }
 
     /// Reads the reply together with its question, at once and before the script moves.
@@ -476,20 +485,7 @@ impl Call {
         else {
             return Verdict::default();
         };
-        let reply = Reply {
-            text: &transcript.text,
-            logprob: Some(transcript.logprob),
-        };
-        let mut assessment = assess(&self.kit.lexicon, &question, &reply);
-        // A yes to an emergency question that only the script understood (有电儿) is asked about.
-        let affirmed = self.conversation.affirms_emergency(&transcript.text);
-        let is_said = |f: &Finding| question.asks.contains(&f.concept);
-        if let Some(concept) = affirmed
-            && !assessment.has_emergent()
-            && !assessment.findings.iter().any(is_said)
-        {
-            assessment.doubt_as_yes(&self.kit.lexicon, concept, &transcript.text);
-        }
+        let assessment = judge(&self.kit.lexicon, &self.conversation, &question, transcript);
         self.place(&question.asks, assessment, from_ms, to_ms)
     }
 
@@ -597,12 +593,4 @@ impl Call {
         }
         self.emit_turn();
     }
-}
-
-/// Whether the words hold a denial outside the choice: 没有好一些 is not 好一些, and only the words can tell.
-fn denies(text: &str, choice: &str) -> bool {
-    let rest = text.replace(choice, " ").to_lowercase();
-    ["没", "不", "not", "n't", "no "]
-        .iter()
-        .any(|word| rest.contains(word))
 }

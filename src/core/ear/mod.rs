@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::tone::{ToneDetector, ToneVerdict};
-use self::vad::{HOP, Judged, Vad};
+use self::vad::{HOP, Judged, NOISY_DB, Vad};
 use crate::codec::FRAME;
 use crate::id::UtteranceId;
 
@@ -32,6 +32,17 @@ const BURST_GAP: u64 = 100 * PER_MS;
 const CARRIED_OVER: u64 = 240 * PER_MS;
 /// How much of it from before is taken along.
 const CARRY_BACK: u64 = 1_000 * PER_MS;
+/// In a noisy room, what lies so far under the talker is the room and not the talker, even where it sounds like voice
+/// (a television, others talking).
+const BEHIND_DB: f32 = 9.0;
+/// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
+const FADE_DB: f32 = 0.05;
+/// In a noisy room, who is so much louder than what went before has only just begun to talk.
+const STEPS_UP_DB: f32 = 6.0;
+/// Before that, nothing was heard that stood out of the noise floor by more than babble does.
+const ROOM_DB: f32 = 8.0;
+/// What is kept of before.
+const LEAD: u64 = 500 * PER_MS;
 /// Silence after which an utterance is handed out to be transcribed speculatively.
 const PAUSE: u64 = 250 * PER_MS;
 
@@ -90,6 +101,7 @@ pub struct Ear {
     /// Position up to which the voice detector has judged.
     heard_to: u64,
     speech: Speech,
+    talker: Talker,
     listening: Option<Listening>,
     next_id: u32,
     events: VecDeque<EarEvent>,
@@ -99,6 +111,14 @@ pub struct Ear {
 struct Listening {
     spec: ListenSpec,
     since: u64,
+}
+
+/// The loudest that the speech under way has been.
+#[derive(Clone, Copy, Debug, Default)]
+struct Talker {
+    /// It began in a noisy room.
+    in_noise: bool,
+    level_db: f32,
 }
 
 /// Positions are samples since the call began.
@@ -136,6 +156,7 @@ impl Ear {
             tape: Tape::default(),
             heard_to: 0,
             speech: Speech::None { run: 0 },
+            talker: Talker::default(),
             listening: None,
             next_id: 0,
             events: VecDeque::new(),
@@ -195,6 +216,14 @@ impl Ear {
         }
     }
 
+    /// Waits longer for the end of this reply: its words so far do not end there.
+    pub fn wait_longer(&mut self, end_silence_ms: u32) {
+        if let Some(listening) = &mut self.listening {
+            let silence = &mut listening.spec.end_silence_ms;
+            *silence = end_silence_ms.max(*silence);
+        }
+    }
+
     /// The next event.
     pub fn poll(&mut self) -> Option<EarEvent> {
         self.events.pop_front()
@@ -220,6 +249,7 @@ impl Ear {
 
     fn hear(&mut self, hop: Judged) {
         let now = self.heard_to;
+        let hop = self.in_front(hop);
         self.speech = match self.speech {
             Speech::None { run } if hop.is_on && run + 1 >= ONSET_HOPS => Speech::Burst {
                 from: now - u64::from(ONSET_HOPS) * HOP as u64,
@@ -251,6 +281,40 @@ impl Ear {
             },
             same @ (Speech::Burst { .. } | Speech::Voiced { .. }) => same,
         };
+    }
+
+    /// Tells the talker from the room behind: in noise a hop far under the talker is none of hers.
+    fn in_front(&mut self, hop: Judged) -> Judged {
+        if let Speech::None { .. } = self.speech {
+            self.talker = Talker {
+                in_noise: self.vad.floor_db() >= NOISY_DB,
+                level_db: hop.level_db,
+            };
+            return hop;
+        }
+        let before = self.talker.level_db - FADE_DB;
+        self.talker.level_db = before.max(hop.level_db);
+        if !self.talker.in_noise {
+            return hop;
+        }
+        let was_room = before <= self.vad.floor_db() + ROOM_DB;
+        if hop.is_on && was_room && hop.level_db >= before + STEPS_UP_DB {
+            self.begin_anew();
+        }
+        let is_near = hop.level_db >= self.talker.level_db - BEHIND_DB;
+        Judged {
+            is_on: hop.is_on && is_near,
+            is_held: hop.is_held && is_near,
+            ..hop
+        }
+    }
+
+    /// What went before was the room: the speech under way begins shortly before now.
+    fn begin_anew(&mut self) {
+        let begins = self.heard_to.saturating_sub(LEAD);
+        if let Speech::Burst { from, .. } | Speech::Voiced { from, .. } = &mut self.speech {
+            *from = begins.max(*from);
+        }
     }
 
     fn believe(&mut self, from: u64, now: u64) -> Speech {

@@ -13,7 +13,7 @@ pub const HOP: usize = 128;
 /// Samples at 16 kHz of the same stretch.
 const HOP_16K: usize = 256;
 /// The noise floor above which the stricter thresholds hold.
-const NOISY_DB: f32 = -45.0;
+pub const NOISY_DB: f32 = -45.0;
 
 /// One decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Judged {
     pub is_on: bool,
     /// Voice enough for speech that has begun to go on.
     pub is_held: bool,
+    /// How loud it is: RMS over 80 ms in dBFS, before a quiet talker is raised.
+    pub level_db: f32,
 }
 
 /// The detector of one stream.
@@ -35,6 +37,8 @@ pub struct Vad {
     gain: Gain,
     was_tone: bool,
     raised: Vec<i16>,
+    /// Mean squares of the last frames, the newest first.
+    recent: [f32; 4],
 }
 
 impl Vad {
@@ -48,12 +52,16 @@ impl Vad {
             gain: Gain::default(),
             was_tone: false,
             raised: Vec::new(),
+            recent: [0.0; 4],
         }
     }
 
     /// Takes 8 kHz samples; appends a decision for each 16 ms that are whole by now. `is_tone` vetoes them.
     pub fn push(&mut self, samples: &[i16], is_tone: bool, out: &mut Vec<Judged>) {
         self.levels.push(level_db(samples));
+        self.recent.rotate_right(1);
+        self.recent[0] = mean_square(samples);
+        let level_db = decibels(self.recent.iter().sum::<f32>() / self.recent.len() as f32);
         let factor = self.gain.follow(&self.levels);
         let raise = |&x: &i16| (f32::from(x) * factor).clamp(-32_768.0, 32_767.0) as i16;
         self.raised.clear();
@@ -80,6 +88,7 @@ impl Vad {
                 score,
                 is_on: score >= on,
                 is_held: score >= held,
+                level_db,
             });
         }
         self.waiting.drain(..whole);
@@ -99,8 +108,15 @@ impl Vad {
 
 /// RMS level in dBFS; -96 for digital silence.
 pub fn level_db(samples: &[i16]) -> f32 {
+    decibels(mean_square(samples))
+}
+
+fn mean_square(samples: &[i16]) -> f32 {
     let energy: f32 = samples.iter().map(|&s| f32::from(s) * f32::from(s)).sum();
-    let mean = energy / samples.len().max(1) as f32;
+    energy / samples.len().max(1) as f32
+}
+
+fn decibels(mean: f32) -> f32 {
     (10.0 * (mean / (32_768.0 * 32_768.0)).max(1e-12).log10()).clamp(-96.0, 0.0)
 }
 

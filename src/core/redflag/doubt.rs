@@ -2,17 +2,38 @@
 
 use std::sync::Arc;
 
-use super::{Assessment, ENGINE, Lexicon, normal};
+use super::{Assessment, ENGINE, Lexicon, Reply, assess, normal};
 use crate::finding::{
     About, Confirmation, Evidence, Finding, MatchLevel, Polarity, RuleFired, Urgency, When,
 };
 use crate::id::ConceptId;
+use crate::question::Question;
 
 impl Assessment {
     /// Whether the words say that something emergent is there, or may be.
     pub fn has_emergent(&self) -> bool {
         let emergent = |f: &Finding| f.is_there() && f.urgency == Urgency::Emergent;
         self.findings.iter().any(emergent)
+    }
+
+    /// Adds what another hearing of the same sound says of emergencies. It is asked about, and never counts as heard.
+    pub fn doubt_by(&mut self, lexicon: &Lexicon, question: &Question, otherwise: &str) {
+        let reply = Reply {
+            text: otherwise,
+            logprob: Some(f32::NEG_INFINITY),
+        };
+        let heard = assess(lexicon, question, &reply);
+        let due = |f: &Finding| f.confirmation == Confirmation::Due;
+        if let Some(mut finding) = heard.findings.into_iter().find(due) {
+            finding.evidence.rules.push(RuleFired {
+                rule: "heard_otherwise".to_owned(),
+                span: finding.evidence.span,
+                before: finding.polarity,
+                after: Polarity::Uncertain,
+            });
+            finding.polarity = Polarity::Uncertain;
+            self.doubt(finding);
+        }
     }
 
     /// Adds the concept that the question asks for: the words are read as a yes, though none of its wordings is in them.

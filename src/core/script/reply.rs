@@ -112,6 +112,46 @@ pub fn not_measured(text: &str, lang: Lang) -> bool {
     }
 }
 
+/// Whether the words cannot be all that is to come: they end in a hesitation or a word that leads on.
+pub fn goes_on(text: &str, lang: Lang) -> bool {
+    match lang {
+        Lang::Zh => {
+            let text = bare(text);
+            let leads_on = [
+                "那个",
+                "这个",
+                "就是",
+                "就是说",
+                "然后",
+                "因为",
+                "但是",
+                "不过",
+                "可是",
+                "还有",
+                "嗯",
+                "呃",
+                "如果",
+                "要是",
+                "的话",
+                "比如",
+                "所以",
+            ];
+            // Alone they are a yes.
+            leads_on.iter().any(|end| text.ends_with(end))
+                && !["嗯", "就是"].contains(&text.as_str())
+        }
+        Lang::En => {
+            let text = plain(text);
+            let leads_on = [
+                "um", "uh", "er", "and", "but", "because", "so", "or", "if", "when", "the", "a",
+                "my", "like", "well",
+            ];
+            let last = text.split_whitespace().next_back();
+            last.is_some_and(|last| leads_on.contains(&last)) && text.contains(' ')
+        }
+    }
+}
+
 /// A score of nothing: "不疼" answers a pain question with zero.
 pub fn says_no_pain(text: &str, lang: Lang) -> bool {
     match lang {

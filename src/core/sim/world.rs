@@ -229,6 +229,7 @@ impl World {
                     logprob,
                     no_speech: 0.1,
                     choice: None,
+                    alternates: Vec::new(),
                     took_ms: 350,
                 }),
                 None => Heard::NoSpeech,
