@@ -44,7 +44,7 @@ pub struct Args {
     /// full, no-hot-words, no-choices, no-relistening, whole-context, no-padding.
     #[arg(long, value_delimiter = ',', value_parser = variant, default_value = "full")]
     variants: Vec<Variant>,
-    /// Only these: yes_no, choice, number, row.
+    /// Only these: yes_no, choice, number, symptom, row.
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
     /// A GGML whisper file.

@@ -53,4 +53,7 @@ pub struct Chosen {
     pub words: String,
     /// Mean log-probability of its tokens, forced at the end of what was heard.
     pub logprob: f32,
+    /// By how much it is likelier than the best of the other meanings (nats a token).
+    #[serde(default)]
+    pub ahead: f32,
 }

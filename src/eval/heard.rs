@@ -128,6 +128,8 @@ impl<'a, T> IntoIterator for &Slice<'a, T> {
 pub struct Figures {
     pub yes_no: BTreeMap<String, Short>,
     pub figures: BTreeMap<String, Short>,
+    /// Short symptoms in answer to an emergency question: wrong is what became a denial.
+    pub symptoms: BTreeMap<String, Short>,
     pub flags: Flags,
     /// Mandarin: characters, and syllables without their tones.
     pub characters: Errors,
@@ -146,6 +148,7 @@ impl Figures {
             group => {
                 let of = match group {
                     "yes_no" => &mut self.yes_no,
+                    "symptom" => &mut self.symptoms,
                     _ => &mut self.figures,
                 };
                 for name in [item.lang.to_string(), "all".to_owned()] {
@@ -222,7 +225,11 @@ pub fn figures(items: &BTreeMap<&str, &Item>, rows: &[Row]) -> BTreeMap<(String,
 /// One ear over one line, in lines to be read.
 pub fn lines(figures: &Figures) -> String {
     let mut lines = Vec::new();
-    for (what, groups) in [("yes/no", &figures.yes_no), ("figures", &figures.figures)] {
+    for (what, groups) in [
+        ("yes/no", &figures.yes_no),
+        ("figures", &figures.figures),
+        ("symptoms", &figures.symptoms),
+    ] {
         for (lang, short) in groups {
             lines.push(format!(
                 "  {:<16} understood {}  wrong {}  nothing heard {}  as text {}",

@@ -207,7 +207,7 @@ impl Asking<'_> {
                     Findings::default().place(&question.asks, judged.findings, &spot(), None)
                 });
                 let verdict = verdict.unwrap_or_default();
-                let (text, logprob) = words(transcript, &verdict);
+                let (text, logprob) = words(&conversation, transcript, &verdict);
                 let said = Input::Said {
                     text,
                     logprob,

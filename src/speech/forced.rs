@@ -21,6 +21,11 @@ const CLEARER: f32 = 1.0;
 /// A whole short reply that was not written down at all is at least as likely as this a token: replies of other
 /// words scored below -4 on 19 clips, misheard short ones above -3.3.
 const POSSIBLE: f32 = -3.5;
+/// A group that is less likely than this is out of the question, however its words go on.
+const HEARD_AS_NOTHING: f32 = POSSIBLE - 3.0 * CLEARER;
+/// More was written down than a short reply can be: characters, and English words.
+const SHORT_ZH: usize = 7;
+const SHORT_EN: usize = 4;
 /// The birthday on record is believed though another day sounds likelier by so much (nats): on 60 spoken birthdays,
 /// clear and noisy, that let in at most one other day of the year.
 const LENIENT: f32 = 1.5;
@@ -103,7 +108,7 @@ impl Recogniser {
         };
         let scores = replies
             .iter()
-            .map(|words| self.forced("", &spaced(words, lang), at));
+            .map(|words| self.forced("", &spaced(words, lang), at, f32::NEG_INFINITY));
         scores.collect()
     }
 
@@ -119,20 +124,14 @@ impl Recogniser {
         let mut scored = Vec::new();
         for words in wordings {
             let before = without_end(heard, words, lang);
-            let logprob = self.forced(&before, words, at)?;
+            let logprob = self.forced(&before, words, at, f32::NEG_INFINITY)?;
             scored.push(Chosen {
                 words: words.clone(),
                 logprob,
+                ahead: 0.0,
             });
         }
-        scored.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
-        let stands_out = match &scored[..] {
-            [first, second, ..] => {
-                first.logprob >= LIKELY && first.logprob - second.logprob >= CLEARER
-            }
-            [] | [_] => false,
-        };
-        Ok(stands_out.then(|| scored.swap_remove(0)))
+        Ok(standing_out(scored, LIKELY))
     }
 
     /// The short reply that the whole sound fits, where what was written down holds none of them.
@@ -144,7 +143,11 @@ impl Recogniser {
     ) -> Result<Option<Chosen>, RecogniseError> {
         let lower = heard.to_lowercase();
         let written = |words: &String| lower.contains(&words.to_lowercase());
-        if groups.iter().flatten().any(written) {
+        let is_long = match lang {
+            Lang::Zh => heard.chars().filter(|c| c.is_alphanumeric()).count() > SHORT_ZH,
+            Lang::En => heard.split_whitespace().count() > SHORT_EN,
+        };
+        if is_long || groups.iter().flatten().any(written) {
             return Ok(None);
         }
         let Some(at) = self.begin(lang)? else {
@@ -154,22 +157,19 @@ impl Recogniser {
         for group in groups {
             let mut best: Option<Chosen> = None;
             for words in group {
-                let logprob = self.forced("", &spaced(words, lang), at)?;
+                let logprob = self.forced("", &spaced(words, lang), at, HEARD_AS_NOTHING)?;
                 if best.as_ref().is_none_or(|best| logprob > best.logprob) {
                     let words = words.clone();
-                    best = Some(Chosen { words, logprob });
+                    best = Some(Chosen {
+                        words,
+                        logprob,
+                        ahead: 0.0,
+                    });
                 }
             }
             best_of_each.extend(best);
         }
-        best_of_each.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
-        let stands_out = match &best_of_each[..] {
-            [first, second, ..] => {
-                first.logprob >= POSSIBLE && first.logprob - second.logprob >= CLEARER
-            }
-            [] | [_] => false,
-        };
-        Ok(stands_out.then(|| best_of_each.swap_remove(0)))
+        Ok(standing_out(best_of_each, POSSIBLE))
     }
 
     /// The birthday on record where something else was written down, but the sound fits it about as well as any
@@ -199,6 +199,7 @@ impl Recogniser {
         Ok(usual.first().map(|words| Chosen {
             words: words.trim().to_owned(),
             logprob: own,
+            ahead: own - best,
         }))
     }
 
@@ -299,12 +300,19 @@ impl Recogniser {
             .map_err(|source| RecogniseError::Whisper { source })
     }
 
-    /// Mean log-probability of `words` and the end, after `before`.
-    fn forced(&mut self, before: &str, words: &str, at: usize) -> Result<f32, RecogniseError> {
+    /// Mean log-probability of `words` and the end, after `before`; minus infinity as soon as it must be below `least`.
+    fn forced(
+        &mut self,
+        before: &str,
+        words: &str,
+        at: usize,
+        least: f32,
+    ) -> Result<f32, RecogniseError> {
         let before = self.tokens(before)?;
         let words = self.tokens(words)?;
         let end = self.model.context.token_eot();
         let mut last = self.model.context.token_not();
+        let tokens = (words.len() + 1) as f32;
         let mut sum = 0.0;
         let forced = before.iter().chain(&words).copied().chain([end]);
         for (n, token) in forced.enumerate() {
@@ -312,9 +320,12 @@ impl Recogniser {
             if n >= before.len() {
                 sum += log_softmax(self.logits()?, token);
             }
+            if sum < least * tokens {
+                return Ok(f32::NEG_INFINITY);
+            }
             last = token;
         }
-        Ok(sum / (words.len() + 1) as f32)
+        Ok(sum / tokens)
     }
 
     fn days(&mut self, lang: Lang, numerals: Numerals) -> Arc<Wordings> {
@@ -420,6 +431,17 @@ fn before_date(heard: &str, lang: Lang) -> Option<(&str, Numerals)> {
 /// By its everyday reading: 说 can be read yue, but hardly ever is.
 fn sounds_like(written: char, syllables: &[&str]) -> bool {
     pinyin::reading(written).is_some_and(|reading| syllables.contains(&reading.plain))
+}
+
+/// The likeliest, where it is likely enough and so much likelier than the next.
+fn standing_out(mut scored: Vec<Chosen>, enough: f32) -> Option<Chosen> {
+    scored.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
+    let [first, second, ..] = &mut scored[..] else {
+        return None;
+    };
+    first.ahead = first.logprob - second.logprob;
+    let stands_out = first.logprob >= enough && first.ahead >= CLEARER;
+    stands_out.then(|| scored.swap_remove(0))
 }
 
 /// How whisper writes words at the start of a reply: English after a space.

@@ -12,6 +12,10 @@ use crate::script::{Conversation, Verdict};
 /// Shorter stretches of a prompt are an answer in its own words (胸口疼), not its echo: syllables or words.
 const SHORTEST_ECHO: usize = 8;
 
+/// A denial is plain in the sound when it is so likely a token, and so much likelier than any yes (nats).
+const PLAIN: f32 = -2.0;
+const PLAINLY_AHEAD: f32 = 2.0;
+
 /// Judges a reply to the question being asked. Where the words hold no emergency, one is still asked about when
 /// another hearing of the same sound holds it, or when the script reads a yes that the red flags do not know.
 pub fn judge(
@@ -31,13 +35,18 @@ pub fn judge(
         }
         found.doubt_by(lexicon, question, otherwise);
     }
-    if let Some(concept) = conversation.affirms_emergency(&transcript.text) {
-        let is_said = found
-            .findings
-            .iter()
-            .any(|finding| question.asks.contains(&finding.concept));
-        if !is_said && !found.has_emergent() {
-            found.doubt_as_yes(lexicon, concept, &transcript.text);
+    // A yes in the sound alone is asked about as well: nothing emergent is ever chosen by its sound.
+    let sounds = transcript.choice.as_ref().map(|chosen| &chosen.words);
+    let sounds = sounds.filter(|_| !conversation.reads(&transcript.text));
+    for said in [Some(&transcript.text), sounds].into_iter().flatten() {
+        if let Some(concept) = conversation.affirms_emergency(said) {
+            let is_said = found
+                .findings
+                .iter()
+                .any(|finding| question.asks.contains(&finding.concept));
+            if !is_said && !found.has_emergent() {
+                found.doubt_as_yes(lexicon, concept, said);
+            }
         }
     }
     found
@@ -45,12 +54,29 @@ pub fn judge(
 
 /// The words that the conversation reads, with their log-probability: those written down, or the choice that the
 /// sound fits, where nothing alarming was heard.
-pub fn words<'a>(transcript: &'a Transcript, verdict: &Verdict) -> (&'a str, f32) {
-    match &transcript.choice {
-        Some(chosen) if verdict.is_quiet() && !denies(&transcript.text, &chosen.words) => {
-            (chosen.words.as_str(), chosen.logprob)
+///
+/// To a yes or no the words come first, and the sound only where they say nothing. That no emergency question is denied
+/// by a sound that could be something else, it must be plain.
+pub fn words<'a>(
+    conversation: &Conversation,
+    transcript: &'a Transcript,
+    verdict: &Verdict,
+) -> (&'a str, f32) {
+    let written = (transcript.text.as_str(), transcript.logprob);
+    let Some(chosen) = transcript.choice.as_ref().filter(|_| verdict.is_quiet()) else {
+        return written;
+    };
+    let by_sound = match conversation.asks_yes_or_no() {
+        Some(is_emergency) => {
+            let is_plain = chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD;
+            !conversation.reads(&transcript.text) && (is_plain || !is_emergency)
         }
-        Some(_) | None => (transcript.text.as_str(), transcript.logprob),
+        None => !denies(&transcript.text, &chosen.words),
+    };
+    if by_sound {
+        (chosen.words.as_str(), chosen.logprob)
+    } else {
+        written
     }
 }
 

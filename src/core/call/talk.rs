@@ -460,7 +460,7 @@ impl Call {
                         readings: Vec::new(),
                     });
                 }
-                let (text, logprob) = words(&transcript, &verdict);
+                let (text, logprob) = words(&self.conversation, &transcript, &verdict);
                 self.conversation.handle(Input::Said {
                     text,
                     logprob,

@@ -33,8 +33,9 @@ const CARRIED_OVER: u64 = 240 * PER_MS;
 /// How much of it from before is taken along.
 const CARRY_BACK: u64 = 1_000 * PER_MS;
 /// In a noisy room, what lies so far under the talker is the room and not the talker, even where it sounds like voice
-/// (a television, others talking).
-const BEHIND_DB: f32 = 9.0;
+/// (a television, others talking): unless it stands out of the noise floor by more than babble does.
+const BEHIND_DB: f32 = 7.0;
+const ABOVE_FLOOR_DB: f32 = 10.0;
 /// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
 const FADE_DB: f32 = 0.05;
 /// In a noisy room, who is so much louder than what went before has only just begun to talk.
@@ -301,7 +302,8 @@ impl Ear {
         if hop.is_on && was_room && hop.level_db >= before + STEPS_UP_DB {
             self.begin_anew();
         }
-        let is_near = hop.level_db >= self.talker.level_db - BEHIND_DB;
+        let room = self.vad.floor_db() + ABOVE_FLOOR_DB;
+        let is_near = hop.level_db >= room.min(self.talker.level_db - BEHIND_DB);
         Judged {
             is_on: hop.is_on && is_near,
             is_held: hop.is_held && is_near,

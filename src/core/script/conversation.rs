@@ -241,6 +241,28 @@ impl Conversation {
         concept.filter(|_| is_yes)
     }
 
+    /// Whether the words answer the node's own question as they stand.
+    pub fn reads(&self, text: &str) -> bool {
+        let State::Asking(asking) = &self.state else {
+            return false;
+        };
+        matches!(asking.form, Form::Plain) && self.read(asking.node, text).is_some()
+    }
+
+    /// Whether a yes or no is asked for, and whether it belongs to the emergency screen.
+    pub fn asks_yes_or_no(&self) -> Option<bool> {
+        let State::Asking(Asking {
+            node,
+            form: Form::Plain,
+            ..
+        }) = &self.state
+        else {
+            return None;
+        };
+        let node = self.node(*node);
+        matches!(node.kind, Kind::YesNo { .. }).then_some(node.emergency)
+    }
+
     /// The question being answered, for the red-flag judgement.
     pub fn question(&self) -> Option<Question> {
         let State::Asking(asking) = &self.state else {

@@ -233,7 +233,7 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
             max_ms,
             keys,
             hot_words: hot::words(&node.kind, &question_text(script, node), &node.asks, lang),
-            choices: choices(&node.kind, lang, birth),
+            choices: choices(node, &question_text(script, node), lang, birth),
             barge_in: node.barge_in(),
             question: 0..0,
         },
@@ -241,9 +241,13 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
     )
 }
 
-/// The first wording of each choice, where a scale is offered: never where two answers mean life or death.
-fn choices(kind: &Kind, lang: Lang, birth: Option<Date>) -> Choices {
-    match kind {
+/// The first wording of each choice, where a scale is offered, and short replies to a yes or no.
+fn choices(node: &Node, question: &str, lang: Lang, birth: Option<Date>) -> Choices {
+    match &node.kind {
+        Kind::YesNo {
+            inverse,
+            number: None,
+        } => Choices::Replies(groups(&yes_or_no(*inverse, question, lang))),
         Kind::Choice(choices) if choices.len() >= 3 => {
             let wordings = choices
                 .iter()
@@ -287,6 +291,31 @@ fn short_replies(lang: Lang) -> ShortReplies {
             ],
             right: [&["Yes", "That's right", "Correct"], &["No", "That's wrong"]],
         },
+    }
+}
+
+/// What is said shortly to a yes or no: yes, no.
+fn yes_or_no(inverse: bool, question: &str, lang: Lang) -> [&'static [&'static str]; 2] {
+    match lang {
+        Lang::Zh if question.contains("知不知道") => [&["知道", "我知道"], &["不知道"]],
+        Lang::Zh if inverse => [
+            &["是的", "是", "是啊", "对", "对的"],
+            &["不是", "不对", "没有"],
+        ],
+        Lang::Zh => [
+            &["有", "有的", "有一点", "有点", "有啊", "有过"],
+            &["没有", "没", "没有啊", "没有的", "没有过", "都没有"],
+        ],
+        Lang::En => [
+            &["Yes.", "Yeah.", "Yes, I have.", "Yes, I am.", "I have."],
+            &[
+                "No.",
+                "No, I haven't.",
+                "Nope.",
+                "No, never.",
+                "Not at all.",
+            ],
+        ],
     }
 }
 
