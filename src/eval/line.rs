@@ -206,10 +206,33 @@ pub fn received(frames: &[[i16; FRAME]], loss: f64, dice: &mut Dice) -> Vec<[i16
 
 /// What the ear cuts out of the frames. Listening begins with the first and, after each reply, again.
 pub fn utterances(frames: &[[i16; FRAME]], listen: ListenSpec) -> Vec<Utterance> {
+    cut(Ear::new(EarConfig::default()), frames, 0, listen)
+}
+
+/// What the ear cuts out of the frames after the patient has answered a question before (`reply`), as she has when
+/// anything about her health is asked.
+pub fn utterances_after(
+    reply: &[[i16; FRAME]],
+    frames: &[[i16; FRAME]],
+    listen: ListenSpec,
+) -> Vec<Utterance> {
     let mut ear = Ear::new(EarConfig::default());
-    let (mut ended, mut paused) = (Vec::new(), None);
     ear.listen(listen, 0);
-    for (nth, frame) in frames.iter().enumerate() {
+    for (nth, frame) in reply.iter().enumerate() {
+        ear.push(frame, nth as u64 * 20);
+        while let Some(event) = ear.poll() {
+            if matches!(event, EarEvent::Ended { .. }) {
+                ear.had_words();
+            }
+        }
+    }
+    cut(ear, frames, reply.len(), listen)
+}
+
+fn cut(mut ear: Ear, frames: &[[i16; FRAME]], since: usize, listen: ListenSpec) -> Vec<Utterance> {
+    let (mut ended, mut paused) = (Vec::new(), None);
+    ear.listen(listen, since as u64 * 20);
+    for (nth, frame) in (since..).zip(frames) {
         ear.push(frame, nth as u64 * 20);
         while let Some(event) = ear.poll() {
             match event {

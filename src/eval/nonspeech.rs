@@ -7,7 +7,7 @@ use std::f32::consts::TAU;
 use aftercall_core::codec::FRAME;
 use aftercall_core::ear::ListenSpec;
 
-use super::line::{Beds, Dice, received, utterances};
+use super::line::{Beds, Dice, received, utterances_after};
 
 const RATE: usize = 8_000;
 /// How long one stretch is.
@@ -91,8 +91,21 @@ pub fn cut_out(sound: Sound, nth: usize, beds: &Beds) -> Vec<std::sync::Arc<[i16
         .map(|x| (x * 32_767.0).clamp(-32_768.0, 32_767.0) as i16)
         .collect();
     let frames = received(samples.as_chunks::<FRAME>().0, 0.0, &mut dice);
-    let cut = utterances(&frames, LISTEN).into_iter();
+    let cut = utterances_after(&answer(beds), &frames, LISTEN).into_iter();
     cut.map(|utterance| utterance.samples).collect()
+}
+
+/// Two seconds of somebody who holds the telephone, and a pause.
+fn answer(beds: &Beds) -> Vec<[i16; FRAME]> {
+    let said = played(
+        beds.television(),
+        2 * RATE,
+        db(-26.0),
+        &mut Dice::new("answer"),
+    );
+    let said = said.into_iter().map(|x| (x * 32_767.0) as i16);
+    let answer: Vec<i16> = said.chain([0; 2 * RATE]).collect();
+    answer.as_chunks::<FRAME>().0.to_vec()
 }
 
 fn made(sound: Sound, beds: &Beds, dice: &mut Dice) -> Vec<f32> {

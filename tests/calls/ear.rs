@@ -297,3 +297,78 @@ fn a_quiet_talker_is_heard() {
         );
     }
 }
+
+#[test]
+fn others_who_talk_on_in_the_room_do_not_keep_the_turn_open() {
+    let reply = clips::load("fixtures/audio/mr_yang_chest.flac");
+    let backwards = |path: &str| {
+        let mut clip = clips::load(path);
+        clip.reverse();
+        clip
+    };
+    // Two far talkers, 14 dB under the near one and never silent together.
+    let first = backwards("dialogs/common/prompts/zh/emergency_told.flac");
+    let second = backwards("dialogs/common/prompts/zh/crisis_line.flac");
+    let room = first.iter().cycle().zip(second.iter().cycle().skip(3_000));
+    let room = room.map(|(a, b)| (i32::from(*a) + i32::from(*b)) / 5);
+    let (lead, tail) = (2_000 * 8, 4_000 * 8);
+    let near = std::iter::repeat_n(0, lead)
+        .chain(reply.iter().copied())
+        .chain(std::iter::repeat_n(0, tail));
+    let mixed: Vec<i16> = near
+        .zip(room)
+        .map(|(near, far)| (i32::from(near) + far).clamp(-32_768, 32_767) as i16)
+        .collect();
+    let mut ear = Ear::new(EarConfig::default());
+    ear.listen(SPEC, 0);
+    let over_ms = (lead + reply.len()) as u64 / 8;
+    let mut ended_ms = None;
+    for (n, chunk) in mixed.chunks_exact(FRAME).enumerate() {
+        let at_ms = n as u64 * 20;
+        ear.push(chunk.try_into().expect("one frame"), at_ms);
+        while let Some(event) = ear.poll() {
+            if matches!(event, EarEvent::Ended { .. }) && at_ms + 500 >= over_ms {
+                ended_ms.get_or_insert(at_ms);
+            }
+        }
+    }
+    let ended_ms = ended_ms.expect("the turn ends while the room talks on");
+    assert!(
+        ended_ms <= over_ms + 1_800,
+        "{} ms late",
+        ended_ms - over_ms
+    );
+}
+
+#[test]
+fn a_television_far_behind_who_answered_before_is_no_reply() {
+    let voice = clips::load("fixtures/audio/mr_yang_chest.flac");
+    let far: Vec<i16> = clips::load("dialogs/common/prompts/zh/crisis_line.flac")
+        .iter()
+        .map(|sample| sample / 10)
+        .collect();
+    let heard = |knows: bool| {
+        let mut ear = Ear::new(EarConfig::default());
+        ear.listen(SPEC, 0);
+        let quiet = std::iter::repeat_n(0, 1_500 * 8);
+        let samples = voice.iter().copied().chain(quiet.clone());
+        let samples: Vec<i16> = samples.chain(far.iter().copied()).chain(quiet).collect();
+        let mut replies = 0;
+        for (n, chunk) in samples.chunks_exact(FRAME).enumerate() {
+            let at_ms = n as u64 * 20;
+            ear.push(chunk.try_into().expect("one frame"), at_ms);
+            while let Some(event) = ear.poll() {
+                if matches!(event, EarEvent::Ended { .. }) {
+                    replies += 1;
+                    if knows {
+                        ear.had_words();
+                    }
+                    ear.listen(SPEC, at_ms);
+                }
+            }
+        }
+        replies
+    };
+    assert_eq!(heard(true), 1, "only who holds the telephone");
+    assert!(heard(false) > 1, "a stranger may be as quiet as that");
+}

@@ -29,6 +29,9 @@ pub fn judge(
         logprob: Some(transcript.logprob),
     };
     let mut found = assess(lexicon, question, &reply);
+    if question.lang == Lang::En && sounds_like_no(&transcript.text) {
+        found.ask_first();
+    }
     for otherwise in &transcript.alternates {
         if found.has_emergent() {
             return found;
@@ -74,10 +77,19 @@ pub fn words<'a>(
         None => !denies(&transcript.text, &chosen.words),
     };
     if by_sound {
-        (chosen.words.as_str(), chosen.logprob)
+        // The marks above stand in place of those for written words.
+        (chosen.words.as_str(), 0.0)
     } else {
         written
     }
+}
+
+/// "Now" is a yes to a red flag, and what a short "no" is heard as.
+fn sounds_like_no(text: &str) -> bool {
+    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+    ["now", "know"]
+        .iter()
+        .any(|word| bare.eq_ignore_ascii_case(word))
 }
 
 /// Whether the words hold a denial outside the choice: 没有好一些 is not 好一些, and only the words can tell.

@@ -439,6 +439,7 @@ impl Call {
         };
         let (from_ms, to_ms) = (utterance.from_ms, utterance.to_ms);
         self.reply_end_ms = Some(to_ms);
+        self.conversation.set_in_noise(self.ear.hears_noise());
         let acts = match heard {
             Heard::Words(transcript) if self.is_own_echo(&transcript) => {
                 self.conversation.handle(Input::Unclear)
@@ -447,6 +448,7 @@ impl Call {
             Heard::TooLate => self.conversation.handle(Input::TooLate),
             Heard::Words(transcript) => {
                 self.human = true;
+                self.ear.had_words();
                 self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
                 let verdict = self.judge(&transcript, from_ms, to_ms);
                 if let Some(turn) = &mut self.open_turn {

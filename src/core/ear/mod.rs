@@ -36,6 +36,12 @@ const CARRY_BACK: u64 = 1_000 * PER_MS;
 /// (a television, others talking): unless it stands out of the noise floor by more than babble does.
 const BEHIND_DB: f32 = 7.0;
 const ABOVE_FLOOR_DB: f32 = 10.0;
+/// Who has answered once is not so much quieter the next time: that is a television, or somebody else in the room.
+/// Forgotten by 1 dB in ten seconds, for people walk about with their telephone.
+const FAR_DB: f32 = 15.0;
+const FORGET_DB: f32 = 0.0016;
+/// Within one reply nobody sinks so far.
+const SINKS_DB: f32 = 18.0;
 /// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
 const FADE_DB: f32 = 0.05;
 /// In a noisy room, who is so much louder than what went before has only just begun to talk.
@@ -103,6 +109,8 @@ pub struct Ear {
     heard_to: u64,
     speech: Speech,
     talker: Talker,
+    /// How loud who answered before was: see [`Ear::had_words`].
+    known_db: f32,
     listening: Option<Listening>,
     next_id: u32,
     events: VecDeque<EarEvent>,
@@ -158,6 +166,7 @@ impl Ear {
             heard_to: 0,
             speech: Speech::None { run: 0 },
             talker: Talker::default(),
+            known_db: f32::NEG_INFINITY,
             listening: None,
             next_id: 0,
             events: VecDeque::new(),
@@ -243,6 +252,22 @@ impl Ear {
         }
     }
 
+    /// The reply that ended last had words in it: so loud is who is on the telephone.
+    pub fn had_words(&mut self) {
+        let level_db = self.talker.level_db;
+        // One shout must not make the next reply a whisper.
+        self.known_db = if self.known_db.is_finite() {
+            (self.known_db + level_db) / 2.0
+        } else {
+            level_db
+        };
+    }
+
+    /// Whether the last speech began in a noisy room.
+    pub fn hears_noise(&self) -> bool {
+        self.talker.in_noise
+    }
+
     /// The noise on the line in dBFS: above -45 it is noisy, and words will be misheard.
     pub fn noise_floor_db(&self) -> f32 {
         self.vad.floor_db()
@@ -286,7 +311,15 @@ impl Ear {
 
     /// Tells the talker from the room behind: in noise a hop far under the talker is none of hers.
     fn in_front(&mut self, hop: Judged) -> Judged {
+        self.known_db -= FORGET_DB;
+        let hop = Judged {
+            is_on: hop.is_on && hop.level_db >= self.known_db - FAR_DB,
+            ..hop
+        };
         if let Speech::None { .. } = self.speech {
+            if !hop.is_on {
+                return hop;
+            }
             self.talker = Talker {
                 in_noise: self.vad.floor_db() >= NOISY_DB,
                 level_db: hop.level_db,
@@ -296,7 +329,12 @@ impl Ear {
         let before = self.talker.level_db - FADE_DB;
         self.talker.level_db = before.max(hop.level_db);
         if !self.talker.in_noise {
-            return hop;
+            let is_near = hop.level_db >= self.talker.level_db - SINKS_DB;
+            return Judged {
+                is_on: hop.is_on && is_near,
+                is_held: hop.is_held && is_near,
+                ..hop
+            };
         }
         let was_room = before <= self.vad.floor_db() + ROOM_DB;
         if hop.is_on && was_room && hop.level_db >= before + STEPS_UP_DB {

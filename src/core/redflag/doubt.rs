@@ -16,6 +16,16 @@ impl Assessment {
         self.findings.iter().any(emergent)
     }
 
+    /// Whatever emergency was found is asked about before it is believed.
+    pub fn ask_first(&mut self) {
+        let emergent = |f: &&mut Finding| f.is_there() && f.urgency == Urgency::Emergent;
+        for finding in self.findings.iter_mut().filter(emergent) {
+            if finding.confirmation == Confirmation::NotNeeded {
+                finding.confirmation = Confirmation::Due;
+            }
+        }
+    }
+
     /// Adds what another hearing of the same sound says of emergencies. It is asked about, and never counts as heard.
     pub fn doubt_by(&mut self, lexicon: &Lexicon, question: &Question, otherwise: &str) {
         let reply = Reply {

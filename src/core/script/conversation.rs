@@ -30,6 +30,9 @@ const HEARD_ALL_BUT_MS: u32 = 600;
 const REPEATS: u8 = 3;
 /// Silences in a row, over any questions, after which nobody is believed to be there.
 const DEAD_AIR: u8 = 4;
+/// A "no" heard more faintly than this (mean log-probability) denies no emergency: two syllables in three are wrong
+/// there (hearing.md §4.4), and it is asked again.
+const FAINT: f32 = -1.0;
 /// Replies of one call that are not understood, from which on its denials are doubted.
 const UNCLEAR: u8 = 4;
 
@@ -60,6 +63,8 @@ pub struct Conversation {
     by_key: bool,
     /// That the denials are not trusted was noted.
     denials_doubted: bool,
+    /// It is noisy round the caller.
+    in_noise: bool,
     /// The question that a jump interrupted.
     interrupted: Option<usize>,
     /// How long replies are waited for.
@@ -145,6 +150,7 @@ impl Conversation {
             denied_by_voice: false,
             by_key: false,
             denials_doubted: false,
+            in_noise: false,
             interrupted: None,
             pace,
             tempo: Pace::Normal,
@@ -182,7 +188,11 @@ impl Conversation {
         };
         let mut acts = Vec::new();
         match input {
-            Input::Said { text, verdict, .. } => self.said(asking, text, verdict, &mut acts),
+            Input::Said {
+                text,
+                logprob,
+                verdict,
+            } => self.said(asking, (text, logprob), verdict, &mut acts),
             Input::Keys(keys) => self.keyed(asking, keys, &mut acts),
             Input::Silence => self.silent(asking, &mut acts),
             Input::Unclear => self.missed(asking, names::SORRY, &mut acts),
@@ -321,6 +331,11 @@ impl Conversation {
         }
     }
 
+    /// Whether it is noisy round the caller, as the ear finds: said when the next reply is not understood.
+    pub fn set_in_noise(&mut self, in_noise: bool) {
+        self.in_noise = in_noise;
+    }
+
     /// Both factors agreed.
     pub fn is_identified(&self) -> bool {
         self.respondent.is_some()
@@ -383,7 +398,13 @@ impl Conversation {
 
     // ---- Inputs
 
-    fn said(&mut self, asking: Asking, text: &str, verdict: Verdict, acts: &mut Vec<Act>) {
+    fn said(
+        &mut self,
+        asking: Asking,
+        (text, logprob): (&str, f32),
+        verdict: Verdict,
+        acts: &mut Vec<Act>,
+    ) {
         self.dead_air = 0;
         self.by_key = false;
         text.clone_into(&mut self.last_words);
@@ -401,6 +422,7 @@ impl Conversation {
         } = asking.form.clone()
         {
             let answer = self.plain_yes_no(text);
+            let answer = answer.filter(|said| *said == YesNo::Yes || logprob >= FAINT);
             return self.confirmed(asking, concept, pending, answer, acts);
         }
         let node = self.node(asking.node);
@@ -429,7 +451,11 @@ impl Conversation {
             Form::Plain | Form::Confirm { .. } => {
                 // Words that no script foresees are understood where the red-flag judgement understood them.
                 let judged = || understanding::judged(verdict.there?, self.node(asking.node));
-                match self.read(asking.node, text).or_else(judged) {
+                let answer = self.read(asking.node, text).or_else(judged);
+                let node = self.node(asking.node);
+                let is_faint =
+                    |said: &Answer| node.emergency && said.key == "no" && logprob < FAINT;
+                match answer.filter(|said| !is_faint(said)) {
                     Some(answer) => self.answered(asking, answer, Vec::new(), acts),
                     None => self.missed(asking, names::SORRY, acts),
                 }
@@ -526,6 +552,8 @@ impl Conversation {
         }
         asking.misses += 1;
         if asking.silences + asking.misses < TRIES {
+            let noise = self.in_noise && excuse == names::SORRY && !self.by_key;
+            let excuse = if noise { names::NOISY } else { excuse };
             return self.ask_again(asking, excuse, acts);
         }
         let target = self.node(asking.node).no_match;

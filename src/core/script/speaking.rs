@@ -18,6 +18,8 @@ pub mod names {
     use crate::id::ConceptId;
 
     pub const SORRY: &str = "sorry_again";
+    /// Instead of [`SORRY`] where it is noisy round the caller.
+    pub const NOISY: &str = "noisy_again";
     pub const TOO_LATE: &str = "too_late";
     pub const STILL_THERE: &str = "still_there";
     pub const MOVE_ON: &str = "move_on";
@@ -31,8 +33,9 @@ pub mod names {
     pub const EMERGENCY_IF: &str = "emergency_if";
     /// The line that says that a robot cannot judge an illness.
     pub const SAFETY: &str = "closing_safety";
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 12] = [
         SORRY,
+        NOISY,
         TOO_LATE,
         STILL_THERE,
         MOVE_ON,

@@ -68,7 +68,7 @@ fn no_usual_path_is_longer_than_fifteen_questions_and_four_minutes() {
     }
 }
 
-fn facts(lang: Lang) -> Facts {
+pub fn facts(lang: Lang) -> Facts {
     Facts {
         lang,
         day: 3,

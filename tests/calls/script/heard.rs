@@ -1,0 +1,89 @@
+//! Replies as they are heard: what is sure stands, what is doubtful is asked about, and no emergency is denied faintly.
+
+use std::sync::Arc;
+
+use aftercall_core::call::hearing::{judge, words};
+use aftercall_core::call::{Findings, Spot};
+use aftercall_core::heard::{Chosen, Transcript};
+use aftercall_core::id::NodeId;
+use aftercall_core::lang::Lang;
+use aftercall_core::redflag::Lexicon;
+use aftercall_core::script::{Act, Conversation, Input, Note, Script};
+
+use super::files::{root, script, text_files};
+use super::walk::facts;
+
+/// What the transcript notes of a reply to a question.
+fn meaning(lexicon: &Lexicon, node: &str, heard: &Transcript) -> String {
+    let mut asked = Script::clone(&script("general", Lang::Zh));
+    asked.start = asked.find(node).expect("a node of the script");
+    asked.nodes[asked.start].when.clear();
+    let mut talking = Conversation::new(Arc::new(asked), facts(Lang::Zh));
+    talking.start();
+    let question = talking.question().expect("a question");
+    let found = judge(lexicon, &talking, &question, heard);
+    let spot = Spot {
+        turn: 0,
+        node: NodeId(node.to_owned()),
+        from_ms: 0,
+        to_ms: 0,
+    };
+    let verdict = Findings::default().place(&question.asks, found.findings, &spot, None);
+    let (text, logprob) = words(&talking, heard, &verdict);
+    let acts = talking.handle(Input::Said {
+        text,
+        logprob,
+        verdict: verdict.clone(),
+    });
+    let closed = acts.into_iter().find_map(|act| match act {
+        Act::Note(Note::TurnClosed { meaning }) => Some(meaning),
+        Act::Note(_) | Act::Say(_) | Act::Listen(_) | Act::HangUp => None,
+    });
+    closed.expect("every reply closes its turn")
+}
+
+#[test]
+fn what_is_doubtful_is_asked_about_and_nothing_emergent_is_denied_faintly() {
+    let lexicon = Lexicon::compile(&text_files(&root().join("dialogs/redflags"), "tsv"))
+        .expect("the shipped lexicon compiles");
+    let by_sound = |words: &str, logprob, ahead| {
+        Some(Chosen {
+            words: words.to_owned(),
+            logprob,
+            ahead,
+        })
+    };
+    let emergency = "screen_chest";
+    for (node, text, logprob, choice, otherwise, means) in [
+        (emergency, "没有", -0.2, None, "", "no"),
+        (emergency, "没有", -1.4, None, "", "unclear"),
+        (emergency, "没有", -0.7, None, "没油", "no"),
+        // Another hearing holds an emergency.
+        (emergency, "没有", -0.7, None, "胸口疼", "doubtful"),
+        (emergency, "有", -0.2, None, "没有", "emergent"),
+        // Only the script reads a yes in it.
+        (emergency, "有电儿", -0.6, None, "", "doubtful"),
+        // Words that say nothing, and a sound that does.
+        (emergency, "美容", -0.2, by_sound("没有", -1.4, 3.0), "", "no"),
+        (emergency, "美容", -0.2, by_sound("没有", -2.4, 3.0), "", "unclear"),
+        (emergency, "美容", -0.2, by_sound("没有", -1.4, 1.2), "", "unclear"),
+        (emergency, "要", -0.9, by_sound("有", -1.0, 3.0), "", "doubtful"),
+        ("falls", "美容", -0.2, by_sound("没有", -2.4, 1.2), "", "no"),
+        ("falls", "要", -0.9, by_sound("有", -1.0, 3.0), "", "yes"),
+        // What the words say goes before the sound.
+        ("falls", "没有", -0.4, by_sound("有", -1.0, 3.0), "", "no"),
+    ] {
+        let heard = Transcript {
+            text: text.to_owned(),
+            logprob,
+            choice,
+            alternates: (!otherwise.is_empty())
+                .then(|| otherwise.to_owned())
+                .into_iter()
+                .collect(),
+            ..Transcript::default()
+        };
+        let found = meaning(&lexicon, node, &heard);
+        assert_eq!(found, means, "{node}: {text} ({logprob}), {otherwise}");
+    }
+}
