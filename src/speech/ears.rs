@@ -20,7 +20,7 @@ use tracing::{error, warn};
 use crate::speech::callbacks::Stop;
 use crate::speech::lag::Lag;
 use crate::speech::model::{Model, ModelError};
-use crate::speech::remote::{Remote, RemoteConfig, RemoteError};
+use crate::speech::remote::{Remote, RemoteConfig};
 use crate::speech::whisper::{RecogniseError, Recogniser, Recognition, Wanted};
 
 /// How many ears, and how long anyone may wait for them.
@@ -47,8 +47,6 @@ pub enum EarsError {
         "speech recogniser cannot start: {0}; the machine may be short of memory (47 MB an ear)"
     )]
     Recogniser(#[from] RecogniseError),
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
     #[error("no thread for a speech recogniser")]
     Thread { source: std::io::Error },
 }
@@ -141,7 +139,7 @@ impl Ears {
             answered: AtomicU64::new(0),
             too_late: AtomicU64::new(0),
             lag: Mutex::new(Lag::new(Instant::now())),
-            remote: config.remote.map(Remote::new).transpose()?,
+            remote: config.remote.map(Remote::new),
         });
         let mut ears = Ears {
             shared,

@@ -5,17 +5,16 @@
 //! other is left alone for a while. It knows no hot words and chooses between no answers: what it is unsure of is
 //! asked again, as everywhere.
 
-use std::io::Cursor;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aftercall_core::heard::{Heard, Transcript};
 use aftercall_core::lang::Lang;
-use reqwest::blocking::Client;
-use reqwest::blocking::multipart::{Form, Part};
 use serde::Deserialize;
 use tracing::warn;
+use ureq::Agent;
+use ureq::http::StatusCode;
+use ureq::unversioned::multipart::{Form, Part};
 
 use crate::speech::reject::{Measured, is_not_speech};
 use crate::speech::resample::to_16_khz;
@@ -40,15 +39,19 @@ pub struct RemoteConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     #[error("the remote ear cannot be asked: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(#[from] ureq::Error),
     #[error("the remote ear answered {0}")]
-    Refused(reqwest::StatusCode),
+    Refused(StatusCode),
+    #[error(
+        "the remote ear answered something else than words with segments: it must know `response_format=verbose_json`"
+    )]
+    Unmeasured,
 }
 
 /// Asks one remote ear, from any thread.
 pub struct Remote {
     config: RemoteConfig,
-    client: Client,
+    agent: Agent,
     /// Not asked before.
     rests_until: Mutex<Option<Instant>>,
 }
@@ -70,17 +73,16 @@ struct Segment {
 }
 
 impl Remote {
-    /// # Errors
-    /// When there is no TLS to be had.
-    pub fn new(config: RemoteConfig) -> Result<Remote, RemoteError> {
-        // Another part of the process may have chosen the same before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().connect_timeout(CONNECT).build()?;
-        Ok(Remote {
+    pub fn new(config: RemoteConfig) -> Remote {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT))
+            .build();
+        Remote {
             config,
-            client,
+            agent: agent.into(),
             rests_until: Mutex::new(None),
-        })
+        }
     }
 
     /// What the other ear hears in mono 8 kHz samples; `None` when our own has to.
@@ -100,28 +102,38 @@ impl Remote {
     }
 
     fn ask(&self, samples: &[i16], lang: Lang, patience: Duration) -> Result<Answer, RemoteError> {
-        let file = Part::reader(Cursor::new(wav(samples)))
+        let file = wav(samples);
+        let language = lang.to_string();
+        let file = Part::bytes(&file)
             .file_name("reply.wav")
             .mime_str("audio/wav")?;
         let form = Form::new()
             .part("file", file)
-            .text("model", self.config.model.clone())
-            .text("language", lang.to_string())
+            .text("model", &self.config.model)
+            .text("language", &language)
             .text("temperature", "0")
             .text("response_format", "verbose_json");
         let url = format!(
             "{}/audio/transcriptions",
             self.config.url.trim_end_matches('/')
         );
-        let mut request = self.client.post(url).timeout(patience).multipart(form);
+        let request = self.agent.post(url).config();
+        let mut request = request.timeout_global(Some(patience)).build();
         if let Some(key) = &self.config.key {
-            request = request.bearer_auth(key);
+            request = request.header("authorization", format!("Bearer {key}"));
         }
-        let answer = request.send()?;
+        let mut answer = request.send(form)?;
         if !answer.status().is_success() {
             return Err(RemoteError::Refused(answer.status()));
         }
-        Ok(answer.json()?)
+        let answer = answer.body_mut().read_to_vec()?;
+        // What serde says of a wrong answer may quote it.
+        let answer: Answer =
+            serde_json::from_slice(&answer).map_err(|_| RemoteError::Unmeasured)?;
+        if answer.segments.is_empty() && !answer.text.trim().is_empty() {
+            return Err(RemoteError::Unmeasured);
+        }
+        Ok(answer)
     }
 
     fn rests_until(&self) -> Option<Instant> {
@@ -129,7 +141,7 @@ impl Remote {
     }
 
     /// Whole after every lock.
-    fn rest(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn rest(&self) -> MutexGuard<'_, Option<Instant>> {
         self.rests_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

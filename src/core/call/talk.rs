@@ -10,7 +10,6 @@ use crate::codec::FRAME;
 use crate::ear::amd::{Announcement, Answerer, classify_announcement};
 use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
-use crate::finding::Finding;
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::phi::Phi;

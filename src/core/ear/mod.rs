@@ -41,7 +41,7 @@ const ABOVE_FLOOR_DB: f32 = 10.0;
 const FAR_DB: f32 = 15.0;
 const FORGET_DB: f32 = 0.0016;
 /// Within one reply nobody sinks so far.
-const SINKS_DB: f32 = 18.0;
+const SINKS_DB: f32 = 22.0;
 /// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
 const FADE_DB: f32 = 0.05;
 /// In a noisy room, who is so much louder than what went before has only just begun to talk.
