@@ -165,7 +165,6 @@ impl Engine {
                 to_dial,
                 holding,
             )),
-            tokio::spawn(watch_ears(ears, room, stopping.clone())),
             tokio::spawn(caller.run(dialled)),
         ];
         let tasks = vec![
@@ -185,6 +184,7 @@ impl Engine {
                 rules.clone(),
                 stopping.clone(),
             )),
+            tokio::spawn(watch_ears(ears, room, stopping.clone())),
             tokio::spawn(serve(listener, state, stopping)),
         ];
         info!(%api, "aftercall runs");
