@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aftercall_core::attempt::{CallRecord, Disposition};
+use aftercall_core::attempt::{CallRecord, Disposition, LineRecord, RtpFigures};
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
@@ -58,12 +58,18 @@ pub struct Args {
     #[command(flatten)]
     line: LineArgs,
     /// Hang up so many seconds after the INVITE, ringing or talking.
-    #[arg(long, value_name = "SECONDS")]
-    pub hangup_after: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub hangup_after: Option<Duration>,
+    /// Hand the callee on to this URI by REFER, and hang up when that has worked; no script is run.
+    #[arg(long, value_name = "URI", value_parser = uri)]
+    pub refer_to: Option<String>,
+    /// So many seconds after the answer.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0", requires = "refer_to")]
+    pub refer_after: Duration,
     /// Play this recording instead of a script, and hang up at its end; no model is needed.
     #[arg(long, value_name = "FILE")]
     pub play: Option<PathBuf>,
-    /// With --play, or without a script at all: keys to send after it (RFC 4733).
+    /// Keys to send (RFC 4733), after the recording where there is one; no script is run.
     #[arg(long, value_name = "KEYS", value_parser = keys)]
     pub send_keys: Option<String>,
     /// Write the call as a stereo WAV: left the robot, right the callee.
@@ -89,6 +95,30 @@ fn keys(text: &str) -> Result<String, String> {
         None => Ok(text.to_owned()),
         Some(other) => Err(format!("`{other}` is no key: write 0-9, *, # and A-D")),
     }
+}
+
+/// Seconds, with or without a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    number
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("`{text}`: write seconds, 0 to 86400"))
+}
+
+fn uri(text: &str) -> Result<String, String> {
+    let is_uri = ["sip:", "sips:", "tel:"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    let is_plain = |c: char| c.is_ascii_graphic() && !"<>\"".contains(c);
+    if is_uri && text.chars().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{text}` is no URI: write sip:USER@HOST:PORT or tel:NUMBER"
+    ))
 }
 
 fn lang(text: &str) -> Result<Lang, String> {
@@ -130,7 +160,8 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
         .as_ref()
         .map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
     let recordings = folder.clone().map(Recordings::new);
-    let exit = if args.play.is_some() || args.send_keys.is_some() {
+    let is_plain = args.play.is_some() || args.send_keys.is_some() || args.refer_to.is_some();
+    let exit = if is_plain {
         audit(&config, &attempt, &trunk).await?;
         let writer = recordings.as_ref().map(|all| all.writer(&attempt));
         play::place(args, trunk, number, writer.transpose()?).await?
@@ -243,8 +274,8 @@ async fn follow(
     attempt: &AttemptId,
 ) -> anyhow::Result<CallRecord> {
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    let limit = args.hangup_after.unwrap_or(u64::from(u32::MAX));
-    let mut limit = std::pin::pin!(tokio::time::sleep(Duration::from_secs(limit)));
+    let limit = args.hangup_after.unwrap_or(Duration::from_secs(86_400));
+    let mut limit = std::pin::pin!(tokio::time::sleep(limit));
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -307,6 +338,46 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every key that was pressed, in order.
+fn keys_heard(record: &CallRecord) -> String {
+    let replies = record.turns.iter().filter_map(|turn| turn.reply.as_ref());
+    replies.map(|reply| reply.keys.expose().as_str()).collect()
+}
+
+fn print_line(out: &mut impl Write, line: &LineRecord) -> std::io::Result<()> {
+    let codec = line
+        .codec
+        .map_or("no audio".to_owned(), |codec| codec.to_string());
+    writeln!(out, "line         {:?}, {codec}", line.why)?;
+    let Some(rtp) = line.rtp else {
+        return Ok(());
+    };
+    let RtpFigures {
+        sent,
+        received,
+        lost,
+        late,
+        jitter_ms,
+        far,
+        ..
+    } = rtp;
+    writeln!(
+        out,
+        "packets      {sent} sent, {received} received, {lost} lost, {late} late, jitter {jitter_ms:.1} ms"
+    )?;
+    if far.reports > 0 {
+        let round_trip = far
+            .round_trip_ms
+            .map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
+        let (lost, jitter_ms) = (far.lost, far.jitter_ms);
+        writeln!(
+            out,
+            "far end      {lost} lost, jitter {jitter_ms:.1} ms, round trip {round_trip}"
+        )?;
+    }
+    Ok(())
+}
+
 fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let latencies: BTreeMap<u32, u32> = record
@@ -324,6 +395,8 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
             "early_media": record.ending.early_media,
             "talk_ms": record.ending.talk_ms,
             "progress": record.progress,
+            "keys": keys_heard(record),
+            "line": record.line,
             "turns": record.turns,
             "findings": record.findings,
             "suppressed": record.suppressed,
@@ -343,6 +416,9 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
     )?;
     writeln!(out, "answered by  {}", ending.answered_by)?;
     writeln!(out, "talked       {:.1} s", ending.talk_ms as f64 / 1000.0)?;
+    if let Some(line) = &record.line {
+        print_line(&mut out, line)?;
+    }
     for placed in &record.findings {
         let finding = &placed.finding;
         writeln!(

@@ -24,16 +24,16 @@ pub struct LineArgs {
     #[arg(long, value_name = "IP:PORT")]
     local: Option<SocketAddr>,
     /// User name for digest and From.
-    #[arg(long, value_name = "NAME", requires = "password_env")]
+    #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Environment variable with the password.
-    #[arg(long, value_name = "VARIABLE", requires = "user")]
+    #[arg(long, value_name = "VARIABLE")]
     password_env: Option<String>,
     /// Codecs in the order of the offer: pcma,pcmu.
     #[arg(long, value_delimiter = ',', value_parser = codec)]
     codecs: Vec<Codec>,
-    /// Offer reliable provisional answers (RFC 3262): true or false.
-    #[arg(long = "100rel", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    /// Offer reliable provisional answers (RFC 3262): on, the default, or off.
+    #[arg(long = "100rel", value_name = "ON", value_parser = on, num_args = 0..=1, default_missing_value = "on")]
     reliable: Option<bool>,
     /// Session interval to ask for, in seconds (RFC 4028): 90 or more.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(90..=86_400))]
@@ -52,7 +52,8 @@ impl LineArgs {
     /// # Errors
     /// A target that cannot be dialled, a broken trunk file, values that do not fit each other.
     pub fn trunk(&self, target: &str) -> anyhow::Result<(Trunk, PhoneNumber)> {
-        let (user, place) = match target.strip_prefix("sip:") {
+        let secured = target.strip_prefix("sips:");
+        let (user, place) = match secured.or(target.strip_prefix("sip:")) {
             Some(rest) => rest
                 .split_once('@')
                 .with_context(|| format!("`{target}`: write sip:USER@HOST:PORT"))?,
@@ -61,17 +62,25 @@ impl LineArgs {
         let mut parts = place.split([';', '?']);
         let host = parts.next().unwrap_or_default();
         let asked = parts.find_map(|parameter| parameter.strip_prefix("transport="));
-        let number = PhoneNumber::parse(user).with_context(|| format!("`{target}`"))?;
-        let mut trunk = match (&self.trunk, host.is_empty()) {
-            (Some(file), _) => Trunk::load(file)?,
-            (None, false) => Trunk::direct(host)?,
-            (None, true) => bail!("a telephone number needs --trunk FILE"),
-        };
+        // A test telephone may have a name instead of a number.
+        let number = PhoneNumber::parse(user)
+            .or_else(|error| match (host.is_empty(), &self.trunk) {
+                (false, None) => PhoneNumber::of_user(user),
+                (true, _) | (_, Some(_)) => Err(error),
+            })
+            .with_context(|| format!("`{target}`"))?;
         let asked = asked
             .map(transport)
             .transpose()
             .map_err(anyhow::Error::msg)?;
-        if let Some(transport) = self.transport.or(asked) {
+        let asked = asked.or(secured.and(Some(Transport::Tls)));
+        let transport = self.transport.or(asked);
+        let mut trunk = match (&self.trunk, host.is_empty()) {
+            (Some(file), _) => Trunk::load(file)?,
+            (None, false) => Trunk::direct(host, transport.unwrap_or_default())?,
+            (None, true) => bail!("a telephone number needs --trunk FILE"),
+        };
+        if let Some(transport) = transport {
             trunk.transport = transport;
         }
         self.change(&mut trunk)?;
@@ -82,8 +91,8 @@ impl LineArgs {
         if let Some(local) = self.local {
             trunk.bind = local;
         }
-        if let (Some(user), Some(variable)) = (&self.user, &self.password_env) {
-            trunk.set_account(user, variable)?;
+        if self.user.is_some() || self.password_env.is_some() {
+            trunk.set_account(self.user.as_deref(), self.password_env.as_deref())?;
         }
         if !self.codecs.is_empty() {
             trunk.codecs.clone_from(&self.codecs);
@@ -118,6 +127,14 @@ fn transport(text: &str) -> Result<Transport, String> {
         "tcp" => Ok(Transport::Tcp),
         "tls" => Ok(Transport::Tls),
         _ => Err(format!("`{text}` is no transport: write udp, tcp or tls")),
+    }
+}
+
+fn on(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "yes" => Ok(true),
+        "off" | "false" | "no" => Ok(false),
+        _ => Err(format!("`{text}`: write on or off")),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::sip::event::LegEvent;
+use aftercall_core::sip::event::{LegEvent, Transfer};
 use anyhow::Context;
 use serde_json::json;
 
@@ -37,9 +37,10 @@ pub async fn place(
     let stop = Arc::new(AtomicBool::new(false));
     let order = Playback {
         samples: samples.into(),
-        hang_up_after: args.hangup_after.map(Duration::from_secs),
+        hang_up_after: args.hangup_after,
         longest: LONGEST,
         keys: args.send_keys.clone().unwrap_or_default(),
+        refer: args.refer_to.clone().zip(Some(args.refer_after)),
         recording,
         stop: Arc::clone(&stop),
     };
@@ -56,7 +57,8 @@ pub async fn place(
         }
     };
     print_record(as_json, &played)?;
-    Ok(if played.answered_after.is_some() {
+    let has_moved = args.refer_to.is_none() || played.transfer.iter().any(|it| it.has_succeeded());
+    Ok(if played.answered_after.is_some() && has_moved {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(3)
@@ -71,6 +73,7 @@ fn print_event(as_json: bool, event: &LegEvent) {
         LegEvent::Answered(answer) => ("answered", answer.codec.to_string()),
         LegEvent::MediaChanged(answer) => ("media_changed", format!("{:?}", answer.direction)),
         LegEvent::Key(key) => ("key", key.to_string()),
+        LegEvent::Transfer(transfer) => ("transfer", transfer_step(*transfer)),
         LegEvent::Ended(ending) => ("ended", format!("{:?}", ending.why)),
     };
     let mut out = std::io::stdout().lock();
@@ -84,36 +87,41 @@ fn print_event(as_json: bool, event: &LegEvent) {
     }
 }
 
+/// A step of a transfer as one word and its status.
+fn transfer_step(transfer: Transfer) -> String {
+    let of = |word: &str, status: Option<u16>| match status {
+        Some(status) => format!("{word} {status}"),
+        None => word.to_owned(),
+    };
+    match transfer {
+        Transfer::Accepted => "accepted".to_owned(),
+        Transfer::Trying { status } => of("trying", Some(status)),
+        Transfer::Refused { status } => of("refused", status),
+        Transfer::Ended { status: None } => "unknown".to_owned(),
+        Transfer::Ended { status } if transfer.has_succeeded() => of("succeeded", status),
+        Transfer::Ended { status } => of("failed", status),
+    }
+}
+
 fn print_record(as_json: bool, played: &Played) -> anyhow::Result<()> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let rtp = played.rtp.map(|rtp| {
-        json!({
-            "sent": rtp.sent,
-            "received": rtp.received,
-            "lost": rtp.lost,
-            "late": rtp.late,
-            "duplicates": rtp.duplicates,
-            "concealed": rtp.concealed,
-            "jitter_ms": rtp.jitter_ms,
-            "far": {
-                "reports": rtp.far.reports,
-                "lost": rtp.far.lost,
-                "jitter_ms": rtp.far.jitter_ms,
-                "round_trip_ms": rtp.far.round_trip.map(|time| time.as_secs_f64() * 1_000.0),
-            },
-        })
-    });
     let record = json!({
         "event": "record",
         "why": played.ending.why,
         "sip_status": played.ending.status,
         "q850_cause": played.ending.q850_cause,
         "rang": played.ending.rang,
-        "codec": played.codec,
+        "codec": played.codecs.last(),
+        "codecs": played.codecs,
+        "rtcp_mux": played.rtcp_mux,
         "keys": played.keys_heard,
         "answered_after_ms": played.answered_after.map(millis),
         "talk_ms": millis(played.talked),
-        "rtp": rtp,
+        "media_after_ms": played.media_after.map(millis),
+        "first_heard_after_ms": played.first_heard_after.map(millis),
+        "last_heard_after_ms": played.last_heard_after.map(millis),
+        "transfer": played.transfer.iter().copied().map(transfer_step).collect::<Vec<_>>(),
+        "rtp": played.rtp.map(|rtp| rtp.figures()),
     });
     let mut out = std::io::stdout().lock();
     if as_json {

@@ -350,6 +350,7 @@ impl Stage {
             turns: Vec::new(),
             findings: self.findings.list().to_vec(),
             suppressed: Vec::new(),
+            line: None,
             notes: call_notes(&self.notes),
         };
         let subject = Subject {

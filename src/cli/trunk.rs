@@ -144,6 +144,7 @@ fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
         hang_up_after: None,
         longest: TEST_CALL,
         keys: String::new(),
+        refer: None,
         recording: None,
         stop: Arc::new(AtomicBool::new(false)),
     };
@@ -159,7 +160,10 @@ fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
                 answer.codec, answer.remote
             );
         }
-        LegEvent::MediaChanged(_) | LegEvent::Key(_) | LegEvent::Ended(_) => {}
+        LegEvent::MediaChanged(_)
+        | LegEvent::Key(_)
+        | LegEvent::Transfer(_)
+        | LegEvent::Ended(_) => {}
     })?;
     let status = played
         .ending

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Codec;
 use crate::finding::{PlacedFinding, Suppressed};
 use crate::heard::Transcript;
 use crate::id::{AttemptId, ConceptId, NodeId, StepId};
@@ -9,6 +10,7 @@ use crate::phi::Phi;
 use crate::phone::PhoneNumber;
 use crate::question::{QuestionKind, Respondent};
 use crate::reading::Reading;
+use crate::sip::event::EndCause;
 use crate::time::Timestamp;
 
 /// How a call ended.
@@ -195,9 +197,50 @@ pub struct CallRecord {
     pub turns: Vec<Turn>,
     pub findings: Vec<PlacedFinding>,
     pub suppressed: Vec<Suppressed>,
+    /// `None` where no call was made, or it left no trace but its row.
+    #[serde(default)]
+    pub line: Option<LineRecord>,
     /// What the conversation noted for a human, in the order noted.
     #[serde(default)]
     pub notes: Vec<CallNote>,
+}
+
+/// How the line was, for who looks after it; no health data. Times count from the INVITE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineRecord {
+    pub why: EndCause,
+    /// The one in use at the end; `None` where there was no audio.
+    pub codec: Option<Codec>,
+    pub rtcp_mux: bool,
+    pub answered_after_ms: Option<u64>,
+    /// When the peer's first and last packet came.
+    pub first_heard_after_ms: Option<u64>,
+    pub last_heard_after_ms: Option<u64>,
+    pub rtp: Option<RtpFigures>,
+}
+
+/// Packets counted and measured, on our side and, by RTCP, on the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RtpFigures {
+    pub sent: u64,
+    pub received: u64,
+    pub lost: u64,
+    /// Too late to be played.
+    pub late: u64,
+    pub duplicates: u64,
+    /// 20 ms frames that were made up.
+    pub concealed: u64,
+    pub jitter_ms: f32,
+    pub far: FarFigures,
+}
+
+/// What the peer's RTCP says of our packets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FarFigures {
+    pub reports: u32,
+    pub lost: u32,
+    pub jitter_ms: f32,
+    pub round_trip_ms: Option<f64>,
 }
 
 /// What a conversation leaves for the plan and for a human, beside its findings.

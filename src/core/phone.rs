@@ -46,6 +46,19 @@ impl PhoneNumber {
         Ok(Self(kept))
     }
 
+    /// The user part of a SIP URI, which need not be a number: a test telephone's name.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 32 bytes, or has other than letters, digits, `+`, `-`, `_` and `.`.
+    pub fn of_user(user: &str) -> Result<Self, PhoneError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "+-_.".contains(c);
+        match user.len() {
+            0 => Err(PhoneError::Empty),
+            1..=32 if user.chars().all(is_plain) => Ok(Self(user.to_owned())),
+            _ => Err(PhoneError::Character),
+        }
+    }
+
     /// The dialable text: PHI, so only for the SIP URI, rows and API views.
     pub fn expose(&self) -> &str {
         &self.0

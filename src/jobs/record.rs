@@ -267,6 +267,7 @@ fn not_started() -> CallRecord {
         turns: Vec::new(),
         findings: Vec::new(),
         suppressed: Vec::new(),
+        line: None,
         notes: Vec::new(),
     }
 }

@@ -110,6 +110,7 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
         turns: store.turns(id).await?,
         findings,
         suppressed,
+        line: None,
         notes: Vec::new(),
     })
 }

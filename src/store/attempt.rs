@@ -1,6 +1,6 @@
 //! Attempts: permission for one INVITE, and where it stands while it lives.
 
-use aftercall_core::attempt::{Attempt, AttemptState, Disposition, Ending, Progress};
+use aftercall_core::attempt::{Attempt, AttemptState, Disposition, Ending, LineRecord, Progress};
 use aftercall_core::id::{AttemptId, EpisodeId, PatientId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::phone::PhoneNumber;
@@ -58,6 +58,8 @@ pub struct AttemptRow {
     pub lang: Lang,
     /// `sip::DialogSnapshot` as text: lets the next start send BYE or CANCEL.
     pub dialog: Option<String>,
+    /// How the line was, once it has ended.
+    pub line: Option<LineRecord>,
 }
 
 /// Where a live attempt stands by now.
@@ -72,7 +74,8 @@ pub struct AttemptProgress {
 
 const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
      script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
-     closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, rang, talk_ms from attempt";
+     closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, rang, talk_ms, \
+     line from attempt";
 
 impl Store {
     /// Begins an attempt: step to `calling` and the attempt's row in one transaction, before the INVITE.
@@ -392,5 +395,6 @@ pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
         day: row.count("day")?,
         lang: row.word("lang")?,
         dialog: row.text_or_null("dialog")?,
+        line: row.json_or_null("line")?,
     })
 }

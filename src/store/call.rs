@@ -243,7 +243,8 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
          early_media = $6, answered_by = $7, rang = case when $8 = 1 then 1 else rang end, talk_ms = $9, \
          identified = case when $10 = 1 then 1 else identified end, \
          screened = case when $11 = 1 then 1 else screened end, \
-         closing_spoken = case when $12 = 1 then 1 else closing_spoken end, asked_for_ms = $13, notes = $14, dialog = null \
+         closing_spoken = case when $12 = 1 then 1 else closing_spoken end, asked_for_ms = $13, notes = $14, line = $15, \
+         dialog = null \
          where id = $1 and state <> 'ended'",
     )
     .bind(&finish.attempt.0)
@@ -260,6 +261,7 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
     .bind(i64::from(finish.record.progress.closing_spoken))
     .bind(finish.asked_for.map(ms))
     .bind(json(&finish.record.notes))
+    .bind(finish.record.line.as_ref().map(json))
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)

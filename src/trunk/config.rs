@@ -78,6 +78,8 @@ pub struct Caller {
     /// `None`: the target's.
     pub domain: Option<String>,
     pub display: Option<String>,
+    /// Named in P-Asserted-Identity too (RFC 3325), for a trunk that takes our word for it.
+    pub asserted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -126,13 +128,17 @@ impl Trunk {
         file::read(&Source { file, text })
     }
 
-    /// A target named on the command line, with the loopback trunk's habits.
+    /// A target named on the command line, with the loopback trunk's habits and the transport's port (RFC 3261 §19.1.2).
     ///
     /// # Errors
     /// [`TrunkError`] when `target` is no host and port.
-    pub fn direct(target: &str) -> Result<Trunk, TrunkError> {
+    pub fn direct(target: &str, transport: Transport) -> Result<Trunk, TrunkError> {
+        let port = match transport {
+            Transport::Udp | Transport::Tcp => 5_060,
+            Transport::Tls => 5_061,
+        };
         let target = if target.ends_with(']') || !target.contains(':') {
-            format!("{target}:5060")
+            format!("{target}:{port}")
         } else {
             target.to_owned()
         };
@@ -186,16 +192,30 @@ impl Trunk {
         }
     }
 
-    /// Another account than the file's, for a call by hand; the user is who rings, too.
+    /// Another account than the file's, or another password, for a call by hand; the user is who rings, too.
     ///
     /// # Errors
     /// When `user` cannot stand in a URI.
-    pub fn set_account(&mut self, user: &str, password_env: &str) -> anyhow::Result<()> {
-        anyhow::ensure!(file::is_user(user), "`{user}` cannot be a user name");
-        self.caller.user = user.to_owned();
-        self.account = Some(Account {
-            username: user.to_owned(),
-            password_env: password_env.to_owned(),
+    pub fn set_account(
+        &mut self,
+        user: Option<&str>,
+        password_env: Option<&str>,
+    ) -> anyhow::Result<()> {
+        if let Some(user) = user {
+            anyhow::ensure!(file::is_user(user), "`{user}` cannot be a user name");
+            self.caller.user = user.to_owned();
+        }
+        let known = self.account.take();
+        let variable = password_env.map(str::to_owned);
+        let password_env = variable.or(known.as_ref().map(|known| known.password_env.clone()));
+        // A user without a password is who rings, and no more.
+        self.account = password_env.map(|password_env| Account {
+            username: match (user, known) {
+                (None, Some(known)) => known.username,
+                (Some(user), _) => user.to_owned(),
+                (None, None) => self.caller.user.clone(),
+            },
+            password_env,
         });
         Ok(())
     }
@@ -256,7 +276,7 @@ impl Trunk {
             codecs: self.codecs.clone(),
             ring_timeout: self.ring_timeout,
             first_answer_limit: self.first_answer_limit,
-            extra_headers: Vec::new(),
+            extra_headers: self.identity(),
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -275,6 +295,12 @@ impl Trunk {
             credentials,
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    fn identity(&self) -> Vec<(String, String)> {
+        let value = format!("<sip:{}@{}>", self.caller.user, self.domain());
+        let header = ("P-Asserted-Identity".to_owned(), value);
+        self.caller.asserted.then_some(header).into_iter().collect()
     }
 
     fn domain(&self) -> String {

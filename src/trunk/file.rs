@@ -137,6 +137,8 @@ struct CallerTable {
     user: Spanned<String>,
     domain: Option<Spanned<String>>,
     display: Option<Spanned<String>>,
+    #[serde(default)]
+    asserted: bool,
 }
 
 #[derive(Deserialize)]
@@ -322,6 +324,7 @@ fn caller(source: &Source<'_>, raw: CallerTable) -> Result<Caller, TrunkError> {
         user: raw.user.into_inner(),
         domain: raw.domain.map(Spanned::into_inner),
         display: raw.display.map(Spanned::into_inner),
+        asserted: raw.asserted,
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as StdInstant};
 use aftercall_core::codec::{Codec, FRAME};
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
-use aftercall_core::sip::event::{LegEnding, LegEvent, LegOutput};
+use aftercall_core::sip::event::{LegEnding, LegEvent, LegOutput, Transfer};
 use aftercall_core::sip::leg::Leg;
 use aftercall_core::sip::sdp::MediaAnswer;
 use aftercall_core::time::Instant;
@@ -36,6 +36,8 @@ pub struct Playback {
     pub longest: Duration,
     /// Sent by RFC 4733 after the recording.
     pub keys: String,
+    /// Whom the callee is handed to, and how long after the answer (RFC 3515). When that has worked we hang up.
+    pub refer: Option<(String, Duration)>,
     pub recording: Option<RecordingWriter>,
     /// Set from outside to hang up now.
     pub stop: Arc<AtomicBool>,
@@ -45,12 +47,20 @@ pub struct Playback {
 #[derive(Debug)]
 pub struct Played {
     pub ending: LegEnding,
-    pub codec: Option<Codec>,
+    /// Each that was agreed on, in the order of its first use.
+    pub codecs: Vec<Codec>,
+    pub rtcp_mux: bool,
     /// Health data on a patient's call; this is a tester's.
     pub keys_heard: String,
     /// From the INVITE.
     pub answered_after: Option<Duration>,
     pub talked: Duration,
+    /// When a session description first let audio flow, and when the peer's first and last packet came: from the INVITE.
+    pub media_after: Option<Duration>,
+    pub first_heard_after: Option<Duration>,
+    pub last_heard_after: Option<Duration>,
+    /// Every step of the transfer.
+    pub transfer: Vec<Transfer>,
     pub rtp: Option<StreamStats>,
 }
 
@@ -84,6 +94,7 @@ pub fn play(
         rtp,
         rtcp,
         remote_rtcp: None,
+        rtcp_mux: false,
         began,
         media_seed,
         stream: None,
@@ -95,8 +106,10 @@ pub fn play(
         order,
         answered_at: None,
         ended: None,
-        codec: None,
+        codecs: Vec::new(),
         heard: String::new(),
+        media_at: None,
+        transfer: Vec::new(),
         told,
     };
     line.run(poll)
@@ -115,6 +128,7 @@ struct Line<F> {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     remote_rtcp: Option<SocketAddr>,
+    rtcp_mux: bool,
     began: StdInstant,
     media_seed: [u8; 12],
     stream: Option<Stream>,
@@ -127,8 +141,10 @@ struct Line<F> {
     order: Playback,
     answered_at: Option<Instant>,
     ended: Option<(LegEnding, Instant)>,
-    codec: Option<Codec>,
+    codecs: Vec<Codec>,
     heard: String,
+    media_at: Option<Instant>,
+    transfer: Vec<Transfer>,
     told: F,
 }
 
@@ -155,6 +171,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                 self.next_slot = Some(due + SLOT);
                 self.slot()?;
             }
+            self.refer();
             if self.is_time() {
                 self.leg.hang_up(self.now());
                 self.drain();
@@ -166,15 +183,21 @@ impl<F: FnMut(&LegEvent)> Line<F> {
         if let Some(recording) = self.order.recording {
             recording.finish()?;
         }
-        let answered_after = self.answered_at.map(|at| at.since(Instant::ZERO));
+        let after = |at: Option<Instant>| at.map(|at| at.since(Instant::ZERO));
+        let last_heard = self.stream.as_ref().and_then(Stream::last_received);
         Ok(Played {
             ending,
-            codec: self.codec,
+            codecs: self.codecs,
+            rtcp_mux: self.rtcp_mux,
             keys_heard: self.heard,
-            answered_after,
+            answered_after: after(self.answered_at),
             talked: self
                 .answered_at
                 .map_or(Duration::ZERO, |at| ended_at.since(at)),
+            media_after: after(self.media_at),
+            first_heard_after: after(self.stream.as_ref().and_then(Stream::first_received)),
+            last_heard_after: after(last_heard),
+            transfer: self.transfer,
             rtp: self.stream.map(|stream| stream.stats()),
         })
     }
@@ -184,7 +207,8 @@ impl<F: FnMut(&LegEvent)> Line<F> {
     }
 
     fn is_open(&self) -> bool {
-        let over = |at: Instant| self.leg.is_finished() || self.now().since(at) > FAREWELL;
+        let is_late = |at: Instant| self.now().since(at) > FAREWELL;
+        let over = |at| self.leg.is_finished() || (is_late(at) && !self.leg.awaits_transfer());
         !self.ended.as_ref().is_some_and(|(_, at)| over(*at))
     }
 
@@ -203,6 +227,8 @@ impl<F: FnMut(&LegEvent)> Line<F> {
         let is_said = self.answered_at.is_some()
             && self.at >= self.order.samples.len()
             && self.keys.is_empty()
+            && self.order.refer.is_none()
+            && !self.leg.awaits_transfer()
             && !self.stream.as_ref().is_some_and(Stream::is_pressing);
         is_asked
             || self.began.elapsed() >= self.order.longest
@@ -210,6 +236,18 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                 Some(limit) => self.began.elapsed() >= limit,
                 None => is_said,
             }
+    }
+
+    /// Hands the callee on, when it is time.
+    fn refer(&mut self) {
+        let now = self.now();
+        let answered_at = self.answered_at;
+        let is_due =
+            |(_, after): &mut (String, Duration)| answered_at.is_some_and(|at| now >= at + *after);
+        if let Some((uri, _)) = self.order.refer.take_if(is_due) {
+            self.leg.refer(&uri, now);
+            self.drain();
+        }
     }
 
     fn receive_sip(&mut self, token: Token) {
@@ -240,8 +278,9 @@ impl<F: FnMut(&LegEvent)> Line<F> {
     }
 
     fn send_rtcp(&mut self, packet: &[u8]) {
+        let socket = if self.rtcp_mux { &self.rtp } else { &self.rtcp };
         if let Some(to) = self.remote_rtcp
-            && let Err(error) = self.rtcp.send_to(packet, to)
+            && let Err(error) = socket.send_to(packet, to)
         {
             tracing::debug!(%error, "report not sent");
         }
@@ -272,6 +311,12 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                 self.set_media(&answer);
             }
             LegEvent::Key(key) => self.heard.push(key),
+            LegEvent::Transfer(transfer) => {
+                self.transfer.push(transfer);
+                if transfer.has_succeeded() {
+                    self.leg.hang_up(now);
+                }
+            }
             LegEvent::Ended(ending) => {
                 if let Some(packet) = self.stream.as_mut().map(|stream| stream.goodbye(now)) {
                     self.send_rtcp(&packet);
@@ -286,7 +331,12 @@ impl<F: FnMut(&LegEvent)> Line<F> {
         self.remote = Some(answer.remote).filter(|to| !to.ip().is_unspecified());
         self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
         self.sends = answer.direction.sends();
-        self.codec = Some(answer.codec);
+        self.rtcp_mux = answer.rtcp_mux;
+        if !self.codecs.contains(&answer.codec) {
+            self.codecs.push(answer.codec);
+        }
+        let now = self.now();
+        self.media_at.get_or_insert(now);
         let (codec, payload_type, event) =
             (answer.codec, answer.payload_type, answer.telephone_event);
         match &mut self.stream {
@@ -304,7 +354,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                 }));
             }
         }
-        self.next_slot.get_or_insert(self.now());
+        self.next_slot.get_or_insert(now);
     }
 
     /// 20 ms out, 20 ms in.

@@ -1,6 +1,6 @@
 //! Attempts, and calls with their turns and findings.
 
-use aftercall_core::attempt::{AnsweredBy, AttemptState, Disposition, Turn};
+use aftercall_core::attempt::{AnsweredBy, AttemptState, Disposition, LineRecord, Turn};
 use aftercall_core::finding::{
     About, Confirmation, PlacedFinding, Polarity, Suppressed, Urgency, When,
 };
@@ -47,6 +47,9 @@ pub struct AttemptView {
     pub closing_spoken: bool,
     /// Null while the call runs.
     pub ending: Option<EndingView>,
+    /// Why the line ended, its codec, its packets and what RTCP said of them.
+    #[schema(value_type = Option<Object>)]
+    pub line: Option<LineRecord>,
 }
 
 /// How an attempt ended.
@@ -228,6 +231,7 @@ impl AttemptView {
                 rang: ending.rang,
                 talk_ms: ending.talk_ms,
             }),
+            line: row.line.clone(),
         }
     }
 }

@@ -91,6 +91,10 @@ impl Line {
     fn drain(&mut self) {
         while let Some(output) = self.call.poll_output() {
             match output {
+                // With rtcp-mux (RFC 5761 §4) both come by one port.
+                Output::Rtp { to, packet } if (200..=204).contains(&packet[1]) => {
+                    self.reports.push((to, packet));
+                }
                 Output::Rtp { packet, .. } => {
                     self.sent += 1;
                     let silence = packet[12..].iter().all(|byte| byte & 0x7f == 0x55);
@@ -178,7 +182,11 @@ fn a_hold_that_does_not_end_is_not_waited_for_longer_than_the_limit() {
 
 #[test]
 fn the_line_is_reported_on_until_it_ends() {
-    for (attribute, port) in [("", 30_001), ("a=rtcp:30009 IN IP4 192.0.2.20\r\n", 30_009)] {
+    for (attribute, port) in [
+        ("", 30_001),
+        ("a=rtcp:30009 IN IP4 192.0.2.20\r\n", 30_009),
+        ("a=rtcp-mux\r\n", 30_000),
+    ] {
         let mut line = Line::dialled();
         let answer = format!("{ANSWER}{attribute}");
         line.deliver(&response(&line.invite, 200, "a", &answer, &[]));

@@ -229,6 +229,7 @@ impl RaiseCase {
                 .map(|(turn, text)| finding(text, turn))
                 .collect(),
             suppressed: Vec::new(),
+            line: None,
             notes: self.notes.iter().map(|text| note(text)).collect(),
         }
     }

@@ -615,6 +615,7 @@ impl Outcome {
             turns: Vec::new(),
             findings: self.findings.iter().map(placed).collect(),
             suppressed: Vec::new(),
+            line: None,
             notes: note(disposition).into_iter().chain(doubted).collect(),
         }
     }

@@ -213,7 +213,8 @@ impl Robot {
             LegEvent::Trying
             | LegEvent::Ringing { .. }
             | LegEvent::MediaChanged(_)
-            | LegEvent::Key(_) => {}
+            | LegEvent::Key(_)
+            | LegEvent::Transfer(_) => {}
         }
     }
 

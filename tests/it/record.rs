@@ -283,6 +283,7 @@ pub fn finish(new: &NewAttempt, disposition: Disposition, findings: Vec<PlacedFi
                 why: "negated".to_owned(),
                 evidence: evidence(),
             }],
+            line: None,
             notes: Vec::new(),
         },
         step: Some(StepChange {

@@ -135,6 +135,7 @@ impl Stay {
             turns,
             findings,
             suppressed: Vec::new(),
+            line: None,
             notes: Vec::new(),
         };
         self.tell(&id, Told::Ended(Box::new(record))).await;

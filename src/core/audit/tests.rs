@@ -53,6 +53,7 @@ fn call(identified: bool, polarity: Option<Polarity>, suppressed: usize) -> Call
         turns: Vec::new(),
         findings: polarity.map(finding).into_iter().collect(),
         suppressed: vec![kept; suppressed],
+        line: None,
         notes: Vec::new(),
     }
 }

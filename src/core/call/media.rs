@@ -1,14 +1,16 @@
 //! The call's 20 ms slots: one frame each way, on one clock, and what SIP says of the media.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::echo::Echo;
 use super::player::Played;
 use super::{Call, CallEvent, FRAME, Output, SLOT, Stage, part_seed};
+use crate::attempt::LineRecord;
 use crate::codec::Codec;
 use crate::ear::{Ear, EarConfig, ListenSpec};
 use crate::rtp::{Stream, StreamConfig};
-use crate::sip::event::LegEvent;
+use crate::sip::event::{LegEnding, LegEvent};
 use crate::sip::sdp::MediaAnswer;
 use crate::time::Instant;
 
@@ -48,6 +50,8 @@ impl Call {
                 self.hold(&answer, now);
             }
             LegEvent::Key(key) => self.key(key),
+            // A script asks for none.
+            LegEvent::Transfer(_) => {}
             LegEvent::Ended(ending) => {
                 self.say_goodbye(now);
                 self.finish(&ending);
@@ -88,14 +92,41 @@ impl Call {
         if let (Some(stream), Some(to)) = (&mut self.stream, self.remote_rtcp)
             && let Some(packet) = stream.report(now)
         {
-            self.outputs.push_back(Output::Rtcp { to, packet });
+            self.send_rtcp(to, packet);
         }
     }
 
     fn say_goodbye(&mut self, now: Instant) {
         if let (Some(stream), Some(to)) = (&mut self.stream, self.remote_rtcp.take()) {
             let packet = stream.goodbye(now);
-            self.outputs.push_back(Output::Rtcp { to, packet });
+            self.send_rtcp(to, packet);
+        }
+    }
+
+    fn send_rtcp(&mut self, to: SocketAddr, packet: Vec<u8>) {
+        let output = if self.rtcp_mux {
+            Output::Rtp { to, packet }
+        } else {
+            Output::Rtcp { to, packet }
+        };
+        self.outputs.push_back(output);
+    }
+
+    /// How the line was.
+    pub(super) fn line_record(&self, ending: &LegEnding) -> LineRecord {
+        let after = |at: Option<Instant>| {
+            let after = at?.since(self.began).as_millis();
+            u64::try_from(after).ok()
+        };
+        let stream = self.stream.as_ref();
+        LineRecord {
+            why: ending.why,
+            codec: self.codec,
+            rtcp_mux: self.rtcp_mux,
+            answered_after_ms: after(self.answered_at),
+            first_heard_after_ms: after(stream.and_then(Stream::first_received)),
+            last_heard_after_ms: after(stream.and_then(Stream::last_received)),
+            rtp: stream.map(|stream| stream.stats().figures()),
         }
     }
 
@@ -118,6 +149,8 @@ impl Call {
     fn set_media(&mut self, answer: &MediaAnswer, now: Instant) {
         self.remote = Some(answer.remote);
         self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
+        self.rtcp_mux = answer.rtcp_mux;
+        self.codec = Some(answer.codec);
         match &mut self.stream {
             Some(stream) => {
                 stream.retarget(answer.codec, answer.payload_type, answer.telephone_event)

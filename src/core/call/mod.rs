@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
+use crate::codec::Codec;
 use crate::ear::amd::{Amd, Announcement, Answerer};
 use crate::ear::{Ear, EarConfig};
 use crate::finding::PlacedFinding;
@@ -248,6 +249,10 @@ pub struct Call {
     stream: Option<Stream>,
     remote: Option<SocketAddr>,
     remote_rtcp: Option<SocketAddr>,
+    /// RTCP shares RTP's port.
+    rtcp_mux: bool,
+    codec: Option<Codec>,
+    began: Instant,
     /// The peer put us on hold, then: nobody listens, and what comes is music.
     held_since: Option<Instant>,
     resumed_at: Option<Instant>,
@@ -309,6 +314,9 @@ impl Call {
             stream: None,
             remote: None,
             remote_rtcp: None,
+            rtcp_mux: false,
+            codec: None,
+            began: now,
             held_since: None,
             resumed_at: None,
             ear: Ear::new(EarConfig { seed: ear_seed }),
@@ -480,6 +488,7 @@ impl Call {
             turns: std::mem::take(&mut self.turns),
             findings,
             suppressed,
+            line: Some(self.line_record(leg)),
             notes: verdict::call_notes(&self.notes),
         };
         self.event(CallEvent::Ended(Box::new(record)));

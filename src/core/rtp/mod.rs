@@ -12,6 +12,7 @@ pub mod rtcp;
 pub mod sequence;
 
 use self::rtcp::{PeerView, Reception, Rtcp, Sending};
+use crate::attempt::{FarFigures, RtpFigures};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -56,6 +57,27 @@ pub enum FrameKind {
 pub struct Pulled {
     pub samples: [i16; FRAME],
     pub kind: FrameKind,
+}
+
+impl StreamStats {
+    /// What of it stands in a call's record.
+    pub fn figures(&self) -> RtpFigures {
+        RtpFigures {
+            sent: self.sent,
+            received: self.received,
+            lost: self.lost,
+            late: self.late,
+            duplicates: self.duplicates,
+            concealed: self.concealed,
+            jitter_ms: self.jitter_ms,
+            far: FarFigures {
+                reports: self.far.reports,
+                lost: self.far.lost,
+                jitter_ms: self.far.jitter_ms,
+                round_trip_ms: self.far.round_trip.map(|time| time.as_secs_f64() * 1_000.0),
+            },
+        }
+    }
 }
 
 impl Pulled {
@@ -111,6 +133,7 @@ pub struct Stream {
     buffer: JitterBuffer,
     key_receiver: KeyReceiver,
     keys: VecDeque<char>,
+    first_received: Option<Instant>,
     last_received: Option<Instant>,
     /// Bytes of payload sent.
     octets: u32,
@@ -145,6 +168,7 @@ impl Stream {
             buffer: JitterBuffer::default(),
             key_receiver: KeyReceiver::default(),
             keys: VecDeque::new(),
+            first_received: None,
             last_received: None,
             octets: 0,
             rtcp: Rtcp::default(),
@@ -289,6 +313,11 @@ impl Stream {
         self.keys.pop_front()
     }
 
+    /// When the peer's line was first heard of.
+    pub fn first_received(&self) -> Option<Instant> {
+        self.first_received
+    }
+
     /// When the peer's line was last heard of: audio, comfort noise or a key.
     pub fn last_received(&self) -> Option<Instant> {
         self.last_received
@@ -390,6 +419,7 @@ impl Stream {
     }
 
     fn play(&mut self, packet: &Packet<'_>, is_next: bool, now: Instant) {
+        self.first_received.get_or_insert(now);
         self.last_received = Some(now);
         let Header {
             timestamp, marker, ..

@@ -1,7 +1,8 @@
 //! Digest authentication (RFC 8760 on RFC 7616 and RFC 2617): reading challenges, answering the one we prefer.
 //!
-//! MD5 and SHA-256, plain and `-sess`; qop `auth` and `auth-int`, or none. The peer's order is its preference
-//! (RFC 8760 §2.3): of each realm the topmost challenge with a known algorithm is answered, unknown ones are passed over.
+//! MD5 and SHA-256, plain and `-sess`; qop `auth` and `auth-int`, or none. Of each realm SHA-256
+//! is answered wherever it stands, else the topmost challenge with a known algorithm: RFC 8760 §2.4 lets our own policy go
+//! before the peer's order, and many list MD5 first out of habit. Unknown algorithms are passed over.
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -52,6 +53,11 @@ impl Algorithm {
         }
     }
 
+    fn is_weaker_than(self, other: Algorithm) -> bool {
+        let is_md5 = |algorithm| matches!(algorithm, Algorithm::Md5 | Algorithm::Md5Sess);
+        is_md5(self) && !is_md5(other)
+    }
+
     fn is_session(self) -> bool {
         matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
     }
@@ -78,15 +84,20 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Of each realm the topmost challenge that can be answered, of all header values in their order.
+    /// Of each realm the strongest challenge that can be answered, the topmost among equals, of all header values.
     pub fn of_each_realm<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
         let mut chosen: Vec<Challenge> = Vec::new();
         let readable = values
             .flat_map(split_challenges)
             .filter_map(|pairs| Challenge::read(&pairs));
         for challenge in readable {
-            if chosen.iter().all(|known| known.realm != challenge.realm) {
-                chosen.push(challenge);
+            let mut known = chosen.iter_mut();
+            match known.find(|known| known.realm == challenge.realm) {
+                None => chosen.push(challenge),
+                Some(known) if known.algorithm.is_weaker_than(challenge.algorithm) => {
+                    *known = challenge;
+                }
+                Some(_) => {}
             }
         }
         chosen

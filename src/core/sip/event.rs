@@ -133,7 +133,9 @@ pub enum LegEvent {
     MediaChanged(MediaAnswer),
     /// A key by SIP INFO: `0`-`9`, `*`, `#`, `A`-`D`. Health data.
     Key(char),
-    /// The last event of a leg.
+    /// How a transfer that we asked for goes (RFC 3515).
+    Transfer(Transfer),
+    /// The last event of a leg, but for the outcome of a transfer.
     Ended(LegEnding),
 }
 
@@ -146,8 +148,34 @@ impl fmt::Debug for LegEvent {
             LegEvent::Answered(answer) => write!(f, "Answered({answer:?})"),
             LegEvent::MediaChanged(answer) => write!(f, "MediaChanged({answer:?})"),
             LegEvent::Key(_) => f.write_str("Key([phi])"),
+            LegEvent::Transfer(transfer) => write!(f, "{transfer:?}"),
             LegEvent::Ended(ending) => write!(f, "Ended({ending:?})"),
         }
+    }
+}
+
+/// How a transfer goes. `Refused` and `Ended` are the last of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// The peer will try; that is no success yet.
+    Accepted,
+    /// The peer will not try; `None`: it did not answer.
+    Refused { status: Option<u16> },
+    /// A provisional answer of whom the callee is handed to.
+    Trying { status: u16 },
+    /// The final answer; `None`: it was never told.
+    Ended { status: Option<u16> },
+}
+
+impl Transfer {
+    /// The callee was handed on.
+    pub fn has_succeeded(self) -> bool {
+        matches!(
+            self,
+            Transfer::Ended {
+                status: Some(200..=299)
+            }
+        )
     }
 }
 
@@ -209,6 +237,8 @@ pub enum Timer {
     SessionExpires,
     /// Our 2xx to a re-INVITE again until its ACK comes (§13.3.1.4).
     AnswerRetransmit,
+    /// The outcome of a transfer is waited for no longer.
+    Transfer,
     /// Timers D and J: late retransmissions are answered until then.
     Linger,
 }
@@ -226,6 +256,7 @@ impl Timer {
             Timer::SessionRefresh => "session-refresh",
             Timer::SessionExpires => "session-expires",
             Timer::AnswerRetransmit => "answer-retransmit",
+            Timer::Transfer => "transfer",
             Timer::Linger => "linger",
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Here is what a leg is and what its owner may ask of it. What it sends is written in `send`; what comes back is read
 //! in `invite` (answers to the INVITE, RFC 3261 §9, §13, §17.1), `reliable` (PRACK, RFC 3262), `session` (session
-//! timers, RFC 4028) and `requests` (answers to all else); the peer's own requests in `incoming`; `timers` wakes it.
+//! timers, RFC 4028), `transfer` (REFER, RFC 3515) and `requests` (answers to all else); the peer's own requests in
+//! `incoming`; `timers` wakes it.
 
 mod incoming;
 mod invite;
@@ -11,6 +12,7 @@ mod requests;
 mod send;
 mod session;
 mod timers;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use self::incoming::{Served, UnackedAnswer};
 use self::reliable::EarlyDialog;
 use self::session::{Refresh, Session};
+use self::transfer::Referral;
 use super::authorize::Authorizer;
 use super::dialog::{Dialog, DialogSnapshot, MAGIC_COOKIE};
 use super::event::{EndCause, LegConfig, LegEnding, LegEvent, LegOutput, LegStats, Target};
@@ -54,6 +57,9 @@ pub struct Leg {
     /// The ACK of each 2xx by its To-tag: one dialog a tag, forks included.
     acks: BTreeMap<String, Vec<u8>>,
     authorizer: Authorizer,
+    referral: Option<Referral>,
+    /// A transfer was asked for: its notices are ours even after the end.
+    has_referred: bool,
     served: VecDeque<Served>,
     unacked: Option<UnackedAnswer>,
     rang: bool,
@@ -139,6 +145,8 @@ impl Leg {
             requests: Vec::new(),
             early_dialogs: BTreeMap::new(),
             acks: BTreeMap::new(),
+            referral: None,
+            has_referred: false,
             served: VecDeque::new(),
             unacked: None,
             rang: false,
@@ -186,7 +194,8 @@ impl Leg {
 
     /// Ended, and no late retransmission needs an answer any more.
     pub fn is_finished(&self) -> bool {
-        matches!(self.state, State::Ended { finished: true, .. }) && self.requests.is_empty()
+        let is_over = matches!(self.state, State::Ended { finished: true, .. });
+        is_over && self.requests.is_empty() && self.referral.is_none()
     }
 
     pub fn stats(&self) -> LegStats {
@@ -247,6 +256,7 @@ impl Leg {
             finished: false,
         };
         self.unacked = None;
+        self.hasten_transfer(now);
         self.early_dialogs.clear();
         let ending = LegEnding {
             why,

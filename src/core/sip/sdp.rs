@@ -12,6 +12,8 @@ use crate::codec::Codec;
 
 /// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
 const OUR_TELEPHONE_EVENT: u8 = 101;
+/// One port for RTP and RTCP, where the peer wants it too (RFC 5761 §5.1.1).
+const RTCP_MUX: &str = "a=rtcp-mux\r\n";
 /// Packet time that our media uses; the peer's `ptime` is a wish of its own.
 const OUR_PTIME_MS: u32 = 20;
 
@@ -76,6 +78,8 @@ pub struct MediaAnswer {
     pub remote: SocketAddr,
     /// Where to send RTCP: the next port, unless `a=rtcp:` says otherwise (RFC 3605).
     pub rtcp: SocketAddr,
+    /// RTCP goes where RTP goes, and from the same port (RFC 5761).
+    pub rtcp_mux: bool,
     pub codec: Codec,
     pub payload_type: u8,
     /// The payload type of RFC 4733 keys, where the peer takes them.
@@ -123,6 +127,7 @@ struct Media {
     ptime_ms: Option<u32>,
     /// `a=rtcp:`'s port.
     rtcp: Option<u16>,
+    rtcp_mux: bool,
     direction: Direction,
 }
 
@@ -173,9 +178,15 @@ impl Sdp {
             .collect();
         let kept = common.iter().find(|(codec, _)| Some(*codec) == keep);
         let (codec, payload_type) = *kept.or(common.first()).ok_or(SdpError::NoCommonCodec)?;
+        let rtcp_port = match audio.rtcp {
+            _ if audio.rtcp_mux => audio.port,
+            Some(port) => port,
+            None => audio.port.saturating_add(1),
+        };
         Ok(MediaAnswer {
             remote: SocketAddr::new(ip, audio.port),
-            rtcp: SocketAddr::new(ip, audio.rtcp.unwrap_or(audio.port.saturating_add(1))),
+            rtcp: SocketAddr::new(ip, rtcp_port),
+            rtcp_mux: audio.rtcp_mux,
             codec,
             payload_type,
             telephone_event: audio.telephone_event(),
@@ -208,6 +219,7 @@ impl Media {
             rtpmaps: Vec::new(),
             ptime_ms: None,
             rtcp: None,
+            rtcp_mux: false,
             direction: Direction::SendRecv,
         }
     }
@@ -239,6 +251,8 @@ impl Media {
             self.direction = direction;
         } else if let Some(value) = attribute.strip_prefix("ptime:") {
             self.ptime_ms = value.trim().parse().ok();
+        } else if attribute == "rtcp-mux" {
+            self.rtcp_mux = true;
         } else if let Some(value) = attribute.strip_prefix("rtcp:") {
             let port = value.split_whitespace().next().unwrap_or_default();
             self.rtcp = port.parse().ok().filter(|port| *port != 0);
@@ -348,7 +362,8 @@ impl LocalMedia {
         for &codec in &self.codecs {
             payloads.push((codec, codec.payload_type()));
         }
-        let body = audio_section(self.port, &payloads, Some(OUR_TELEPHONE_EVENT), direction);
+        let mut body = audio_section(self.port, &payloads, Some(OUR_TELEPHONE_EVENT), direction);
+        body.push_str(RTCP_MUX);
         self.finish(body)
     }
 
@@ -365,6 +380,9 @@ impl LocalMedia {
                     agreed.telephone_event,
                     agreed.direction,
                 ));
+                if agreed.rtcp_mux {
+                    body.push_str(RTCP_MUX);
+                }
             } else {
                 let formats = if media.formats.is_empty() {
                     "0".to_owned()

@@ -166,6 +166,8 @@ pub enum Purpose {
     },
     /// The UPDATE that keeps the session up (RFC 4028).
     Refresh,
+    /// Hands the callee on (RFC 3515).
+    Refer,
     /// Outside any call: REGISTER, OPTIONS.
     Outside,
 }

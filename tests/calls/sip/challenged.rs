@@ -71,10 +71,10 @@ fn a_challenged_invite_goes_again_with_a_new_branch_and_cseq() {
 }
 
 #[test]
-fn the_topmost_challenge_that_we_know_is_answered() {
+fn sha_256_is_answered_wherever_it_stands_else_the_topmost_that_we_know() {
     for (challenges, algorithm) in [
         (vec![SHA256, MD5], "algorithm=SHA-256"),
-        (vec![MD5, SHA256], "algorithm=MD5"),
+        (vec![MD5, SHA256], "algorithm=SHA-256"),
         (vec![UNKNOWN, SHA256, MD5], "algorithm=SHA-256"),
         (vec!["Basic realm=\"pbx\"", MD5], "algorithm=MD5"),
         (

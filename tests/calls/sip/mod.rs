@@ -9,4 +9,5 @@ mod reliable;
 mod session;
 mod tables;
 mod targets;
+mod transfer;
 mod unanswered;

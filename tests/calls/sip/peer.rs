@@ -182,6 +182,12 @@ impl Line {
         self.drain();
     }
 
+    pub fn refer(&mut self, uri: &str) -> bool {
+        let is_begun = self.leg.refer(uri, self.now);
+        self.drain();
+        is_begun
+    }
+
     pub fn hang_up(&mut self) {
         self.leg.hang_up(self.now);
         self.drain();

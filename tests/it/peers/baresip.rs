@@ -18,17 +18,22 @@ pub struct Baresip {
 impl Baresip {
     /// Answers calls on `port`, and plays `samples` to each.
     pub fn start(port: u16, samples: &[i16]) -> Baresip {
+        Baresip::with(port, samples, "", "audio_codecs=pcma")
+    }
+
+    /// [`Baresip::start`] with more lines of its configuration, and these parameters of its account.
+    pub fn with(port: u16, samples: &[i16], lines: &str, parameters: &str) -> Baresip {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = folder.path().display();
         // Without an auplay the audio would not be decoded: aubridge plays it to nobody, sndfile writes it down.
         let config = format!(
             "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nmodule_path {}\nmodule g711.so\nmodule aufile.so\n\
              module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\nsnd_path {at}\n\
-             audio_source aufile,{at}/says.wav\naudio_player aubridge,ear\naudio_alert aubridge,bell\n",
+             audio_source aufile,{at}/says.wav\naudio_player aubridge,ear\naudio_alert aubridge,bell\n{lines}",
             modules().display()
         );
         let account =
-            format!("<sip:1000@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma\n");
+            format!("<sip:1000@127.0.0.1:{port}>;regint=0;answermode=auto;{parameters}\n");
         for (name, text) in [
             ("config", config),
             ("accounts", account),

@@ -176,7 +176,8 @@ fn a_recording_rings_off_after_its_seconds_while_sipp_picks_up() {
 fn speaking_recording_and_keys_reach_baresip_over_tcp() {
     let _alone = only_one_speaks();
     let port = free_port();
-    let mut baresip = Baresip::start(port, &[clip("mrs_gao_hello"), vec![0; 240_000]].concat());
+    let says = [clip("mrs_gao_hello"), vec![0; 240_000]].concat();
+    let mut baresip = Baresip::with(port, &says, "rtcp_mux yes\n", "audio_codecs=pcma");
     let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port};transport=tcp"))
         .args([
             "--play",
@@ -195,6 +196,7 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
         outcome.said
     );
     assert_eq!(record["codec"], "pcma", "baresip takes no other");
+    assert_eq!(record["rtcp_mux"], true);
     let packets = |key: &str| record["rtp"][key].as_u64().expect("a count");
     assert!(packets("sent") > 50 && packets("received") > 50, "{record}");
     let far = &record["rtp"]["far"];
@@ -217,6 +219,42 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
         voiced_ms(&callee) > 300,
         "what baresip said is in the recording"
     );
+}
+
+#[test]
+fn sipp_is_handed_on_and_rung_off_when_that_has_worked() {
+    let port = free_port();
+    let sipp = sipp(port, "sipp_refer.xml");
+    let outcome = Robot::new(&format!("sip:phone@127.0.0.1:{port}"))
+        .args(["--refer-to", "sip:nurse@127.0.0.1:5099"])
+        .args(["--refer-after", "0.5"])
+        .call();
+    assert_eq!(
+        (outcome.exit, &outcome.record["why"]),
+        (0, &"local_bye".into()),
+        "{}",
+        outcome.said
+    );
+    let steps = ["accepted", "trying 180", "succeeded 200"];
+    assert_eq!(outcome.texts("transfer"), steps);
+    assert_eq!(outcome.record["transfer"], serde_json::json!(steps));
+    ran_to_its_end(sipp);
+}
+
+#[test]
+fn baresip_is_handed_on_to_sipp() {
+    let (port, nurse) = (free_port(), free_port());
+    let mut baresip = Baresip::start(port, &vec![0; 240_000]);
+    let sipp = sipp(nurse, "sipp_answers.xml");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
+        .args(["--refer-to", &format!("sip:200@127.0.0.1:{nurse}")])
+        .args(["--refer-after", "1", "--hangup-after", "20"])
+        .call();
+    assert_eq!(outcome.exit, 0, "{}", outcome.said);
+    let steps = outcome.texts("transfer");
+    assert_eq!(steps.last(), Some(&"succeeded 200"), "{steps:?}");
+    baresip.ended();
+    ran_to_its_end(sipp);
 }
 
 #[test]

@@ -107,6 +107,10 @@ impl Leg {
             Standing::InDialog => self.answer_in_dialog(request, cseq, now),
             Standing::Early => self.answer_early(request),
             Standing::Over if request.method == Method::Bye => self.reply(request, 200),
+            // A transfer's notices outlive the call (RFC 5057 §5.2).
+            Standing::Over if request.method == Method::Notify && self.is_notice(request, now) => {
+                self.reply(request, 200)
+            }
             Standing::Over | Standing::Stranger => self.reply(request, 481),
             Standing::OutOfOrder => self.reply(request, 500),
         }
@@ -139,7 +143,11 @@ impl Leg {
             return response;
         }
         match &request.method {
-            Method::Bye | Method::Notify => self.reply(request, 200),
+            Method::Bye => self.reply(request, 200),
+            Method::Notify => {
+                self.is_notice(request, now);
+                self.reply(request, 200)
+            }
             Method::Invite | Method::Update if Self::is_too_short(request) => {
                 let least = LEAST_INTERVAL.as_secs().to_string();
                 self.reply_with(request, 422, &[("Min-SE", &least)])

@@ -1,4 +1,4 @@
-//! Answers to what we sent besides the INVITE: CANCEL, BYE, PRACK, UPDATE.
+//! Answers to what we sent besides the INVITE: CANCEL, BYE, PRACK, UPDATE, REFER.
 
 use super::{Leg, State};
 use crate::sip::authorize::MAX_CHALLENGES;
@@ -49,6 +49,8 @@ impl Leg {
             Purpose::Prack { .. } => {}
             Purpose::Refresh if may_repeat => self.send_update(challenged, now),
             Purpose::Refresh => self.refreshed(response, now),
+            Purpose::Refer if may_repeat => self.send_refer(challenged, now),
+            Purpose::Refer => self.referred(response),
         }
     }
 
@@ -56,6 +58,7 @@ impl Leg {
     pub(super) fn request_timed_out(&mut self, request: &ClientRequest, now: Instant) {
         match request.purpose {
             Purpose::Refresh if matches!(self.state, State::Talking(_)) => self.peer_is_gone(now),
+            Purpose::Refer => self.refer_timed_out(),
             Purpose::Refresh
             | Purpose::Cancel
             | Purpose::Bye(_)

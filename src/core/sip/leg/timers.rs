@@ -26,7 +26,14 @@ impl Leg {
                 (answer.until, Timer::RequestTimeout),
             ]
         });
-        state.into_iter().chain(requests).chain(answer).min()
+        let transfer = self.referral.iter();
+        let transfer = transfer.map(|referral| (referral.until, Timer::Transfer));
+        state
+            .into_iter()
+            .chain(requests)
+            .chain(answer)
+            .chain(transfer)
+            .min()
     }
 
     fn talk_timer(talk: &Talk) -> Option<(Instant, Timer)> {
@@ -64,6 +71,7 @@ impl Leg {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.repeat_requests(now);
         self.repeat_answer(now);
+        self.check_transfer(now);
         match &mut self.state {
             State::Inviting(_) => self.check_setup(now),
             State::Talking(_) => self.check_session(now),
