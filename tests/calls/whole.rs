@@ -257,6 +257,13 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
             differ("talked over ms", most.to_string(), format!("{longest:?}"));
         }
     }
+    if let Some((least, most)) = expect.holds_ms {
+        let fits = |held: &Duration| (least..=most).contains(&(held.as_millis() as u64));
+        let holds = !outcome.breaths.is_empty() && outcome.breaths.iter().all(fits);
+        let got = format!("{:?}", outcome.breaths);
+        let want = format!("{least}-{most} ms");
+        differ("holds", want.clone(), if holds { want } else { got });
+    }
     if let Some((least, most)) = expect.lasts_s {
         let took = outcome.took.as_secs();
         let fits = (least..=most).contains(&took);

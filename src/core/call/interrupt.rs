@@ -1,9 +1,11 @@
 //! Barge-in: somebody speaks while the robot asks.
 //!
-//! From 300 ms into a question that may be interrupted, the ear listens, with the robot's own echo taken out. Voice of
-//! 250 ms makes the prompt step back; of 600 ms, or in its last 600 ms of 250, it stops. A short 嗯 or "ok" before
-//! that is no wish to speak, and the robot goes on; other short words stop it once they are understood. The
-//! conversation learns how much was not heard, and takes no answer to a question that was not (speech.md §2.5).
+//! From 300 ms into a question that may be interrupted, the ear listens, with the robot's own echo taken out. At the
+//! first sign of a voice the robot holds its breath. A noise, a short 嗯 or "ok" is no wish to speak: it goes on from the
+//! last gap between two syllables. Voice of 800 ms, or in the question's last 600 ms of 250, and other short words once
+//! they are understood, end the question. The conversation learns how much was not heard, and takes no answer to a
+//! question that was not (speech.md §2.5). Where it held its breath in vain too often, a television maybe, it only lowers
+//! its voice from then on.
 
 use super::talk::Pending;
 use super::{Call, Stage};
@@ -13,10 +15,20 @@ use crate::script::{Act, BargeIn, Input, Listen, is_backchannel};
 
 /// Nobody means the robot in the first moments of its question: they still speak to somebody else.
 const DEAF_MS: u64 = 300;
+/// Silence after which a sign of a voice was nothing, or one syllable was all; the detector has hung on for 100 ms before.
+const NOTHING_MS: u64 = 100;
+/// Voice no longer than this, with the 100 ms that the detector hangs on, is a syllable or two, most likely 嗯: the robot goes on before its words are there.
+const SYLLABLE_MS: u64 = 600;
+/// No longer than this does it hold its breath for the words of what was said.
+const BREATH_MS: u64 = 1_500;
+/// Holds in vain, one after the other, after which it holds no more.
+const VAIN: u8 = 3;
 /// Voice for so long is more than a noise.
 const VOICE_MS: u64 = 250;
-/// Voice for so long is more than a backchannel.
+/// Voice for so long is more than a backchannel: while the robot speaks on, and while it holds its breath, when waiting
+/// longer costs nothing.
 const SPEECH_MS: u64 = 600;
+const SPEECH_HELD_MS: u64 = 800;
 /// Who speaks with no more than this to come has heard the question.
 const HEARD_ALL_BUT_MS: u32 = 600;
 
@@ -28,6 +40,8 @@ pub(super) struct Barge {
     is_open: bool,
     spoken: Option<Spoken>,
     stopped: bool,
+    /// The robot holds its breath since then.
+    held_ms: Option<u64>,
 }
 
 /// What somebody is saying into it.
@@ -79,6 +93,7 @@ impl Call {
                     is_open: false,
                     spoken: None,
                     stopped: false,
+                    held_ms: None,
                 });
             }
             Some(barge) if !barge.is_open && at_ms >= barge.opens_ms => {
@@ -91,13 +106,55 @@ impl Call {
                 ..
             }) if spoken.goes_on => {
                 let voiced = self.ear.voiced_ms().unwrap_or(0);
-                if voiced >= SPEECH_MS || (voiced >= VOICE_MS && spoken.in_time_for_an_answer()) {
+                let speech_ms = match self.player.is_held() {
+                    true => SPEECH_HELD_MS,
+                    false => SPEECH_MS,
+                };
+                if voiced >= speech_ms || (voiced >= VOICE_MS && spoken.in_time_for_an_answer()) {
                     self.stop_for_speech();
-                } else if voiced >= VOICE_MS {
+                } else if voiced >= VOICE_MS && !self.player.is_held() {
                     self.player.duck();
                 }
             }
             Some(_) | None => {}
+        }
+    }
+
+    /// Before each frame goes out: holds the robot's breath at the first sign of a voice, and lets it go on.
+    pub(super) fn hold_breath(&mut self) {
+        let at_ms = self.at_ms();
+        let is_speaking = self.stage == Stage::Speaking;
+        let barge = self.barge.as_mut().filter(|_| is_speaking);
+        let Some(barge) = barge.filter(|barge| barge.is_open && !barge.stopped) else {
+            return;
+        };
+        let Some(held_ms) = barge.held_ms else {
+            if self.ear.hears_voice() && self.holds_in_vain < VAIN {
+                barge.held_ms = Some(at_ms);
+                self.player.hold();
+            }
+            return;
+        };
+        let is_over = match barge.spoken {
+            None => self.ear.quiet_ms() >= NOTHING_MS,
+            Some(spoken) if spoken.goes_on => {
+                let is_short = self.ear.voiced_ms().is_some_and(|ms| ms <= SYLLABLE_MS);
+                is_short && !spoken.in_time_for_an_answer() && self.ear.quiet_ms() >= NOTHING_MS
+            }
+            Some(_) => at_ms >= held_ms + BREATH_MS,
+        };
+        if is_over {
+            self.go_on_speaking();
+        }
+    }
+
+    /// It was nothing, or nothing meant for the robot.
+    fn go_on_speaking(&mut self) {
+        self.player.go_on();
+        if let Some(barge) = &mut self.barge
+            && barge.held_ms.take().is_some()
+        {
+            self.holds_in_vain += 1;
         }
     }
 
@@ -112,7 +169,8 @@ impl Call {
             (Some(spoken), _) => spoken.goes_on = true,
             (None, Some(from_ms)) => {
                 // What is said over one's own voice is not listened to.
-                let since = u32::try_from(at_ms.saturating_sub(from_ms)).unwrap_or(u32::MAX);
+                let until_ms = barge.held_ms.unwrap_or(at_ms);
+                let since = u32::try_from(until_ms.saturating_sub(from_ms)).unwrap_or(u32::MAX);
                 barge.spoken = Some(Spoken {
                     unheard_ms: remaining.saturating_add(since),
                     goes_on: true,
@@ -151,7 +209,7 @@ impl Call {
             return false;
         }
         self.pending = None;
-        self.player.restore();
+        self.go_on_speaking();
         if let Some(barge) = &mut self.barge {
             barge.spoken = None;
         }
@@ -187,6 +245,7 @@ impl Call {
             return;
         };
         barge.stopped = true;
+        self.holds_in_vain = 0;
         self.player.fade_out();
         self.interrupted(spoken.unheard_ms, false);
     }

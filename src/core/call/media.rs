@@ -180,7 +180,8 @@ impl Call {
             if let Some(stream) = &mut self.stream {
                 stream.skip(1);
             }
-            self.receive_slot(&[0; FRAME], now);
+            let received = self.receive_slot(now);
+            self.sent(&[0; FRAME], received);
         }
     }
 
@@ -203,16 +204,22 @@ impl Call {
         self.check_limits(now);
     }
 
-    /// One slot: a frame out, a frame in.
+    /// One slot: a frame in, a frame out; who is heard in this one stops the robot's next sample.
     pub(super) fn slot(&mut self, now: Instant) {
         self.report(now);
         if self.held_since.is_some() {
             self.held_slot(now);
             return;
         }
+        let at_ms = self.at_ms();
+        let received = self.receive_slot(now);
+        if matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        self.hold_breath();
         let frame = match self.player.next_frame(now) {
             Played::Frame(frame) => {
-                self.note_latency(&frame);
+                self.note_latency(&frame, at_ms);
                 frame
             }
             Played::Waiting | Played::Finished => [0; FRAME],
@@ -221,17 +228,13 @@ impl Call {
             let packet = stream.send(&frame);
             self.outputs.push_back(Output::Rtp { to, packet });
         }
-        self.receive_slot(&frame, now);
-        if matches!(self.stage, Stage::Ended) {
-            return;
-        }
+        self.sent(&frame, received);
         self.after_slot(now);
     }
 
-    fn receive_slot(&mut self, sent: &[i16; FRAME], now: Instant) {
-        let Some(stream) = &mut self.stream else {
-            return;
-        };
+    /// What came in, if anything is heard at all.
+    fn receive_slot(&mut self, now: Instant) -> Option<[i16; FRAME]> {
+        let stream = self.stream.as_mut()?;
         let pulled = stream.pull(now);
         let mut keys = Vec::new();
         while let Some(key) = stream.poll_key() {
@@ -243,16 +246,10 @@ impl Call {
         } else {
             let at_ms = self.at_ms();
             let heard = match &mut self.echo {
-                Some(echo) => echo.cancel(sent, &pulled.samples),
+                Some(echo) => echo.cancel(&self.sent, &pulled.samples),
                 None => pulled.samples,
             };
             self.ear.push(&heard, at_ms);
-            if self.record {
-                self.outputs.push_back(Output::Frame {
-                    left: alaw(sent),
-                    right: alaw(&pulled.samples),
-                });
-            }
             self.slots += 1;
         }
         for key in keys {
@@ -260,6 +257,16 @@ impl Call {
         }
         while let Some(event) = self.ear.poll() {
             self.handle_ear(event);
+        }
+        self.answered_at.map(|_| pulled.samples)
+    }
+
+    /// Both sides of a slot are known: to the recording, and for its echo.
+    fn sent(&mut self, frame: &[i16; FRAME], received: Option<[i16; FRAME]>) {
+        self.sent = *frame;
+        if let Some(received) = received.filter(|_| self.record) {
+            let (left, right) = (alaw(frame), alaw(&received));
+            self.outputs.push_back(Output::Frame { left, right });
         }
     }
 

@@ -273,6 +273,10 @@ pub struct Call {
     pending: Option<talk::Pending>,
     /// Somebody may speak into the question that is being asked.
     barge: Option<interrupt::Barge>,
+    /// How often the robot fell silent for nobody since somebody did speak.
+    holds_in_vain: u8,
+    /// The robot's last frame.
+    sent: [i16; FRAME],
     echo: Option<echo::Echo>,
     /// Utterances heard before the robot spoke, or in early media: classified, never answered.
     overheard: Vec<UtteranceId>,
@@ -333,6 +337,8 @@ impl Call {
             answered_at: None,
             pending: None,
             barge: None,
+            holds_in_vain: 0,
+            sent: [0; FRAME],
             echo: None,
             overheard: Vec::new(),
             keys: String::new(),

@@ -21,6 +21,10 @@ const RAISED: f32 = 2.0;
 const DUCKED: f32 = 0.5;
 /// A prompt fades in and out within 80 ms.
 const FADE_STEP: f32 = 1.0 / 640.0;
+/// It holds its breath, and goes on, within 10 ms.
+const QUICK_STEP: f32 = 1.0 / 80.0;
+/// What was said last is kept, so that the robot can take it up again: 480 ms.
+const SAID: usize = 24 * FRAME;
 /// What audio that is still awaited is counted as.
 const AWAITED_MS: u32 = 1_000;
 
@@ -30,20 +34,29 @@ pub struct Player {
     items: VecDeque<Item>,
     /// Stretched samples that wait for their frame.
     ready: VecDeque<i16>,
+    /// The last samples said, before their gain.
+    said: VecDeque<i16>,
     stretch: Option<TimeStretch>,
     volume: Volume,
     level: Level,
+    is_held: bool,
 }
 
 /// The gain of the moment, and where it goes.
 struct Level {
     now: f32,
     to: f32,
+    /// By so much a sample.
+    step: f32,
 }
 
 impl Default for Level {
     fn default() -> Level {
-        Level { now: 1.0, to: 1.0 }
+        Level {
+            now: 1.0,
+            to: 1.0,
+            step: FADE_STEP,
+        }
     }
 }
 
@@ -86,6 +99,8 @@ impl Player {
     /// How what is queued from here on is to be played. A speech under way keeps its own.
     pub fn deliver(&mut self, (pace, volume): (Pace, Volume)) {
         self.level = Level::default();
+        self.is_held = false;
+        self.said.clear();
         self.volume = volume;
         self.stretch = match pace {
             Pace::Normal => None,
@@ -146,34 +161,73 @@ impl Player {
             .filter(|item| segments.contains(&item.segment))
             .map(of)
             .sum();
+        let ready = u32::try_from(self.ready.len() / 8).unwrap_or(0);
         match self.stretch {
-            Some(_) => (raw as f32 / SLOW_TEMPO) as u32,
-            None => raw,
+            Some(_) => (raw as f32 / SLOW_TEMPO) as u32 + ready,
+            None => raw + ready,
         }
     }
 
     pub fn clear(&mut self) {
         self.items.clear();
         self.ready.clear();
+        self.is_held = false;
     }
 
     /// Steps back while somebody speaks, by 6 dB.
     pub fn duck(&mut self) {
-        self.level.to = DUCKED;
+        self.fade_to(DUCKED, FADE_STEP);
     }
 
-    /// Goes on at the usual level.
-    pub fn restore(&mut self) {
-        self.level.to = 1.0;
+    /// Falls silent within 10 ms and waits for [`Player::go_on`].
+    pub fn hold(&mut self) {
+        self.fade_to(0.0, QUICK_STEP);
+        self.is_held = true;
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Goes on at the usual level: after a hold from the quietest moment of the last half second, which lies between
+    /// two syllables.
+    pub fn go_on(&mut self) {
+        if !self.is_held {
+            return self.fade_to(1.0, FADE_STEP);
+        }
+        self.is_held = false;
+        let said = self.said.make_contiguous();
+        let power = |frame: &[i16]| frame.iter().map(|s| i64::from(*s).pow(2)).sum::<i64>();
+        let frames = said.rchunks_exact(FRAME).enumerate();
+        let quietest = frames.min_by_key(|(_, frame)| power(frame));
+        let back = quietest.map_or(0, |(back, _)| (back + 1) * FRAME);
+        for sample in self.said.split_off(self.said.len() - back).iter().rev() {
+            self.ready.push_front(*sample);
+        }
+        self.fade_to(1.0, QUICK_STEP);
     }
 
     /// Falls silent within 80 ms and forgets the rest.
     pub fn fade_out(&mut self) {
-        self.level.to = 0.0;
+        match self.is_held {
+            true => self.clear(),
+            false => self.fade_to(0.0, FADE_STEP),
+        }
+    }
+
+    fn fade_to(&mut self, to: f32, step: f32) {
+        self.level = Level {
+            to,
+            step,
+            ..self.level
+        };
     }
 
     /// The next 20 ms; clips follow each other without a gap.
     pub fn next_frame(&mut self, now: Instant) -> Played {
+        if self.is_held && self.level.now == 0.0 {
+            return Played::Waiting;
+        }
         while self.ready.len() < FRAME {
             let raw = self.raw(now);
             let ended = raw.is_empty();
@@ -206,9 +260,11 @@ impl Player {
         let mut frame = [0i16; FRAME];
         for sample in &mut frame {
             let raw = self.ready.pop_front().unwrap_or(0);
+            self.said.push_back(raw);
             *sample = self.shaped(raw);
         }
-        if self.level.now == 0.0 {
+        self.said.drain(..self.said.len().saturating_sub(SAID));
+        if self.level.now == 0.0 && !self.is_held {
             self.clear();
         }
         Played::Frame(frame)
@@ -241,8 +297,8 @@ impl Player {
     }
 
     fn shaped(&mut self, sample: i16) -> i16 {
-        let step = (self.level.to - self.level.now).clamp(-FADE_STEP, FADE_STEP);
-        self.level.now += step;
+        let step = self.level.step;
+        self.level.now += (self.level.to - self.level.now).clamp(-step, step);
         if self.level.now == 1.0 && self.volume == Volume::Normal {
             return sample;
         }
@@ -363,6 +419,36 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_holds_its_breath_and_takes_up_the_syllable_that_it_broke_off() {
+        let mut player = Player::default();
+        let syllables = [
+            clip(0, 160),
+            clip(1_000, 800),
+            clip(0, 160),
+            clip(2_000, 800),
+        ];
+        player.queue(syllables.concat().into(), 0);
+        let mut next = || match player.next_frame(Instant::ZERO) {
+            Played::Frame(frame) => Some(frame),
+            Played::Waiting | Played::Finished => None,
+        };
+        let before: Vec<_> = (0..9).filter_map(|_| next()).collect();
+        assert_eq!(before.last(), Some(&[2_000; FRAME]));
+        player.hold();
+        let Played::Frame(last) = player.next_frame(Instant::ZERO) else {
+            panic!("10 ms more")
+        };
+        assert_eq!((last[79], last[80], last[159]), (0, 0, 0));
+        assert_eq!(player.next_frame(Instant::ZERO), Played::Waiting);
+        assert!(!player.is_idle());
+        let held_ms = player.remaining_ms(&(0..1));
+        player.go_on();
+        assert_eq!(player.remaining_ms(&(0..1)), held_ms + 80);
+        let rest = all(&mut player);
+        assert_eq!((rest[159], rest[160], rest.len()), (0, 2_000, 160 + 800));
+    }
+
+    #[test]
     fn a_prompt_steps_back_comes_back_and_fades_out() {
         let mut player = Player::default();
         player.queue(clip(1_000, 8_000), 4);
@@ -373,7 +459,7 @@ mod tests {
         };
         let ducked: Vec<i16> = (0..4).map(|_| last(&mut player)).collect();
         assert_eq!(ducked, [750, 500, 500, 500]);
-        player.restore();
+        player.go_on();
         assert_eq!([last(&mut player), last(&mut player)], [750, 1_000]);
         assert_eq!(player.segment(), Some(4));
         assert_eq!(player.remaining_ms(&(4..5)), 880);

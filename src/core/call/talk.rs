@@ -579,7 +579,7 @@ impl Call {
     }
 
     /// First voiced frame after a reply: the turn's latency, on the slot clock.
-    pub(super) fn note_latency(&mut self, frame: &[i16; FRAME]) {
+    pub(super) fn note_latency(&mut self, frame: &[i16; FRAME], at_ms: u64) {
         let Some(end_ms) = self.reply_end_ms else {
             return;
         };
@@ -588,7 +588,7 @@ impl Call {
             return;
         }
         self.reply_end_ms = None;
-        let latency = u32::try_from(self.at_ms().saturating_sub(end_ms)).ok();
+        let latency = u32::try_from(at_ms.saturating_sub(end_ms)).ok();
         if let Some(reply) = self.turns.last_mut().and_then(|turn| turn.reply.as_mut()) {
             reply.latency_ms = latency;
         }

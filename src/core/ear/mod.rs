@@ -24,6 +24,8 @@ const PER_MS: u64 = 8;
 const PRE_ROLL: u64 = 300 * PER_MS;
 /// Consecutive certain frames that begin speech.
 const ONSET_HOPS: u32 = 3;
+/// Voiced frames in a row that may become speech.
+const ONSET_SIGN: u32 = 2;
 /// Voice shorter than this was a cough, a click, or the line.
 const SHORTEST: u64 = 120 * PER_MS;
 /// Silence that ends such a burst.
@@ -111,6 +113,7 @@ pub struct Ear {
     talker: Talker,
     /// How loud who answered before was: see [`Ear::had_words`].
     known_db: f32,
+    onset: Onset,
     listening: Option<Listening>,
     next_id: u32,
     events: VecDeque<EarEvent>,
@@ -128,6 +131,15 @@ struct Talker {
     /// It began in a noisy room.
     in_noise: bool,
     level_db: f32,
+}
+
+/// The first sign of a voice, before it is long enough to be speech.
+#[derive(Clone, Copy, Debug, Default)]
+struct Onset {
+    /// Voiced hops in a row.
+    run: u32,
+    /// Position of the last one.
+    last: u64,
 }
 
 /// Positions are samples since the call began.
@@ -167,6 +179,7 @@ impl Ear {
             speech: Speech::None { run: 0 },
             talker: Talker::default(),
             known_db: f32::NEG_INFINITY,
+            onset: Onset::default(),
             listening: None,
             next_id: 0,
             events: VecDeque::new(),
@@ -268,6 +281,16 @@ impl Ear {
         self.talker.in_noise
     }
 
+    /// Whether a voice seems to begin, or goes on: after 32 ms of it, long before it is speech.
+    pub fn hears_voice(&self) -> bool {
+        self.onset.run >= ONSET_SIGN
+    }
+
+    /// For how long no such sign was heard, in milliseconds.
+    pub fn quiet_ms(&self) -> u64 {
+        self.heard_to.saturating_sub(self.onset.last) / PER_MS
+    }
+
     /// The noise on the line in dBFS: above -45 it is noisy, and words will be misheard.
     pub fn noise_floor_db(&self) -> f32 {
         self.vad.floor_db()
@@ -276,6 +299,7 @@ impl Ear {
     fn hear(&mut self, hop: Judged) {
         let now = self.heard_to;
         let hop = self.in_front(hop);
+        self.onset.hear(hop, now);
         self.speech = match self.speech {
             Speech::None { run } if hop.is_on && run + 1 >= ONSET_HOPS => Speech::Burst {
                 from: now - u64::from(ONSET_HOPS) * HOP as u64,
@@ -449,6 +473,15 @@ impl Ear {
             begun.max(self.heard_to.saturating_sub(CARRY_BACK))
         };
         begun.saturating_sub(PRE_ROLL + PER_MS * 100)
+    }
+}
+
+impl Onset {
+    fn hear(&mut self, hop: Judged, now: u64) {
+        self.run = if hop.is_held { self.run + 1 } else { 0 };
+        if self.run >= ONSET_SIGN {
+            self.last = now;
+        }
     }
 }
 

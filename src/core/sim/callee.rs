@@ -13,6 +13,8 @@ use crate::time::Instant;
 const SLOT: Duration = Duration::from_millis(20);
 /// The robot's prompt is over after so much silence.
 const PROMPT_OVER: Duration = Duration::from_millis(700);
+/// The robot held its breath, when it is silent for so long within its speech.
+const BREATH: Duration = Duration::from_millis(100);
 /// Mean level that counts as the robot's voice.
 const LOUD: i32 = 150;
 
@@ -26,6 +28,8 @@ pub enum Pick {
         after: Duration,
         what: Box<Pick>,
     },
+    /// A noise of 100 ms, and no word.
+    Cough,
     HangUp,
     Silence,
 }
@@ -52,6 +56,8 @@ pub struct Callee {
     into_at: Option<Instant>,
     /// How long the robot went on each time, to its last loud frame.
     pub talked_over: Vec<Duration>,
+    /// How long it held its breath each time, before it went on.
+    pub breaths: Vec<Duration>,
     /// Once a question.
     spoke_into: bool,
     echo: VecDeque<[i16; 160]>,
@@ -84,6 +90,7 @@ impl Callee {
             robot_from: None,
             into_at: None,
             talked_over: Vec::new(),
+            breaths: Vec::new(),
             spoke_into: false,
             echo: VecDeque::new(),
             answered: false,
@@ -245,6 +252,9 @@ impl Callee {
                 self.echo.push_back(heard);
             }
             if level > LOUD {
+                let held = self.robot_loud_at.map(|at| now.since(at));
+                let held = held.filter(|held| self.into_at.is_some() && *held >= BREATH);
+                self.breaths.extend(held);
                 self.robot_loud_at = Some(now);
                 self.robot_from.get_or_insert(now);
             }
@@ -299,6 +309,10 @@ impl Callee {
     fn act(&mut self, pick: Pick) {
         match pick {
             Pick::Say(text) => self.say(&text),
+            Pick::Cough => {
+                self.speech = spoken(100).into();
+                self.last_words = None;
+            }
             Pick::Keys(keys) => self.keys = keys.chars().collect(),
             Pick::HangUp => self.hang_up(),
             Pick::Into { what, .. } => self.act(*what),

@@ -8,7 +8,7 @@
 //! expect = { disposition = "completed", findings = ["chest_pain present"], order = "emergent" }
 //! ```
 //! A reply may name what follows the first asking after ` / `, and an act in brackets: `(silent)`,
-//! `(hangs up)`, `(keys 0412)`; `(into 1500ms) 等一下` is said so long into the robot's speech.
+//! `(coughs)`, `(hangs up)`, `(keys 0412)`; `(into 1500ms) 等一下` is said so long into the robot's speech.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -123,6 +123,8 @@ pub struct Expect {
     pub times_asked: BTreeMap<String, usize>,
     /// The longest that the robot may talk on over somebody, in milliseconds.
     pub talked_over_ms: Option<u64>,
+    /// The shortest and the longest that the robot may hold its breath before it goes on, in milliseconds.
+    pub holds_ms: Option<(u64, u64)>,
 }
 
 /// What the line does, each so long after the INVITE.
@@ -195,6 +197,7 @@ fn act(chosen: &str) -> Pick {
     let keys = || chosen.strip_prefix("(keys ")?.strip_suffix(')');
     match chosen {
         "(silent)" => Pick::Silence,
+        "(coughs)" => Pick::Cough,
         "(hangs up)" => Pick::HangUp,
         _ => into(chosen)
             .or_else(|| Some(Pick::Keys(keys()?.to_owned())))

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub took: Duration,
     /// How long the robot talked on each time that somebody spoke into its speech.
     pub talked_over: Vec<Duration>,
+    /// How long it held its breath within a speech each time.
+    pub breaths: Vec<Duration>,
 }
 
 impl World {
@@ -107,6 +109,7 @@ impl World {
             bye_received: self.callee.bye_received,
             cancelled: self.callee.cancelled,
             talked_over: self.callee.talked_over,
+            breaths: self.callee.breaths,
             took: self.now.since(Instant::from_millis(1_000)),
         }
     }
