@@ -142,11 +142,16 @@ pub struct RemoteEar {
 
 impl RemoteEar {
     fn is_private(&self) -> bool {
-        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        let rest = local.iter().find_map(|start| self.url.strip_prefix(start));
-        self.url.starts_with("https://")
-            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        is_private(&self.url)
     }
+}
+
+/// Whether nobody on the way can read along: https, or this machine.
+fn is_private(url: &str) -> bool {
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let rest = local.iter().find_map(|start| url.strip_prefix(start));
+    url.starts_with("https://")
+        || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +166,20 @@ pub struct Voice {
     pub program: String,
     pub speed_zh: u16,
     pub speed_en: u16,
+    /// A speech server, and how it calls its model and voices.
+    pub url: String,
+    pub key_env: Option<String>,
+    pub server_model: String,
+    /// As the server or the program calls them.
+    pub speaker_zh: String,
+    pub speaker_en: String,
+    /// A program of the site with its arguments.
+    pub command: Vec<String>,
+    /// Of server and program: 1 as taught.
+    pub speed: f32,
+    pub timeout_s: u64,
+    /// Folder of rendered texts.
+    pub rendered: PathBuf,
 }
 
 /// What speaks where no recording is.
@@ -171,6 +190,9 @@ pub enum VoiceEngine {
     #[default]
     Espeak,
     Kokoro,
+    /// A server that speaks as OpenAI's does.
+    Openai,
+    Command,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -333,6 +355,15 @@ impl Default for Voice {
             program: "espeak-ng".to_owned(),
             speed_zh: 150,
             speed_en: 140,
+            url: String::new(),
+            key_env: None,
+            server_model: "tts-1".to_owned(),
+            speaker_zh: String::new(),
+            speaker_en: String::new(),
+            command: Vec::new(),
+            speed: 0.9,
+            timeout_s: 60,
+            rendered: "{data_dir}/voice".into(),
         }
     }
 }
@@ -541,6 +572,27 @@ impl Config {
             "ears.remote",
             "must be https, or http to this machine: speech is health data",
         )?;
+        let voice = &self.voice;
+        must(
+            voice.engine != VoiceEngine::Openai || is_private(&voice.url),
+            "voice.url",
+            "must be https, or http to this machine, for engine \"openai\": names are personal data",
+        )?;
+        must(
+            voice.engine != VoiceEngine::Command || !voice.command.is_empty(),
+            "voice.command",
+            "is needed for engine \"command\": the program and its arguments",
+        )?;
+        must(
+            (0.5..=2.0).contains(&voice.speed),
+            "voice.speed",
+            "must be 0.5 to 2",
+        )?;
+        must(
+            (1..=600).contains(&voice.timeout_s),
+            "voice.timeout_s",
+            "must be 1 to 600",
+        )?;
         let share = "must be 0 to 1, such as 0.05 for one in twenty";
         must(
             (0.0..=1.0).contains(&self.audit.share_calls),
@@ -625,7 +677,16 @@ impl Config {
     }
 
     pub fn recordings_dir(&self) -> PathBuf {
-        let dir = self.recordings.dir.display().to_string();
+        self.in_data_dir(&self.recordings.dir)
+    }
+
+    /// Where rendered speech is kept.
+    pub fn rendered_dir(&self) -> PathBuf {
+        self.in_data_dir(&self.voice.rendered)
+    }
+
+    fn in_data_dir(&self, dir: &Path) -> PathBuf {
+        let dir = dir.display().to_string();
         dir.replace("{data_dir}", &self.data_dir.display().to_string())
             .into()
     }

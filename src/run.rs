@@ -8,6 +8,7 @@ use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
+use aftercall_core::phi::Phi;
 use aftercall_core::plan::StepState;
 use aftercall_core::script::speaking::variables;
 use aftercall_core::script::{Facts, Script};
@@ -26,10 +27,13 @@ use crate::jobs::{self, PlanClock, Rules};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
+use crate::speech::command::CommandConfig;
 use crate::speech::ears::{Ears, EarsConfig};
+use crate::speech::espeak::EspeakConfig;
 use crate::speech::kokoro::KokoroConfig;
+use crate::speech::openai::OpenAiConfig;
 use crate::speech::remote::RemoteConfig;
-use crate::speech::voice::{Voice, VoiceConfig};
+use crate::speech::voice::{Engine as VoiceOf, Voice, VoiceConfig};
 use crate::store::Store;
 use crate::store::script::ScriptVersion;
 use crate::trunk::config::Trunk;
@@ -289,20 +293,41 @@ fn remote_ear(ears: &config::Ears) -> Option<RemoteConfig> {
 
 /// The voice of a configuration.
 pub fn voice_config(config: &Config) -> VoiceConfig {
+    let voice = config.voice.clone();
+    let timeout = Duration::from_secs(voice.timeout_s);
+    let engine = match voice.engine {
+        VoiceEngine::Espeak => VoiceOf::Espeak(EspeakConfig {
+            program: voice.program,
+            speed_zh: voice.speed_zh,
+            speed_en: voice.speed_en,
+            ..EspeakConfig::default()
+        }),
+        VoiceEngine::Kokoro => VoiceOf::Kokoro(KokoroConfig {
+            model: voice.model,
+            voice_zh: voice.voice_zh,
+            voice_en: voice.voice_en,
+            lexicon: voice.lexicon,
+        }),
+        VoiceEngine::Openai => VoiceOf::OpenAi(OpenAiConfig {
+            url: voice.url,
+            key_env: voice.key_env,
+            model: voice.server_model,
+            voice_zh: voice.speaker_zh,
+            voice_en: voice.speaker_en,
+            speed: voice.speed,
+            timeout,
+        }),
+        VoiceEngine::Command => VoiceOf::Command(CommandConfig {
+            command: voice.command,
+            voice_zh: voice.speaker_zh,
+            voice_en: voice.speaker_en,
+            speed: voice.speed,
+            timeout,
+        }),
+    };
     VoiceConfig {
-        program: config.voice.program.clone(),
-        speed_zh: config.voice.speed_zh,
-        speed_en: config.voice.speed_en,
-        kokoro: match config.voice.engine {
-            VoiceEngine::Espeak => None,
-            VoiceEngine::Kokoro => Some(KokoroConfig {
-                model: config.voice.model.clone(),
-                voice_zh: config.voice.voice_zh.clone(),
-                voice_en: config.voice.voice_en.clone(),
-                lexicon: config.voice.lexicon.clone(),
-            }),
-        },
-        ..VoiceConfig::default()
+        engine,
+        rendered: Some(config.rendered_dir()),
     }
 }
 
@@ -454,9 +479,15 @@ impl Caller {
         })
     }
 
-    /// Names and dates are synthesised before the INVITE: a call never waits for a voice it could have had.
+    /// Names, dates and prompts without a recording are synthesised before the INVITE: a call never waits for a voice it could have had.
     async fn render(&self, script: &Script, facts: &Facts) -> anyhow::Result<()> {
-        let texts = variables(script, facts);
+        let mut texts = variables(script, facts);
+        let prompts = &self.library.kit.prompts;
+        let unrecorded = script.prompts.values().filter(|prompt| {
+            let recording = prompt.id.recording(facts.lang);
+            !prompts.contains_key(&recording)
+        });
+        texts.extend(unrecorded.map(|prompt| Phi::new(prompt.text.clone())));
         let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
         let rendered = tokio::task::spawn_blocking(move || {
             texts

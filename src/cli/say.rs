@@ -46,6 +46,8 @@ pub struct Args {
 enum Engine {
     Kokoro,
     Espeak,
+    Openai,
+    Command,
 }
 
 impl From<Engine> for VoiceEngine {
@@ -53,6 +55,8 @@ impl From<Engine> for VoiceEngine {
         match engine {
             Engine::Kokoro => VoiceEngine::Kokoro,
             Engine::Espeak => VoiceEngine::Espeak,
+            Engine::Openai => VoiceEngine::Openai,
+            Engine::Command => VoiceEngine::Command,
         }
     }
 }
@@ -76,7 +80,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.explain {
         explain(args, config.voice.lexicon.as_deref())?;
     }
-    let voice = voice_config(&config);
+    // A text that is tried out is heard anew, and leaves nothing behind.
+    let voice = VoiceConfig {
+        rendered: None,
+        ..voice_config(&config)
+    };
     if let Some(out) = &args.out {
         speak(args, voice, out)?;
     }

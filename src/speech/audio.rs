@@ -14,6 +14,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
+use crate::speech::loudness::Unfit;
 use crate::speech::resample::resample;
 
 /// Samples a second of everything on a telephone line (G.711).
@@ -43,6 +44,8 @@ pub enum AudioError {
         "{file}: no sound in it, or broken off at the start ({why}); record or export it again"
     )]
     Empty { file: String, why: String },
+    #[error("{file}: {why}")]
+    Unfit { file: String, why: Unfit },
     #[error("{file}: longer than {} hours; cut it into shorter files", MAX_SECONDS / 3600)]
     TooLong { file: String },
     #[error(

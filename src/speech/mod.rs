@@ -5,16 +5,22 @@
 
 pub mod audio;
 pub mod callbacks;
+pub mod command;
 pub mod ears;
+pub mod espeak;
 pub mod kokoro;
 pub mod lag;
+pub mod loudness;
 pub mod model;
 pub mod models;
+pub mod openai;
 pub mod prompts;
 pub mod reading;
+pub mod rendered;
 pub mod voice;
 pub mod whisper;
 
+mod child;
 mod forced;
 mod ggml_file;
 mod guard;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use aftercall_core::lang::Lang;
 
 use crate::speech::audio::{self, AudioError};
+use crate::speech::loudness;
 
 /// Why the prompts were not read at all.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +87,17 @@ impl Prompts {
 fn decode(files: &[(String, PathBuf)]) -> Vec<(String, Result<Vec<i16>, AudioError>)> {
     files
         .iter()
-        .map(|(key, path)| (key.clone(), audio::decode_file(path)))
+        .map(|(key, path)| (key.clone(), load(path)))
         .collect()
+}
+
+/// One prompt at the robot's level.
+fn load(path: &Path) -> Result<Vec<i16>, AudioError> {
+    let samples = audio::decode_file(path)?;
+    loudness::prompt(samples).map_err(|why| AudioError::Unfit {
+        file: path.display().to_string(),
+        why,
+    })
 }
 
 fn key(script: &Path, lang: Lang, file: &Path) -> Option<String> {
@@ -118,6 +128,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, PromptsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::speech_wav;
 
     #[test]
     fn a_broken_prompt_is_refused_and_the_rest_is_read() {
@@ -125,18 +136,25 @@ mod tests {
         let folder = dialogs.path().join("cardiac/prompts/zh");
         fs::create_dir_all(&folder).expect("the folder is writable");
         fs::create_dir_all(dialogs.path().join("redflags")).expect("the folder is writable");
-        let mut wav = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\x08\0\0\0".to_vec();
-        wav.extend([1, 0, 2, 0, 3, 0, 4, 0]);
-        fs::write(folder.join("greet.wav"), wav).expect("the folder is writable");
+        let tone = |n: i32| if n % 20 < 10 { 3_000 } else { -3_000 };
+        let said: Vec<i16> = (0..8_000).map(tone).collect();
+        fs::write(folder.join("greet.wav"), speech_wav(&said)).expect("the folder is writable");
+        fs::write(folder.join("empty.wav"), speech_wav(&[0; 8_000]))
+            .expect("the folder is writable");
         fs::write(folder.join("closing.flac"), b"broken").expect("the folder is writable");
         let prompts = Prompts::load(dialogs.path()).expect("the folder can be listed");
         assert_eq!(prompts.keys().collect::<Vec<_>>(), ["cardiac/zh/greet"]);
-        assert_eq!(
-            prompts.find("cardiac/zh/greet").map(|clip| clip.to_vec()),
-            Some(vec![1, 2, 3, 4])
+        let greet = prompts.find("cardiac/zh/greet").expect("it was read");
+        assert_eq!(greet.len(), said.len());
+        let level = loudness::lufs(greet);
+        assert!((level - loudness::TARGET_LUFS).abs() < 0.6, "{level}");
+        let refused: Vec<String> = prompts.refused.iter().map(ToString::to_string).collect();
+        assert_eq!(refused.len(), 2);
+        assert!(refused[0].contains("closing.flac"), "{refused:?}");
+        assert!(
+            refused[1].contains("empty.wav: nothing but silence"),
+            "{refused:?}"
         );
-        assert_eq!(prompts.refused.len(), 1);
-        assert!(prompts.refused[0].to_string().contains("closing.flac"));
         assert!(Prompts::load(&dialogs.path().join("absent")).is_err());
     }
 }

@@ -20,4 +20,5 @@ mod testbed;
 mod tls;
 mod trend;
 mod trunk;
+mod voice;
 mod web;
