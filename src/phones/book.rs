@@ -66,6 +66,16 @@ pub struct Action {
     /// Hangs up afterwards, or so many milliseconds after beginning to speak.
     pub hangs_up: bool,
     pub cut_ms: Option<u64>,
+    /// Said into what the robot says next.
+    pub interrupts: Option<Interrupts>,
+}
+
+/// Speech into the robot's own.
+#[derive(Clone, Debug)]
+pub struct Interrupts {
+    pub clip: Clip,
+    /// So long into the robot's voice.
+    pub after_ms: u64,
 }
 
 /// Recorded speech, by its name.
@@ -209,6 +219,14 @@ struct ReplyFile {
     hang_up: bool,
     cut_ms: Option<u64>,
     times: Option<u32>,
+    interrupts: Option<InterruptsFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterruptsFile {
+    says: Spanned<String>,
+    after_ms: u64,
 }
 
 /// Clips and prompts, each decoded once.
@@ -358,7 +376,15 @@ fn action(file: &ReplyFile, span: Range<usize>, sounds: &mut Sounds<'_>) -> Resu
         let why = "cut_ms cuts what is said, and nothing is; add says".to_owned();
         return Err((span, why));
     }
+    let interrupts = match &file.interrupts {
+        Some(file) => Some(Interrupts {
+            clip: sounds.clip(&file.says)?,
+            after_ms: file.after_ms,
+        }),
+        None => None,
+    };
     Ok(Action {
+        interrupts,
         says,
         keys,
         hangs_up: file.hang_up || file.cut_ms.is_some(),

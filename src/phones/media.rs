@@ -84,7 +84,14 @@ struct Line {
     tape: Option<Tape>,
     /// When our last voiced sample left, until the robot's first voiced one has come.
     awaited: Option<Awaited>,
+    /// When our first voiced sample into the robot's speech left, until it has fallen silent.
+    interrupted_ms: Option<f64>,
+    /// When the robot's last voiced sample came.
+    robot_ms: f64,
 }
+
+/// The robot has fallen silent: it gives way, and does not only take a breath.
+const GAVE_WAY_MS: f64 = 900.0;
 
 #[derive(Clone, Copy)]
 struct Awaited {
@@ -161,6 +168,8 @@ impl Media {
             stream,
             codec: start.answer.codec,
             awaited: None,
+            interrupted_ms: None,
+            robot_ms: 0.0,
         }
     }
 
@@ -188,6 +197,7 @@ impl Media {
     /// One slot of one call; an error ends it.
     fn serve(&self, call: u64, line: &mut Line, slot: u64) -> Result<(), Gone> {
         self.receive(line);
+        self.note_stop(line);
         let slot_ms = (slot * FRAME_MS) as f64;
         let heard = line
             .stream
@@ -212,6 +222,9 @@ impl Media {
         while let Ok((length, _)) = line.socket.recv_from(&mut buffer) {
             let now_ms = self.now_ms();
             let datagram = &buffer[..length];
+            if let Some(voice_ms) = last_voice(datagram, line.codec) {
+                line.robot_ms = now_ms + voice_ms;
+            }
             if let Some(awaited) = line.awaited
                 && let Some(voice_ms) = first_voice(datagram, line.codec)
             {
@@ -231,6 +244,21 @@ impl Media {
             line.stream
                 .receive(datagram, Instant::from_micros((now_ms * 1_000.0) as u64));
         }
+    }
+
+    /// How long the robot talked on over who interrupted it, once it has fallen silent.
+    fn note_stop(&self, line: &mut Line) {
+        let now_ms = self.now_ms();
+        let is_silent = now_ms - line.robot_ms >= GAVE_WAY_MS;
+        let Some(sent_ms) = line.interrupted_ms.take_if(|_| is_silent) else {
+            return;
+        };
+        let fields = json!({
+            "first_sent_ms": round(sent_ms),
+            "last_received_ms": round(line.robot_ms),
+            "talked_on_ms": round(line.robot_ms - sent_ms),
+        });
+        self.journal.call(&line.name, now_ms, "stopped", fields);
     }
 
     fn follow(&self, call: u64, line: &mut Line, act: Act, slot_ms: f64) -> Result<(), Gone> {
@@ -277,6 +305,10 @@ impl Media {
                     after: if is_greeting { "greeting" } else { "speech" },
                 });
             }
+            Act::Note(Note::Interrupts { clip, voiced_ms }) => {
+                log("interrupts", json!({ "clip": clip }));
+                line.interrupted_ms = Some(slot_ms + voiced_ms as f64);
+            }
             Act::Note(Note::Presses { keys }) => {
                 log("presses", json!({ "keys": keys.len() }));
                 line.awaited = Some(Awaited {
@@ -300,15 +332,25 @@ struct Gone;
 
 /// Milliseconds into an audio packet at which its first voice lies.
 fn first_voice(datagram: &[u8], codec: Codec) -> Option<f64> {
-    let packet = Packet::parse(datagram)?;
-    let samples = match packet.header.payload_type {
-        8 => Codec::Pcma.decode_all(packet.payload),
-        0 => Codec::Pcmu.decode_all(packet.payload),
-        96.. if packet.payload.len() >= 80 => codec.decode_all(packet.payload),
-        _ => return None,
-    };
-    let block = samples.chunks(40).position(is_voice)?;
+    let block = samples(datagram, codec)?.chunks(40).position(is_voice)?;
     Some(block as f64 * 5.0)
+}
+
+/// Milliseconds into an audio packet at which its last voice ends.
+fn last_voice(datagram: &[u8], codec: Codec) -> Option<f64> {
+    let samples = samples(datagram, codec)?;
+    let block = samples.chunks(40).rposition(is_voice)?;
+    Some(block as f64 * 5.0 + 5.0)
+}
+
+fn samples(datagram: &[u8], codec: Codec) -> Option<Vec<i16>> {
+    let packet = Packet::parse(datagram)?;
+    match packet.header.payload_type {
+        8 => Some(Codec::Pcma.decode_all(packet.payload)),
+        0 => Some(Codec::Pcmu.decode_all(packet.payload)),
+        96.. if packet.payload.len() >= 80 => Some(codec.decode_all(packet.payload)),
+        _ => None,
+    }
 }
 
 /// The recogniser's thread: takes questions until the media thread is gone.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aftercall_core::codec::{FRAME, FRAME_MS};
 use aftercall_core::ear::upsample::Noise;
 
-use super::book::{Action, Clip, Does, Phone};
+use super::book::{Action, Clip, Does, Interrupts, Phone};
 use super::recognise::{Envelope, Listener, Recognised, Template, is_voice};
 
 /// The robot must have spoken for so long, and then been silent for so long, before it is answered: 700 ms,
@@ -68,6 +68,11 @@ pub enum Note {
     Presses {
         keys: String,
     },
+    /// Speech begins while the robot speaks; `voiced_ms` from now is its first voiced sample.
+    Interrupts {
+        clip: String,
+        voiced_ms: u64,
+    },
     /// Silent, because nothing was recognised and nothing else is to be done.
     Silent,
 }
@@ -83,6 +88,8 @@ pub struct Person {
     spoke_ms: u64,
     silent_ms: u64,
     questions: u32,
+    /// To be said into what the robot says next.
+    interrupts: Option<Interrupts>,
     /// How often each reply was given, by its place in the file.
     given: BTreeMap<usize, u32>,
     /// Milliseconds since the media began.
@@ -173,6 +180,7 @@ impl Person {
             spoke_ms: 0,
             silent_ms: 0,
             questions: 0,
+            interrupts: None,
             given: BTreeMap::new(),
             now_ms: 0,
         }
@@ -282,6 +290,10 @@ impl Person {
     }
 
     fn listen(&mut self, acts: &mut Vec<Act>) -> State {
+        let is_time = |into: &mut Interrupts| self.spoke_ms >= into.after_ms && self.silent_ms == 0;
+        if let Some(Interrupts { clip, .. }) = self.interrupts.take_if(is_time) {
+            return interrupt(clip, acts);
+        }
         if self.spoke_ms < SPOKE_MS || self.silent_ms < SILENT_MS {
             return State::Listening;
         }
@@ -320,6 +332,7 @@ impl Person {
     }
 
     fn act(&mut self, action: Action, acts: &mut Vec<Act>) -> State {
+        self.interrupts = action.interrupts;
         if !action.keys.is_empty() {
             acts.push(Act::Note(Note::Presses {
                 keys: action.keys.clone(),
@@ -388,6 +401,21 @@ fn say(
         at: 0,
         cut,
         after,
+    })
+}
+
+fn interrupt(clip: Clip, acts: &mut Vec<Act>) -> State {
+    let voiced = clip.samples.chunks(80).position(is_voice).unwrap_or(0);
+    acts.push(Act::Note(Note::Interrupts {
+        clip: clip.name.clone(),
+        // The first frame leaves in the next slot.
+        voiced_ms: FRAME_MS + voiced as u64 * 10,
+    }));
+    State::Speaking(Playing {
+        clip,
+        at: 0,
+        cut: None,
+        after: After::Listen,
     })
 }
 
@@ -481,6 +509,9 @@ mod tests {
                 }
                 Act::Note(Note::Says { clip, .. }) => self.events.push(clip),
                 Act::Note(Note::Presses { keys: _ }) => {}
+                Act::Note(Note::Interrupts { clip, .. }) => {
+                    self.events.push(format!("into: {clip}"))
+                }
                 Act::Note(Note::Silent) => self.events.push("silent".to_owned()),
             }
         }
@@ -507,6 +538,23 @@ mod tests {
                 "mrs_bei_again",
             ]
         );
+    }
+
+    #[test]
+    fn she_speaks_into_the_next_prompt() {
+        let mut scene = Scene::new("+8613800001001");
+        let mut phone = (*scene.phone).clone();
+        let clip = phone.replies[0].action.says.clone();
+        phone.replies[0].action.interrupts = clip.map(|clip| Interrupts {
+            clip,
+            after_ms: 600,
+        });
+        scene.phone = Arc::new(phone);
+        scene.person = Person::new(scene.phone.clone(), 7);
+        scene.robot(&[], 2_500);
+        scene.robot(&prompt("identity_tail"), 4_000);
+        scene.robot(&prompt("screen_chest"), 300);
+        assert_eq!(scene.events.last(), Some(&"into: mrs_bei_me".to_owned()));
     }
 
     #[test]
