@@ -51,7 +51,8 @@ pub enum Choices {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     pub words: String,
-    /// Mean log-probability of its tokens, forced at the end of what was heard.
+    /// Of a short reply the log-probability of its meaning, whole (nats); else the mean of the choice's tokens, forced at
+    /// the end of what was heard.
     pub logprob: f32,
     /// By how much it is likelier than the best of the other meanings (nats a token).
     #[serde(default)]

@@ -202,11 +202,7 @@ impl Recogniser {
             });
             start = end;
         }
-        let mut heard = whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition);
-        if heard.is_speech {
-            heard.choice = self.choose(&heard.text, wanted.choices, lang)?;
-        }
-        Ok(heard)
+        Ok(whole.map_or_else(Recognition::nothing, |(recognition, _)| recognition))
     }
 
     /// The words as tokens, remembered.
@@ -224,8 +220,8 @@ impl Recogniser {
     }
 
     /// One piece, with the number of its text tokens. Unsure speech is listened to again, slower and then faster,
-    /// until it is sure or holds the date that was asked for; else the likeliest words stand. Where time runs out,
-    /// it is the likeliest of those heard so far.
+    /// until it is sure, or its sound fits one of the choices; else the likeliest words stand. Where time runs out, it is
+    /// the likeliest of those heard so far.
     fn listen(
         &mut self,
         samples: &[i16],
@@ -233,24 +229,31 @@ impl Recogniser {
         stop: &Stop,
     ) -> Result<(Recognition, usize), RecogniseError> {
         let hot = self.hot(wanted.hot_words, wanted.lang);
-        let holds_date = |heard: &Recognition| holds_date(&heard.text, wanted);
+        let choices = wanted.choices;
         let mut best = self.piece(samples, Pace::AsSpoken, wanted.lang, hot.clone(), stop)?;
+        if !best.0.is_speech {
+            return Ok(best);
+        }
+        let is_sure = best.0.logprob >= UNSURE;
+        best.0.choice = self.choose((&best.0.text, is_sure), choices, wanted.lang)?;
+        let is_answer =
+            |heard: &Recognition| heard.choice.is_some() || holds_date(&heard.text, wanted);
         let mut others = Vec::new();
         for pace in [Pace::Slower, Pace::Faster] {
-            let is_sure = best.0.logprob >= UNSURE || holds_date(&best.0);
-            if !self.habits.relistens || !best.0.is_speech || is_sure {
+            if !self.habits.relistens || best.0.logprob >= UNSURE || is_answer(&best.0) {
                 break;
             }
-            let again = match self.piece(samples, pace, wanted.lang, hot.clone(), stop) {
+            let mut again = match self.piece(samples, pace, wanted.lang, hot.clone(), stop) {
                 Ok(again) => again,
                 Err(RecogniseError::Stopped) => break,
                 Err(failure) => return Err(failure),
             };
-            let is_likelier = again.0.logprob > best.0.logprob || holds_date(&again.0);
             if !again.0.is_speech {
                 continue;
             }
-            let other = if is_likelier {
+            let is_sure = again.0.logprob >= UNSURE;
+            again.0.choice = self.choose((&again.0.text, is_sure), choices, wanted.lang)?;
+            let other = if again.0.logprob > best.0.logprob || is_answer(&again.0) {
                 std::mem::replace(&mut best, again)
             } else {
                 again

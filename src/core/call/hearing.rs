@@ -2,6 +2,7 @@
 //!
 //! Shared by the call and by what measures the ear, so that both read the same words.
 
+use crate::finding::{Finding, Polarity};
 use crate::heard::Transcript;
 use crate::lang::Lang;
 use crate::pinyin;
@@ -12,9 +13,9 @@ use crate::script::{Conversation, Verdict};
 /// Shorter stretches of a prompt are an answer in its own words (胸口疼), not its echo: syllables or words.
 const SHORTEST_ECHO: usize = 8;
 
-/// A denial is plain in the sound when it is so likely a token, and so much likelier than any yes (nats).
-const PLAIN: f32 = -2.0;
-const PLAINLY_AHEAD: f32 = 2.0;
+/// A denial is plain in the sound when it is so likely as a whole, and so much likelier than any yes (nats).
+const PLAIN: f32 = -7.0;
+const PLAINLY_AHEAD: f32 = 3.0;
 
 /// Judges a reply to the question being asked. Where the words hold no emergency, one is still asked about when
 /// another hearing of the same sound holds it, or when the script reads a yes that the red flags do not know.
@@ -38,18 +39,26 @@ pub fn judge(
         }
         found.doubt_by(lexicon, question, otherwise);
     }
-    // A yes in the sound alone is asked about as well: nothing emergent is ever chosen by its sound.
+    // A yes in the sound alone is asked about as well, and one that the sound denies: nothing emergent is ever chosen
+    // by its sound. What the sound affirms is not denied.
     let sounds = transcript.choice.as_ref().map(|chosen| &chosen.words);
-    let sounds = sounds.filter(|_| !conversation.reads(&transcript.text));
+    if contradicts(conversation, transcript) {
+        found.ask_first();
+        found
+            .findings
+            .retain(|finding| finding.polarity != Polarity::Absent);
+    }
     for said in [Some(&transcript.text), sounds].into_iter().flatten() {
-        if let Some(concept) = conversation.affirms_emergency(said) {
-            let is_said = found
-                .findings
-                .iter()
-                .any(|finding| question.asks.contains(&finding.concept));
-            if !is_said && !found.has_emergent() {
-                found.doubt_as_yes(lexicon, concept, said);
-            }
+        let is_sound = sounds == Some(said);
+        let is_said = |finding: &Finding| {
+            question.asks.contains(&finding.concept)
+                && !(is_sound && finding.polarity == Polarity::Absent)
+        };
+        if let Some(concept) = conversation.affirms_emergency(said)
+            && !found.findings.iter().any(is_said)
+            && !found.has_emergent()
+        {
+            found.doubt_as_yes(lexicon, concept, said);
         }
     }
     found
@@ -58,8 +67,8 @@ pub fn judge(
 /// The words that the conversation reads, with their log-probability: those written down, or the choice that the
 /// sound fits, where nothing alarming was heard.
 ///
-/// To a yes or no the words come first, and the sound only where they say nothing. That no emergency question is denied
-/// by a sound that could be something else, it must be plain.
+/// To a yes or no the sound speaks where the words say nothing; where they say the opposite, nothing is believed. That
+/// no emergency question is denied by a sound that could be something else, it must be plain.
 pub fn words<'a>(
     conversation: &Conversation,
     transcript: &'a Transcript,
@@ -69,19 +78,30 @@ pub fn words<'a>(
     let Some(chosen) = transcript.choice.as_ref().filter(|_| verdict.is_quiet()) else {
         return written;
     };
-    let by_sound = match conversation.asks_yes_or_no() {
-        Some(is_emergency) => {
-            let is_plain = chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD;
-            !conversation.reads(&transcript.text) && (is_plain || !is_emergency)
-        }
-        None => !denies(&transcript.text, &chosen.words),
+    // The marks above stand in place of those for written words.
+    let sounds = (chosen.words.as_str(), 0.0);
+    let Some(is_emergency) = conversation.asks_yes_or_no() else {
+        return match denies(&transcript.text, &chosen.words) {
+            true => written,
+            false => sounds,
+        };
     };
-    if by_sound {
-        // The marks above stand in place of those for written words.
-        (chosen.words.as_str(), 0.0)
-    } else {
-        written
+    let is_plain = chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD;
+    match conversation.reads(&transcript.text) {
+        _ if contradicts(conversation, transcript) => ("", f32::NEG_INFINITY),
+        Some(_) if is_plain => sounds,
+        None if is_plain || !is_emergency => sounds,
+        Some(_) | None => written,
     }
+}
+
+/// Whether the words answer a yes or no one way, and the sound the other.
+fn contradicts(conversation: &Conversation, transcript: &Transcript) -> bool {
+    let chosen = transcript.choice.as_ref();
+    let chosen = chosen.filter(|_| conversation.asks_yes_or_no().is_some());
+    let sounds = chosen.and_then(|chosen| conversation.reads(&chosen.words));
+    let reads = conversation.reads(&transcript.text);
+    sounds.is_some() && reads.is_some() && sounds != reads
 }
 
 /// "Now" is a yes to a red flag, and what a short "no" is heard as.

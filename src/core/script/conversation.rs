@@ -251,12 +251,14 @@ impl Conversation {
         concept.filter(|_| is_yes)
     }
 
-    /// Whether the words answer the node's own question as they stand.
-    pub fn reads(&self, text: &str) -> bool {
+    /// What the words answer to the node's own question as they stand; `None` when they do not.
+    pub fn reads(&self, text: &str) -> Option<String> {
         let State::Asking(asking) = &self.state else {
-            return false;
+            return None;
         };
-        matches!(asking.form, Form::Plain) && self.read(asking.node, text).is_some()
+        let is_plain = matches!(asking.form, Form::Plain);
+        let answer = self.read(asking.node, text).filter(|_| is_plain);
+        answer.map(|answer| answer.key)
     }
 
     /// Whether a yes or no is asked for, and whether it belongs to the emergency screen.

@@ -3,6 +3,7 @@
 mod broken;
 mod cast;
 pub mod files;
+mod heard;
 mod hot;
 mod replies;
 mod signed;
