@@ -104,12 +104,15 @@ fn contradicts(conversation: &Conversation, transcript: &Transcript) -> bool {
     sounds.is_some() && reads.is_some() && sounds != reads
 }
 
-/// "Now" is a yes to a red flag, and what a short "no" is heard as.
+/// "Now" and "now, now" are a yes to a red flag, and what a short "no" is heard as.
 fn sounds_like_no(text: &str) -> bool {
-    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
-    ["now", "know"]
-        .iter()
-        .any(|word| bare.eq_ignore_ascii_case(word))
+    let mut words = plain_words(text).into_iter().peekable();
+    let is_now = |word: &str| {
+        ["now", "know"]
+            .iter()
+            .any(|now| word.eq_ignore_ascii_case(now))
+    };
+    words.peek().is_some() && words.all(is_now)
 }
 
 /// Whether the words hold a denial outside the choice: 没有好一些 is not 好一些, and only the words can tell.
@@ -146,6 +149,18 @@ fn plain_words(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn now_may_be_a_misheard_no() {
+        for (text, is) in [
+            ("Now", true),
+            ("now, now.", true),
+            ("Not now", false),
+            ("", false),
+        ] {
+            assert_eq!(sounds_like_no(text), is, "{text}");
+        }
+    }
 
     #[test]
     fn only_a_long_stretch_of_the_prompt_is_its_echo() {
