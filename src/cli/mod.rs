@@ -20,6 +20,7 @@ pub mod token;
 pub mod transcribe;
 pub mod trunk;
 pub mod version;
+pub mod voice;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ pub enum Command {
     Transcribe(transcribe::Args),
     Trunk(trunk::Args),
     Version(version::Args),
+    Voice(voice::Args),
 }
 
 /// Runs one command.
@@ -81,6 +83,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Trunk(args) => trunk::run(&args),
         Command::Version(args) => version::run(&args),
+        Command::Voice(args) => voice::run(&args),
     }
 }
 

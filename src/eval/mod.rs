@@ -11,3 +11,4 @@ pub mod sample;
 pub mod score;
 pub mod set;
 pub mod spoken;
+pub mod voice;
