@@ -29,12 +29,15 @@ pub struct LineArgs {
     /// Environment variable with the password.
     #[arg(long, value_name = "VARIABLE")]
     password_env: Option<String>,
-    /// Codecs in the order of the offer: pcma,pcmu.
+    /// Codecs in the order of the offer: pcma,pcmu,g722.
     #[arg(long, value_delimiter = ',', value_parser = codec)]
     codecs: Vec<Codec>,
     /// Offer reliable provisional answers (RFC 3262): on, the default, or off.
     #[arg(long = "100rel", value_name = "ON", value_parser = on, num_args = 0..=1, default_missing_value = "on")]
     reliable: Option<bool>,
+    /// Encrypt the audio by SRTP, with keys in the session description (RFC 4568): sdes, or off.
+    #[arg(long, value_name = "HOW", value_parser = srtp, num_args = 0..=1, default_missing_value = "sdes")]
+    srtp: Option<bool>,
     /// Session interval to ask for, in seconds (RFC 4028): 90 or more.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(90..=86_400))]
     session_expires: Option<u64>,
@@ -100,6 +103,9 @@ impl LineArgs {
         if let Some(reliable) = self.reliable {
             trunk.reliable_provisional = reliable;
         }
+        if let Some(srtp) = self.srtp {
+            trunk.srtp = srtp;
+        }
         if let Some(seconds) = self.session_expires {
             trunk.session_expires = Some(Duration::from_secs(seconds));
         }
@@ -130,6 +136,14 @@ fn transport(text: &str) -> Result<Transport, String> {
     }
 }
 
+fn srtp(text: &str) -> Result<bool, String> {
+    match text {
+        "sdes" | "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(format!("`{text}`: write sdes or off")),
+    }
+}
+
 fn on(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" | "yes" => Ok(true),
@@ -139,5 +153,6 @@ fn on(text: &str) -> Result<bool, String> {
 }
 
 fn codec(text: &str) -> Result<Codec, String> {
-    Codec::parse(text).ok_or_else(|| format!("`{text}` is no codec of ours: write pcma or pcmu"))
+    Codec::parse(text)
+        .ok_or_else(|| format!("`{text}` is no codec of ours: write pcma, pcmu or g722"))
 }

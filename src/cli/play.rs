@@ -114,6 +114,7 @@ fn print_record(as_json: bool, played: &Played) -> anyhow::Result<()> {
         "codec": played.codecs.last(),
         "codecs": played.codecs,
         "rtcp_mux": played.rtcp_mux,
+        "srtp": played.srtp,
         "keys": played.keys_heard,
         "answered_after_ms": played.answered_after.map(millis),
         "talk_ms": millis(played.talked),

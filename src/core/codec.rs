@@ -1,6 +1,6 @@
-//! G.711, the two codecs that every telephone network speaks.
+//! The codecs of a call: G.711, the two that every telephone network speaks, and G.722 by name.
 //!
-//! 8,000 samples and 8,000 bytes a second, one byte a sample, no state: a frame can be dropped, repeated or
+//! G.711 has 8,000 samples and 8,000 bytes a second, one byte a sample, no state: a frame can be dropped, repeated or
 //! replaced without harm to the next. Decoding is a table of 256 values; encoding follows ITU-T G.711 (the
 //! segment search of the reference code of G.191), so that decode and encode are inverse for every byte.
 
@@ -13,7 +13,8 @@ pub const FRAME: usize = 160;
 /// Milliseconds of one frame.
 pub const FRAME_MS: u64 = 20;
 
-/// A-law (Europe, China) or µ-law (North America, Japan).
+/// What may be agreed on: A-law (Europe, China), µ-law (North America, Japan), or the wide-band G.722, of which we use the
+/// lower half (`rtp::g722`).
 #[derive(
     Clone,
     Copy,
@@ -33,6 +34,15 @@ pub enum Codec {
     Pcma,
     #[display("PCMU")]
     Pcmu,
+    #[display("G722")]
+    G722,
+}
+
+/// The two laws of G.711: a byte a sample, without a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum G711 {
+    A,
+    Mu,
 }
 
 impl Codec {
@@ -42,6 +52,8 @@ impl Codec {
             Some(Codec::Pcma)
         } else if name.eq_ignore_ascii_case("PCMU") {
             Some(Codec::Pcmu)
+        } else if name.eq_ignore_ascii_case("G722") {
+            Some(Codec::G722)
         } else {
             None
         }
@@ -52,6 +64,7 @@ impl Codec {
         match self {
             Codec::Pcma => "PCMA",
             Codec::Pcmu => "PCMU",
+            Codec::G722 => "G722",
         }
     }
 
@@ -60,6 +73,7 @@ impl Codec {
         match self {
             Codec::Pcma => 8,
             Codec::Pcmu => 0,
+            Codec::G722 => 9,
         }
     }
 
@@ -68,23 +82,35 @@ impl Codec {
         match payload_type {
             8 => Some(Codec::Pcma),
             0 => Some(Codec::Pcmu),
+            9 => Some(Codec::G722),
             _ => None,
         }
     }
 
+    /// The law, where it is G.711.
+    pub fn g711(self) -> Option<G711> {
+        match self {
+            Codec::Pcma => Some(G711::A),
+            Codec::Pcmu => Some(G711::Mu),
+            Codec::G722 => None,
+        }
+    }
+}
+
+impl G711 {
     /// The byte of a sample.
     pub fn encode(self, sample: i16) -> u8 {
         match self {
-            Codec::Pcma => encode_alaw(sample),
-            Codec::Pcmu => encode_ulaw(sample),
+            G711::A => encode_alaw(sample),
+            G711::Mu => encode_ulaw(sample),
         }
     }
 
     /// The sample of a byte.
     pub fn decode(self, byte: u8) -> i16 {
         match self {
-            Codec::Pcma => ALAW[usize::from(byte)],
-            Codec::Pcmu => ULAW[usize::from(byte)],
+            G711::A => ALAW[usize::from(byte)],
+            G711::Mu => ULAW[usize::from(byte)],
         }
     }
 
@@ -183,41 +209,40 @@ mod tests {
 
     #[test]
     fn every_byte_survives_decode_and_encode() {
-        for codec in [Codec::Pcma, Codec::Pcmu] {
+        for law in [G711::A, G711::Mu] {
             for byte in 0..=255_u8 {
-                let sample = codec.decode(byte);
+                let sample = law.decode(byte);
                 // µ-law has two zeros, 0x7f and 0xff; encoders choose the positive one.
-                let expected = if codec == Codec::Pcmu && byte == 0x7f {
+                let expected = if law == G711::Mu && byte == 0x7f {
                     0xff
                 } else {
                     byte
                 };
-                assert_eq!(codec.encode(sample), expected, "{codec} {byte:#x} {sample}");
+                assert_eq!(law.encode(sample), expected, "{law:?} {byte:#x} {sample}");
             }
         }
     }
 
     #[test]
     fn known_values_of_the_reference_tables() {
-        assert_eq!(Codec::Pcma.decode(0xd5), 8);
-        assert_eq!(Codec::Pcma.decode(0x55), -8);
-        assert_eq!(Codec::Pcma.decode(0xaa), 32_256);
-        assert_eq!(Codec::Pcma.decode(0x2a), -32_256);
-        assert_eq!(Codec::Pcmu.decode(0xff), 0);
-        assert_eq!(Codec::Pcmu.decode(0x80), 32_124);
-        assert_eq!(Codec::Pcmu.decode(0x00), -32_124);
-        assert_eq!(Codec::Pcma.encode(0), 0xd5);
-        assert_eq!(Codec::Pcmu.encode(0), 0xff);
+        assert_eq!(G711::A.decode(0xd5), 8);
+        assert_eq!(G711::A.decode(0x55), -8);
+        assert_eq!(G711::A.decode(0xaa), 32_256);
+        assert_eq!(G711::A.decode(0x2a), -32_256);
+        assert_eq!(G711::Mu.decode(0xff), 0);
+        assert_eq!(G711::Mu.decode(0x80), 32_124);
+        assert_eq!(G711::Mu.decode(0x00), -32_124);
+        assert_eq!(G711::A.encode(0), 0xd5);
+        assert_eq!(G711::Mu.encode(0), 0xff);
     }
 
     #[test]
     fn the_error_stays_below_one_step_over_the_whole_range() {
-        for codec in [Codec::Pcma, Codec::Pcmu] {
+        for law in [G711::A, G711::Mu] {
             for sample in i16::MIN..=i16::MAX {
-                let error =
-                    (i32::from(codec.decode(codec.encode(sample))) - i32::from(sample)).abs();
+                let error = (i32::from(law.decode(law.encode(sample))) - i32::from(sample)).abs();
                 let bound = 16 + i32::from(sample).abs() / 24;
-                assert!(error <= bound, "{codec} {sample} {error}");
+                assert!(error <= bound, "{law:?} {sample} {error}");
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod heard;
 pub mod id;
 pub mod import;
 pub mod lang;
+pub mod media_key;
 pub mod patient;
 pub mod phi;
 pub mod phone;

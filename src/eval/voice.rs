@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use aftercall_core::codec::Codec;
+use aftercall_core::codec::G711;
 use aftercall_core::heard::Choices;
 use aftercall_core::lang::Lang;
 use aftercall_core::pinyin;
@@ -70,7 +70,7 @@ pub fn measure(
     };
     anyhow::ensure!(again.renders() == 0, "a restart rendered again");
     for (text, samples) in texts.iter().zip(&said) {
-        let on_the_line = Codec::Pcma.decode_all(&Codec::Pcma.encode_all(samples));
+        let on_the_line = G711::A.decode_all(&G711::A.encode_all(samples));
         let wanted = Wanted {
             lang,
             hot_words: &[],

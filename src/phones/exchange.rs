@@ -187,7 +187,7 @@ impl Exchange {
         const OURS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
         let offer = Sdp::parse(offer).map_err(|error| error.to_string())?;
         let answer = offer
-            .negotiate(&OURS, None)
+            .negotiate(&OURS, None, None)
             .map_err(|error| error.to_string())?;
         let host = self.local().ip();
         let socket = UdpSocket::bind((host, 0)).map_err(|error| error.to_string())?;
@@ -198,7 +198,7 @@ impl Exchange {
             .local_addr()
             .map_err(|error| error.to_string())?
             .port();
-        let mut ours = LocalMedia::new(host, port, OURS.to_vec(), u32::from(port));
+        let mut ours = LocalMedia::new(host, port, OURS.to_vec(), None, u32::from(port));
         let sdp = ours.answer(&offer, &answer);
         Ok(Prepared {
             socket,

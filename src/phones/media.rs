@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant as Clock};
 
-use aftercall_core::codec::{Codec, FRAME_MS};
+use aftercall_core::codec::{Codec, FRAME_MS, G711};
 use aftercall_core::rtp::packet::Packet;
 use aftercall_core::rtp::{Stream, StreamConfig};
 use aftercall_core::sip::sdp::MediaAnswer;
@@ -346,9 +346,9 @@ fn last_voice(datagram: &[u8], codec: Codec) -> Option<f64> {
 fn samples(datagram: &[u8], codec: Codec) -> Option<Vec<i16>> {
     let packet = Packet::parse(datagram)?;
     match packet.header.payload_type {
-        8 => Some(Codec::Pcma.decode_all(packet.payload)),
-        0 => Some(Codec::Pcmu.decode_all(packet.payload)),
-        96.. if packet.payload.len() >= 80 => Some(codec.decode_all(packet.payload)),
+        8 => Some(G711::A.decode_all(packet.payload)),
+        0 => Some(G711::Mu.decode_all(packet.payload)),
+        96.. if packet.payload.len() >= 80 => Some(codec.g711()?.decode_all(packet.payload)),
         _ => None,
     }
 }

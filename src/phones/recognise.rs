@@ -205,7 +205,7 @@ pub fn last_said<'a>(
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use aftercall_core::codec::Codec;
+    use aftercall_core::codec::G711;
     use aftercall_core::ear::upsample::Noise;
 
     use super::*;
@@ -226,11 +226,7 @@ mod tests {
     /// As it comes over the line: A-law, somewhere between frames, and silence after it.
     fn over_the_line(samples: &[i16], lead: usize) -> Vec<i16> {
         let mut line = vec![0; lead];
-        line.extend(
-            samples
-                .iter()
-                .map(|&s| Codec::Pcma.decode(Codec::Pcma.encode(s))),
-        );
+        line.extend(samples.iter().map(|&s| G711::A.decode(G711::A.encode(s))));
         line.resize(line.len() + 5_600, 0);
         line
     }

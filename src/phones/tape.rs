@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use aftercall_core::codec::{Codec, FRAME, RATE_HZ};
+use aftercall_core::codec::{FRAME, G711, RATE_HZ};
 
 /// A call's sound so far, A-law, two channels.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +16,8 @@ impl Tape {
     /// Appends one slot.
     pub fn push(&mut self, robot: &[i16; FRAME], telephone: &[i16; FRAME]) {
         for (left, right) in robot.iter().zip(telephone) {
-            self.bytes.push(Codec::Pcma.encode(*left));
-            self.bytes.push(Codec::Pcma.encode(*right));
+            self.bytes.push(G711::A.encode(*left));
+            self.bytes.push(G711::A.encode(*right));
         }
     }
 

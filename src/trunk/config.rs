@@ -64,6 +64,8 @@ pub struct Trunk {
     pub(super) account: Option<Account>,
     /// At least one, in the order of our offer.
     pub codecs: Vec<Codec>,
+    /// Audio is encrypted by SDES-SRTP (RFC 4568), or the call ends.
+    pub srtp: bool,
     /// RTP on the even ports, RTCP on the odd ones.
     pub rtp_ports: RangeInclusive<u16>,
     /// The address in our session descriptions, where it is not that of the SIP socket.
@@ -271,6 +273,7 @@ impl Trunk {
             reliable_provisional: self.reliable_provisional,
             session_expires: self.session_expires,
             redirects: reach.redirects.clone(),
+            srtp: self.srtp,
             media_host: self.media_address.unwrap_or(local.ip()),
             media_port,
             codecs: self.codecs.clone(),

@@ -322,7 +322,10 @@ impl Media {
         let mut buffer = [0u8; DATAGRAM];
         loop {
             match live.socket.recv_from(&mut buffer) {
-                Ok((len, _)) => live.call.handle_input(Input::Rtp(&buffer[..len]), now),
+                Ok((len, from)) => {
+                    let datagram = &buffer[..len];
+                    live.call.handle_input(Input::Rtp { datagram, from }, now);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => debug!(%error, "RTP receive"),
             }

@@ -93,6 +93,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
         rtp_ports: rtp_ports(source, &raw.media.ports, *raw.lines.get_ref())?,
         codecs: codecs(source, raw.media.codecs)?,
         media_address: raw.media.address,
+        srtp: raw.media.srtp,
         numbers: numbers(source, raw.numbers)?,
         name: raw.name.into_inner(),
         lines: raw.lines.into_inner(),
@@ -154,6 +155,8 @@ struct MediaTable {
     codecs: Spanned<Vec<Codec>>,
     ports: Spanned<[u16; 2]>,
     address: Option<IpAddr>,
+    #[serde(default)]
+    srtp: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -362,7 +365,7 @@ fn codecs(source: &Source<'_>, value: Spanned<Vec<Codec>>) -> Result<Vec<Codec>,
         source,
         &value,
         |codecs| !codecs.is_empty(),
-        "name `pcma`, `pcmu` or both, the preferred one first",
+        "name `pcma`, `pcmu` and `g722`, or some of them, the preferred one first",
     )?;
     Ok(value.into_inner())
 }

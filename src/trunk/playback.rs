@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as StdInstant};
 
-use aftercall_core::codec::{Codec, FRAME};
+use aftercall_core::codec::{Codec, FRAME, G711};
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
 use aftercall_core::sip::event::{LegEnding, LegEvent, LegOutput, Transfer};
@@ -50,6 +50,7 @@ pub struct Played {
     /// Each that was agreed on, in the order of its first use.
     pub codecs: Vec<Codec>,
     pub rtcp_mux: bool,
+    pub srtp: bool,
     /// Health data on a patient's call; this is a tester's.
     pub keys_heard: String,
     /// From the INVITE.
@@ -95,6 +96,7 @@ pub fn play(
         rtcp,
         remote_rtcp: None,
         rtcp_mux: false,
+        srtp: false,
         began,
         media_seed,
         stream: None,
@@ -129,6 +131,7 @@ struct Line<F> {
     rtcp: UdpSocket,
     remote_rtcp: Option<SocketAddr>,
     rtcp_mux: bool,
+    srtp: bool,
     began: StdInstant,
     media_seed: [u8; 12],
     stream: Option<Stream>,
@@ -189,6 +192,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
             ending,
             codecs: self.codecs,
             rtcp_mux: self.rtcp_mux,
+            srtp: self.srtp,
             keys_heard: self.heard,
             answered_after: after(self.answered_at),
             talked: self
@@ -259,10 +263,11 @@ impl<F: FnMut(&LegEvent)> Line<F> {
 
     fn receive_rtp(&mut self) {
         let mut buffer = [0; 2_048];
-        while let Ok((length, _)) = self.rtp.recv_from(&mut buffer) {
+        while let Ok((length, from)) = self.rtp.recv_from(&mut buffer) {
             let now = self.now();
             if let Some(stream) = &mut self.stream {
-                stream.receive(&buffer[..length], now);
+                stream.receive_from(&buffer[..length], from, now);
+                self.remote = self.remote.and(stream.target());
             }
         }
     }
@@ -279,7 +284,12 @@ impl<F: FnMut(&LegEvent)> Line<F> {
 
     fn send_rtcp(&mut self, packet: &[u8]) {
         let socket = if self.rtcp_mux { &self.rtp } else { &self.rtcp };
-        if let Some(to) = self.remote_rtcp
+        let to = if self.rtcp_mux {
+            self.remote
+        } else {
+            self.remote_rtcp
+        };
+        if let Some(to) = to
             && let Err(error) = socket.send_to(packet, to)
         {
             tracing::debug!(%error, "report not sent");
@@ -336,6 +346,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
             self.codecs.push(answer.codec);
         }
         let now = self.now();
+        self.srtp = answer.srtp.is_some();
         self.media_at.get_or_insert(now);
         let (codec, payload_type, event) =
             (answer.codec, answer.payload_type, answer.telephone_event);
@@ -352,6 +363,13 @@ impl<F: FnMut(&LegEvent)> Line<F> {
                     first_seq: (word(4) >> 16) as u16,
                     first_timestamp: word(8),
                 }));
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+            if let Some(remote) = self.remote {
+                stream.aim(remote);
+                self.remote = stream.target();
             }
         }
         self.next_slot.get_or_insert(now);
@@ -391,7 +409,7 @@ impl<F: FnMut(&LegEvent)> Line<F> {
         if self.answered_at.is_some()
             && let Some(recording) = &mut self.order.recording
         {
-            let alaw = |samples: [i16; FRAME]| samples.map(|sample| Codec::Pcma.encode(sample));
+            let alaw = |samples: [i16; FRAME]| samples.map(|sample| G711::A.encode(sample));
             recording.append(&alaw(frame), &alaw(pulled))?;
         }
         Ok(())

@@ -123,6 +123,7 @@ pub fn order(fixture: &Fixture) -> CallOrder {
             reliable_provisional: true,
             session_expires: None,
             redirects: Vec::new(),
+            srtp: false,
         },
         script: script(&fixture.script, fixture.lang),
         facts: facts(fixture),

@@ -131,6 +131,7 @@ impl Robot {
             reliable_provisional: true,
             session_expires: None,
             redirects: Vec::new(),
+            srtp: false,
         };
         Robot {
             leg: Leg::new(config, seed, Instant::ZERO),

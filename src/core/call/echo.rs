@@ -55,7 +55,10 @@ impl Echo {
             return *received;
         }
         self.likeness.push(level(sent), level(received));
-        let on_the_line = sent.map(|sample| self.codec.decode(self.codec.encode(sample)));
+        let on_the_line = match self.codec.g711() {
+            Some(law) => sent.map(|sample| law.decode(law.encode(sample))),
+            None => *sent,
+        };
         let mut clean = *received;
         let blocks = on_the_line.chunks_exact(BLOCK);
         let blocks = blocks.zip(received.chunks_exact(BLOCK));

@@ -7,7 +7,7 @@ use super::echo::Echo;
 use super::player::Played;
 use super::{Call, CallEvent, FRAME, Output, SLOT, Stage, part_seed};
 use crate::attempt::LineRecord;
-use crate::codec::Codec;
+use crate::codec::G711;
 use crate::ear::{Ear, EarConfig, ListenSpec};
 use crate::rtp::{Stream, StreamConfig};
 use crate::sip::event::{LegEnding, LegEvent};
@@ -104,10 +104,10 @@ impl Call {
     }
 
     fn send_rtcp(&mut self, to: SocketAddr, packet: Vec<u8>) {
-        let output = if self.rtcp_mux {
-            Output::Rtp { to, packet }
-        } else {
-            Output::Rtcp { to, packet }
+        let output = match self.remote {
+            // One port for both: where the audio goes.
+            Some(to) if self.rtcp_mux => Output::Rtp { to, packet },
+            Some(_) | None => Output::Rtcp { to, packet },
         };
         self.outputs.push_back(output);
     }
@@ -165,6 +165,14 @@ impl Call {
                     first_seq: u16::from_be_bytes([seed[4], seed[5]]),
                     first_timestamp: u32::from_be_bytes([seed[6], seed[7], seed[8], seed[9]]),
                 }));
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+            // On hold at 0.0.0.0 the peer is where it was.
+            if !answer.remote.ip().is_unspecified() {
+                stream.aim(answer.remote);
+                self.remote = stream.target();
             }
         }
         self.next_slot.get_or_insert(now);
@@ -299,5 +307,5 @@ impl Call {
 }
 
 fn alaw(samples: &[i16; FRAME]) -> [u8; FRAME] {
-    samples.map(|sample| Codec::Pcma.encode(sample))
+    samples.map(|sample| G711::A.encode(sample))
 }

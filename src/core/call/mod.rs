@@ -108,7 +108,10 @@ pub enum Input<'a> {
         datagram: &'a [u8],
         from: SocketAddr,
     },
-    Rtp(&'a [u8]),
+    Rtp {
+        datagram: &'a [u8],
+        from: SocketAddr,
+    },
     Rtcp(&'a [u8]),
     Heard {
         utterance: UtteranceId,
@@ -373,9 +376,10 @@ impl Call {
     pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
         match input {
             Input::Sip { datagram, from } => self.leg.handle_datagram(datagram, from, now),
-            Input::Rtp(datagram) => {
+            Input::Rtp { datagram, from } => {
                 if let Some(stream) = &mut self.stream {
-                    stream.receive(datagram, now);
+                    stream.receive_from(datagram, from, now);
+                    self.remote = stream.target().or(self.remote);
                 }
             }
             Input::Rtcp(datagram) => {

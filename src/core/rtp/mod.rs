@@ -6,21 +6,29 @@
 
 pub mod conceal;
 pub mod dtmf;
+mod g722;
 pub mod jitter;
+mod latch;
 pub mod packet;
 pub mod rtcp;
+mod secure;
 pub mod sequence;
 
 use self::rtcp::{PeerView, Reception, Rtcp, Sending};
 use crate::attempt::{FarFigures, RtpFigures};
 use crate::time::Instant;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use self::dtmf::{KeyReceiver, KeySender};
+use self::g722::G722;
 use self::jitter::JitterBuffer;
+use self::latch::Latch;
 use self::packet::{Header, Packet};
+use self::secure::Secure;
 use self::sequence::{Order, Sequence};
 use crate::codec::{Codec, FRAME};
+use crate::media_key::MediaKeys;
 
 /// Comfort noise (RFC 3389), payload type 13 by RFC 3551 §6.
 const COMFORT_NOISE: u8 = 13;
@@ -120,7 +128,7 @@ pub struct StreamStats {
 }
 
 /// One call's RTP.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Stream {
     config: StreamConfig,
     next_seq: u16,
@@ -138,6 +146,12 @@ pub struct Stream {
     /// Bytes of payload sent.
     octets: u32,
     rtcp: Rtcp,
+    /// Where the stream is encrypted (SRTP).
+    secure: Option<Secure>,
+    /// Where the peer is; `None`: whoever sends is believed, and the owner knows where to send.
+    latch: Option<Latch>,
+    /// Where it was ever agreed on.
+    g722: Option<Box<G722>>,
     stats: StreamStats,
 }
 
@@ -172,6 +186,9 @@ impl Stream {
             last_received: None,
             octets: 0,
             rtcp: Rtcp::default(),
+            secure: None,
+            latch: None,
+            g722: None,
             stats: StreamStats::default(),
         }
     }
@@ -189,8 +206,51 @@ impl Stream {
         self.config.telephone_event = telephone_event;
     }
 
-    /// Takes a datagram. Whatever it is, the call goes on: nonsense is counted.
+    /// Encrypts from now on, with these keys; `None`: no longer.
+    pub fn set_keys(&mut self, keys: Option<MediaKeys>) {
+        match (&mut self.secure, keys) {
+            (Some(secure), Some(keys)) => secure.renew(keys),
+            (None, Some(keys)) => self.secure = Some(Secure::new(keys)),
+            (_, None) => self.secure = None,
+        }
+    }
+
+    /// The peer's place as its description names it; from now on only who is believed to be there is heard.
+    pub fn aim(&mut self, described: SocketAddr) {
+        match &mut self.latch {
+            Some(latch) => latch.describe(described),
+            None => self.latch = Some(Latch::new(described)),
+        }
+    }
+
+    /// Where to send.
+    pub fn target(&self) -> Option<SocketAddr> {
+        self.latch.map(|latch| latch.target())
+    }
+
+    /// [`Stream::receive_from`] whoever sent it.
     pub fn receive(&mut self, datagram: &[u8], now: Instant) {
+        self.take(datagram, None, now);
+    }
+
+    /// Takes a datagram. Whatever it is, the call goes on: nonsense is counted.
+    pub fn receive_from(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+        self.take(datagram, Some(from), now);
+    }
+
+    fn take(&mut self, datagram: &[u8], from: Option<SocketAddr>, now: Instant) {
+        let opened;
+        let mut datagram = datagram;
+        if let Some(secure) = &mut self.secure
+            && !is_report(datagram)
+        {
+            let Some(plain) = secure.open(datagram) else {
+                self.stats.malformed += 1;
+                return;
+            };
+            opened = plain;
+            datagram = &opened;
+        }
         let Some(packet) = Packet::parse(datagram) else {
             // A peer that sends its reports on this port, though we did not agree on that (RFC 5761).
             if !self.receive_report(datagram, now) {
@@ -200,6 +260,12 @@ impl Stream {
         };
         if self.meaning(packet.header.payload_type).is_none() {
             self.stats.foreign += 1;
+            return;
+        }
+        if let (Some(latch), Some(from)) = (&mut self.latch, from)
+            && !latch.admits(from, &packet.header)
+        {
+            self.stats.malformed += 1;
             return;
         }
         if self.peer.is_none() {
@@ -219,11 +285,24 @@ impl Stream {
     /// Encodes one frame into one packet, exactly one 20 ms slot further; while a key is pressed the packet is
     /// its event instead.
     pub fn send(&mut self, frame: &[i16; FRAME]) -> Vec<u8> {
-        self.send_encoded(&self.config.codec.encode_all(frame))
+        let encoded = match self.config.codec.g711() {
+            Some(law) => law.encode_all(frame),
+            None => self.g722().encode(frame),
+        };
+        self.send_encoded(&encoded)
     }
 
     /// Sends a frame that is encoded already, as prompts are.
     pub fn send_encoded(&mut self, frame: &[u8]) -> Vec<u8> {
+        let packet = self.packet(frame);
+        match &mut self.secure {
+            // Nothing goes out in the clear: what cannot be encrypted is lost.
+            Some(secure) => secure.seal(&packet).unwrap_or_default(),
+            None => packet,
+        }
+    }
+
+    fn packet(&mut self, frame: &[u8]) -> Vec<u8> {
         let event = match self.config.telephone_event {
             Some(payload_type) => self.key_sender.next_slot().map(|slot| (payload_type, slot)),
             None => None,
@@ -252,17 +331,35 @@ impl Stream {
 
     /// Takes an RTCP packet; false where it is none.
     pub fn receive_report(&mut self, datagram: &[u8], now: Instant) -> bool {
+        let opened;
+        let mut datagram = datagram;
+        if let Some(secure) = &mut self.secure {
+            let Some(plain) = secure.open_report(datagram) else {
+                return false;
+            };
+            opened = plain;
+            datagram = &opened;
+        }
         self.rtcp.receive(datagram, self.config.ssrc, now)
     }
 
     /// Our own RTCP report, when one is due.
     pub fn report(&mut self, now: Instant) -> Option<Vec<u8>> {
-        self.rtcp.poll(self.sending(), self.reception(), now)
+        let report = self.rtcp.poll(self.sending(), self.reception(), now)?;
+        Some(self.sealed_report(report))
     }
 
     /// The last RTCP packet of the stream.
     pub fn goodbye(&mut self, now: Instant) -> Vec<u8> {
-        self.rtcp.goodbye(self.sending(), self.reception(), now)
+        let report = self.rtcp.goodbye(self.sending(), self.reception(), now);
+        self.sealed_report(report)
+    }
+
+    fn sealed_report(&mut self, report: Vec<u8>) -> Vec<u8> {
+        match &mut self.secure {
+            Some(secure) => secure.seal_report(&report).unwrap_or_default(),
+            None => report,
+        }
     }
 
     fn sending(&self) -> Sending {
@@ -426,7 +523,10 @@ impl Stream {
         } = packet.header;
         match self.meaning(packet.header.payload_type) {
             Some(Meaning::Audio(codec)) if packet.payload.len() <= MAX_PAYLOAD => {
-                let samples = codec.decode_all(packet.payload);
+                let samples = match codec.g711() {
+                    Some(law) => law.decode_all(packet.payload),
+                    None => self.g722().decode(packet.payload),
+                };
                 if samples.is_empty() {
                     return;
                 }
@@ -444,6 +544,10 @@ impl Stream {
         }
     }
 
+    fn g722(&mut self) -> &mut G722 {
+        self.g722.get_or_insert_with(|| Box::new(G722::new()))
+    }
+
     /// What a payload type carries. The other law of G.711 is taken by its static number too, because a peer
     /// may switch between all that it answered without a word (RFC 3264 §6.1); all else is foreign.
     fn meaning(&self, payload_type: u8) -> Option<Meaning> {
@@ -456,8 +560,15 @@ impl Stream {
         if payload_type == COMFORT_NOISE {
             return Some(Meaning::ComfortNoise);
         }
-        Codec::of_payload_type(payload_type).map(Meaning::Audio)
+        Codec::of_payload_type(payload_type)
+            .filter(|codec| codec.g711().is_some())
+            .map(Meaning::Audio)
     }
+}
+
+/// RTCP on the port of RTP (RFC 5761 §4); both have this byte in the clear.
+fn is_report(datagram: &[u8]) -> bool {
+    matches!(datagram.get(1), Some(192..=223))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Each sample of the sender's timeline has its own byte, so what is played tells where it stood.
 
 use super::*;
+use crate::codec::G711;
 use crate::ear::upsample::Noise;
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ impl Played {
     fn tick(&self, frame: usize) -> Option<u32> {
         let samples = &self.frames[frame].samples;
         let is_at = |tick: u32| {
-            let wanted = (tick..).map(|t| Codec::Pcma.decode(byte(t)));
+            let wanted = (tick..).map(|t| G711::A.decode(byte(t)));
             // The first 5 ms may be eased in after a gap.
             samples
                 .iter()

@@ -377,6 +377,7 @@ fn payload_type(codec: Codec) -> u8 {
     match codec {
         Codec::Pcma => 8,
         Codec::Pcmu => 0,
+        Codec::G722 => 9,
     }
 }
 

@@ -21,6 +21,8 @@ const END_OF_TIME: Duration = Duration::from_secs(3_600);
 
 /// The telephone's address, which nobody looks at here.
 const CALLEE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 5_060);
+/// Its audio's, as its description says.
+const CALLEE_MEDIA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 4_000);
 
 #[derive(Debug)]
 enum Datagram {
@@ -140,7 +142,10 @@ impl World {
                     let (datagram, from) = (&bytes[..], CALLEE);
                     self.call.handle_input(Input::Sip { datagram, from }, now);
                 }
-                Datagram::Rtp(bytes) => self.call.handle_input(Input::Rtp(&bytes), now),
+                Datagram::Rtp(bytes) => {
+                    let (datagram, from) = (&bytes[..], CALLEE_MEDIA);
+                    self.call.handle_input(Input::Rtp { datagram, from }, now);
+                }
             }
             self.drain();
         }

@@ -89,6 +89,8 @@ pub struct LegConfig {
     /// The session interval that the INVITE asks for (RFC 4028): 90 s or more. `None` leaves it to the peer.
     pub session_expires: Option<Duration>,
     pub redirects: Vec<RedirectHost>,
+    /// The audio is encrypted by SDES (RFC 4568), or there is none. Only TLS keeps the keys secret.
+    pub srtp: bool,
 }
 
 /// What a leg wants done, in order.

@@ -32,6 +32,7 @@ use super::front_door::parse_message;
 use super::message::{Message, Method, Response, token};
 use super::sdp::{LocalMedia, MediaAnswer};
 use super::transaction::{ClientInvite, ClientRequest, TIMEOUT};
+use crate::media_key::MediaKey;
 use crate::time::Instant;
 
 /// One outgoing call's signalling.
@@ -121,10 +122,12 @@ impl Leg {
             first_answer: now + config.first_answer_limit,
             ring: now + config.ring_timeout,
         };
+        let key = config.srtp.then(|| MediaKey::random(&mut random));
         let media = LocalMedia::new(
             config.media_host,
             config.media_port,
             config.codecs.clone(),
+            key,
             session_id,
         );
         let here = config.targets.first().expect("a leg has a target").clone();

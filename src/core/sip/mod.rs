@@ -5,6 +5,7 @@
 //! a stream is cut into messages by [`framing`].
 
 pub mod authorize;
+mod crypto;
 pub mod dialog;
 pub mod digest;
 pub mod endpoint;

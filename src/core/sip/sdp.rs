@@ -1,14 +1,17 @@
 //! Session descriptions of a telephone call: a lenient reader, and the offers and answers that we write.
 //!
 //! RFC 4566/8866 and 3264 as trunks really speak them: `s=` and `t=` may be missing, lines may come in any order
-//! and with blanks, session ids may be longer than 64 bits. One audio stream, G.711 and telephone-event; every
+//! and with blanks, session ids may be longer than 64 bits. One audio stream, G.711 and telephone-event, in the clear
+//! or encrypted by SDES (RFC 4568), never either; every
 //! other m-line is answered with port 0. A host name in `c=` is refused: resolving it is not the core's work.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::crypto::{Crypto, OUR_TAG};
 use crate::codec::Codec;
+use crate::media_key::{MediaKey, MediaKeys};
 
 /// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
 const OUR_TELEPHONE_EVENT: u8 = 101;
@@ -84,10 +87,19 @@ pub struct MediaAnswer {
     pub payload_type: u8,
     /// The payload type of RFC 4733 keys, where the peer takes them.
     pub telephone_event: Option<u8>,
+    /// The stream is encrypted; `tag` is that of the offer's `a=crypto` (RFC 4568).
+    pub srtp: Option<Srtp>,
     /// The packet time that the peer wishes to receive.
     pub ptime_ms: u32,
     /// Seen from our side: `SendOnly` means that we may send and will hear nothing.
     pub direction: Direction,
+}
+
+/// An encrypted stream's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Srtp {
+    pub tag: u32,
+    pub keys: MediaKeys,
 }
 
 /// Why a session description cannot be used.
@@ -103,6 +115,8 @@ pub enum SdpError {
     NoAddress,
     #[error("the connection address is a host name; an IP address is needed")]
     HostName,
+    #[error("no `a=crypto` line that we can use")]
+    NoKey,
     #[error("no codec in common")]
     NoCommonCodec,
 }
@@ -128,6 +142,7 @@ struct Media {
     /// `a=rtcp:`'s port.
     rtcp: Option<u16>,
     rtcp_mux: bool,
+    cryptos: Vec<Crypto>,
     direction: Direction,
 }
 
@@ -161,16 +176,30 @@ impl Sdp {
         }
     }
 
-    /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any.
+    /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any. With a `key`
+    /// only an encrypted stream can be used, without one only one in the clear.
     ///
     /// # Errors
     /// [`SdpError`], saying what is missing.
-    pub fn negotiate(&self, ours: &[Codec], keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
-        let audio = &self.media[self.audio()?];
+    pub fn negotiate(
+        &self,
+        ours: &[Codec],
+        keep: Option<Codec>,
+        key: Option<MediaKey>,
+    ) -> Result<MediaAnswer, SdpError> {
+        let audio = &self.media[self.audio(key.is_some())?];
         if audio.port == 0 {
             return Err(SdpError::Refused);
         }
         let (ip, direction) = audio.connection()?;
+        let srtp = match key {
+            None => None,
+            Some(ours) => {
+                let Crypto { tag, key: theirs } = *audio.cryptos.first().ok_or(SdpError::NoKey)?;
+                let keys = MediaKeys { ours, theirs };
+                Some(Srtp { tag, keys })
+            }
+        };
         let common: Vec<(Codec, u8)> = audio
             .payload_types()
             .filter_map(|pt| Some((audio.codec(pt)?, pt)))
@@ -190,6 +219,7 @@ impl Sdp {
             codec,
             payload_type,
             telephone_event: audio.telephone_event(),
+            srtp,
             ptime_ms: audio
                 .ptime_ms
                 .filter(|ms| (10..=200).contains(ms))
@@ -198,12 +228,13 @@ impl Sdp {
         })
     }
 
-    fn audio(&self) -> Result<usize, SdpError> {
-        let usable = |media: &Media| media.is_audio() && media.port != 0;
+    fn audio(&self, is_secure: bool) -> Result<usize, SdpError> {
+        let is_audio = |media: &Media| media.is_audio(is_secure);
+        let usable = |media: &Media| is_audio(media) && media.port != 0;
         self.media
             .iter()
             .position(usable)
-            .or_else(|| self.media.iter().position(Media::is_audio))
+            .or_else(|| self.media.iter().position(is_audio))
             .ok_or(SdpError::NoAudio)
     }
 }
@@ -220,6 +251,7 @@ impl Media {
             ptime_ms: None,
             rtcp: None,
             rtcp_mux: false,
+            cryptos: Vec::new(),
             direction: Direction::SendRecv,
         }
     }
@@ -251,6 +283,8 @@ impl Media {
             self.direction = direction;
         } else if let Some(value) = attribute.strip_prefix("ptime:") {
             self.ptime_ms = value.trim().parse().ok();
+        } else if let Some(value) = attribute.strip_prefix("crypto:") {
+            self.cryptos.extend(Crypto::parse(value));
         } else if attribute == "rtcp-mux" {
             self.rtcp_mux = true;
         } else if let Some(value) = attribute.strip_prefix("rtcp:") {
@@ -272,9 +306,14 @@ impl Media {
         }
     }
 
-    fn is_audio(&self) -> bool {
+    fn is_audio(&self, is_secure: bool) -> bool {
+        let known = if is_secure {
+            ["RTP/SAVP", "RTP/SAVPF"]
+        } else {
+            ["RTP/AVP", "RTP/AVPF"]
+        };
         self.kind == "audio"
-            && ["RTP/AVP", "RTP/AVPF"]
+            && known
                 .iter()
                 .any(|known| self.protocol.eq_ignore_ascii_case(known))
     }
@@ -332,6 +371,8 @@ pub struct LocalMedia {
     host: IpAddr,
     port: u16,
     codecs: Vec<Codec>,
+    /// With it the stream is encrypted, and never in the clear.
+    key: Option<MediaKey>,
     session_id: u32,
     version: u64,
     /// What we last sent below the o-line, and the whole of it.
@@ -340,11 +381,18 @@ pub struct LocalMedia {
 }
 
 impl LocalMedia {
-    pub fn new(host: IpAddr, port: u16, codecs: Vec<Codec>, session_id: u32) -> LocalMedia {
+    pub fn new(
+        host: IpAddr,
+        port: u16,
+        codecs: Vec<Codec>,
+        key: Option<MediaKey>,
+        session_id: u32,
+    ) -> LocalMedia {
         LocalMedia {
             host,
             port,
             codecs,
+            key,
             session_id,
             version: 1,
             last: String::new(),
@@ -352,8 +400,25 @@ impl LocalMedia {
         }
     }
 
-    pub fn codecs(&self) -> &[Codec] {
-        &self.codecs
+    /// What we can use of the peer's offer.
+    ///
+    /// # Errors
+    /// [`SdpError`], saying what is missing.
+    pub fn read_offer(&self, offer: &Sdp, keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
+        offer.negotiate(&self.codecs, keep, self.key)
+    }
+
+    /// Reads the peer's answer to our offer.
+    ///
+    /// # Errors
+    /// [`SdpError`], saying what is missing.
+    pub fn read_answer(&self, body: &[u8], keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
+        let answer = self.read_offer(&Sdp::parse(body)?, keep)?;
+        match answer.srtp {
+            // The tag says which line was taken, and ours has but one (RFC 4568 §5.1.2).
+            Some(srtp) if srtp.tag != OUR_TAG => Err(SdpError::NoKey),
+            Some(_) | None => Ok(answer),
+        }
     }
 
     /// An offer of all our codecs and telephone-event.
@@ -362,24 +427,38 @@ impl LocalMedia {
         for &codec in &self.codecs {
             payloads.push((codec, codec.payload_type()));
         }
-        let mut body = audio_section(self.port, &payloads, Some(OUR_TELEPHONE_EVENT), direction);
+        let protocol = if self.key.is_some() {
+            "RTP/SAVP"
+        } else {
+            "RTP/AVP"
+        };
+        let event = Some(OUR_TELEPHONE_EVENT);
+        let mut body = audio_section(self.port, protocol, &payloads, event, direction);
+        if let Some(key) = self.key {
+            body.push_str(&Crypto { tag: OUR_TAG, key }.line());
+        }
         body.push_str(RTCP_MUX);
         self.finish(body)
     }
 
     /// The answer to `offer`, of which `agreed` was negotiated: as many m-lines as the offer has (RFC 3264 §6).
     pub fn answer(&mut self, offer: &Sdp, agreed: &MediaAnswer) -> Vec<u8> {
-        let audio = offer.audio().ok();
+        let audio = offer.audio(self.key.is_some()).ok();
         let mut body = String::new();
         for (index, media) in offer.media.iter().enumerate() {
             if Some(index) == audio {
                 let payloads = [(agreed.codec, agreed.payload_type)];
                 body.push_str(&audio_section(
                     self.port,
+                    &media.protocol,
                     &payloads,
                     agreed.telephone_event,
                     agreed.direction,
                 ));
+                if let Some(Srtp { tag, keys }) = agreed.srtp {
+                    let key = keys.ours;
+                    body.push_str(&Crypto { tag, key }.line());
+                }
                 if agreed.rtcp_mux {
                     body.push_str(RTCP_MUX);
                 }
@@ -426,6 +505,7 @@ impl LocalMedia {
 
 fn audio_section(
     port: u16,
+    protocol: &str,
     payloads: &[(Codec, u8)],
     event: Option<u8>,
     direction: Direction,
@@ -443,5 +523,7 @@ fn audio_section(
         ));
     }
     let direction = direction.attribute();
-    format!("m=audio {port} RTP/AVP{formats}\r\n{maps}a=ptime:{OUR_PTIME_MS}\r\na={direction}\r\n")
+    format!(
+        "m=audio {port} {protocol}{formats}\r\n{maps}a=ptime:{OUR_PTIME_MS}\r\na={direction}\r\n"
+    )
 }

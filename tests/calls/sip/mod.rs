@@ -6,6 +6,7 @@ mod lossy;
 mod outside;
 pub mod peer;
 mod reliable;
+mod secured;
 mod session;
 mod tables;
 mod targets;

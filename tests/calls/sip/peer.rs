@@ -41,6 +41,7 @@ pub fn config() -> LegConfig {
         reliable_provisional: true,
         session_expires: None,
         redirects: Vec::new(),
+        srtp: false,
     }
 }
 

@@ -103,8 +103,8 @@ fn the_front_door_reads_what_peers_send_and_names_what_is_wrong() {
 #[test]
 fn session_descriptions_are_read_leniently() {
     for row in rows("sdp.txt") {
-        let read =
-            Sdp::parse(&row.bytes).and_then(|sdp| sdp.negotiate(&[Codec::Pcma, Codec::Pcmu], None));
+        let read = Sdp::parse(&row.bytes)
+            .and_then(|sdp| sdp.negotiate(&[Codec::Pcma, Codec::Pcmu], None, None));
         let found = match read {
             Err(error) => format!("error: {error}"),
             Ok(answer) => {

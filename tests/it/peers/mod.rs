@@ -222,6 +222,87 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
 }
 
 #[test]
+fn speaking_encrypted_both_ways_to_baresip() {
+    let _alone = only_one_speaks();
+    let port = free_port();
+    let says = [clip("mrs_gao_hello"), vec![0; 240_000]].concat();
+    let parameters = "audio_codecs=pcma;mediaenc=srtp-mand";
+    let mut baresip = Baresip::with(port, &says, "module srtp.so\n", parameters);
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
+        .args([
+            "--play",
+            "fixtures/audio/mrs_gao_stop.flac",
+            "--srtp",
+            "sdes",
+        ])
+        .args(["--hangup-after", "8"])
+        .call();
+    let record = &outcome.record;
+    assert_eq!(
+        (outcome.exit, &record["why"], &record["srtp"]),
+        (0, &"local_bye".into(), &true.into()),
+        "{}",
+        outcome.said
+    );
+    let rtp = &record["rtp"];
+    assert!(
+        rtp["received"].as_u64() > Some(50) && rtp["lost"] == 0,
+        "{rtp}"
+    );
+    assert!(
+        rtp["far"]["reports"].as_u64() > Some(0),
+        "their reports are encrypted too: {rtp}"
+    );
+    baresip.ended();
+    let (played, heard) = (
+        voiced_ms(&clip("mrs_gao_stop")),
+        voiced_ms(&baresip.heard()),
+    );
+    assert!(
+        heard.abs_diff(played) < played / 3,
+        "{played} ms were played and {heard} ms heard"
+    );
+    let [_, callee] = channels(&outcome.wav());
+    assert!(
+        voiced_ms(&callee) > 300,
+        "what baresip said is in the recording"
+    );
+}
+
+#[test]
+fn speaking_to_baresip_by_g722() {
+    let _alone = only_one_speaks();
+    let port = free_port();
+    let says = [clip("mrs_gao_hello"), vec![0; 240_000]].concat();
+    let mut baresip = Baresip::with(port, &says, "module g722.so\n", "audio_codecs=g722");
+    let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
+        .args([
+            "--play",
+            "fixtures/audio/mrs_gao_stop.flac",
+            "--codecs",
+            "g722,pcma",
+        ])
+        .args(["--hangup-after", "8"])
+        .call();
+    assert_eq!(outcome.record["codec"], "g722", "{}", outcome.said);
+    baresip.ended();
+    let (played, heard) = (
+        voiced_ms(&clip("mrs_gao_stop")),
+        voiced_ms(&baresip.heard()),
+    );
+    assert!(
+        heard.abs_diff(played) < played / 3,
+        "{played} ms were played and {heard} ms heard"
+    );
+    let (said, ours) = (clip("mrs_gao_hello"), channels(&outcome.wav()));
+    let (said, heard) = (voiced_ms(&said), voiced_ms(&ours[1]));
+    assert!(
+        heard.abs_diff(said) < said / 3,
+        "{said} ms were said and {heard} ms heard"
+    );
+}
+
+#[test]
 fn sipp_is_handed_on_and_rung_off_when_that_has_worked() {
     let port = free_port();
     let sipp = sipp(port, "sipp_refer.xml");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aftercall_core::codec::{Codec, FRAME};
+use aftercall_core::codec::{FRAME, G711};
 use serde_json::Value;
 
 use crate::process::Process;
@@ -132,7 +132,7 @@ pub fn channels(wav: &Path) -> [Vec<i16>; 2] {
             .step_by(2)
             .copied()
             .collect();
-        Codec::Pcma.decode_all(&own)
+        G711::A.decode_all(&own)
     };
     [side(0), side(1)]
 }

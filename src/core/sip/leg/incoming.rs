@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use super::invite::read_answer;
 use super::session::LEAST_INTERVAL;
 use super::{Leg, State};
 use crate::codec::Codec;
@@ -300,7 +299,7 @@ impl Leg {
         keep: Option<Codec>,
     ) -> Result<(Sdp, MediaAnswer), SdpError> {
         let offer = Sdp::parse(&request.body)?;
-        let answer = offer.negotiate(self.media.codecs(), keep)?;
+        let answer = self.media.read_offer(&offer, keep)?;
         Ok((offer, answer))
     }
 
@@ -330,7 +329,8 @@ impl Leg {
         if !answer.is_offer {
             return;
         }
-        match read_answer(&request.body, self.media.codecs(), Some(talk.answer.codec)) {
+        let codec = Some(talk.answer.codec);
+        match self.media.read_answer(&request.body, codec) {
             Ok(media) => self.change_media(media),
             Err(_) => self.stats.bad_sdp += 1,
         }

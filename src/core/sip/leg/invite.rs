@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::{Leg, Setup, State, Talk};
-use crate::codec::Codec;
 use crate::sip::authorize::MAX_CHALLENGES;
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{EndCause, LegEvent, LegOutput, RedirectHost, Target};
 use crate::sip::message::{Response, address_uri, host_port, parameter};
-use crate::sip::sdp::{MediaAnswer, Sdp, SdpError};
+use crate::sip::sdp::{MediaAnswer, SdpError};
 use crate::sip::transaction::InvitePhase;
 use crate::time::Instant;
 
@@ -74,7 +73,7 @@ impl Leg {
         if status == 100 || response.body.is_empty() {
             return;
         }
-        match read_answer(&response.body, self.media.codecs(), None) {
+        match self.media.read_answer(&response.body, None) {
             Ok(answer) => {
                 let tag = response.headers.to_tag().unwrap_or_default();
                 if setup.early.insert(tag, answer.clone()).as_ref() != Some(&answer) {
@@ -135,7 +134,7 @@ impl Leg {
         response: &Response,
     ) -> Result<MediaAnswer, SdpError> {
         if !response.body.is_empty() {
-            return read_answer(&response.body, self.media.codecs(), None);
+            return self.media.read_answer(&response.body, None);
         }
         let only = setup.early.values().next();
         let only = only.filter(|_| setup.early.len() == 1);
@@ -328,12 +327,4 @@ fn allowed_address(allowed: &[RedirectHost], uri: &str) -> Option<std::net::Sock
         known.host.eq_ignore_ascii_case(host) && known.port.is_none_or(|only| only == port)
     })?;
     Some((known.ip, port).into())
-}
-
-pub(super) fn read_answer(
-    body: &[u8],
-    ours: &[Codec],
-    keep: Option<Codec>,
-) -> Result<MediaAnswer, SdpError> {
-    Sdp::parse(body)?.negotiate(ours, keep)
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 
-use super::invite::read_answer;
 use super::{Leg, State};
 use crate::sip::authorize::MAX_CHALLENGES;
 use crate::sip::event::EndCause;
@@ -283,7 +282,7 @@ impl Leg {
         let codec = talk.answer.codec;
         self.send(ack, to);
         if is_accepted && !response.body.is_empty() {
-            match read_answer(&response.body, self.media.codecs(), Some(codec)) {
+            match self.media.read_answer(&response.body, Some(codec)) {
                 Ok(answer) => self.change_media(answer),
                 Err(_) => self.stats.bad_sdp += 1,
             }
