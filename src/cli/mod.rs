@@ -2,6 +2,7 @@
 
 pub mod assess;
 pub mod audit;
+pub mod bench;
 pub mod call;
 pub mod check;
 pub mod demo;
@@ -39,6 +40,7 @@ pub struct Cli {
 pub enum Command {
     Assess(assess::Args),
     Audit(audit::Args),
+    Bench(bench::Args),
     Call(Box<call::Args>),
     Check(check::Args),
     Demo(demo::Args),
@@ -67,6 +69,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Assess(args) => assess::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),

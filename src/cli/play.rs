@@ -15,7 +15,8 @@ use crate::cli::call::Args;
 use crate::recording::RecordingWriter;
 use crate::speech::audio::decode_file;
 use crate::trunk::config::Trunk;
-use crate::trunk::playback::{Playback, Played, play};
+use crate::trunk::line::{Playback, Played, Until};
+use crate::trunk::playback::play;
 
 /// No test of a line needs longer.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -37,7 +38,7 @@ pub async fn place(
     let stop = Arc::new(AtomicBool::new(false));
     let order = Playback {
         samples: samples.into(),
-        hang_up_after: args.hangup_after,
+        until: args.hangup_after.map_or(Until::Said, Until::SinceInvite),
         longest: LONGEST,
         keys: args.send_keys.clone().unwrap_or_default(),
         refer: args.refer_to.clone().zip(Some(args.refer_after)),

@@ -13,7 +13,8 @@ use aftercall_core::sip::registration::RegistrationEvent;
 use anyhow::{Context, bail};
 
 use crate::trunk::config::Trunk;
-use crate::trunk::playback::{Playback, play};
+use crate::trunk::line::{Playback, Until};
+use crate::trunk::playback::play;
 use crate::trunk::trial::{Trial, try_out};
 
 /// A test call is hung up on after so long, ringing or not.
@@ -141,7 +142,7 @@ fn registration_in_words(event: Option<RegistrationEvent>) -> String {
 fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
     let order = Playback {
         samples: vec![0; SILENCE].into(),
-        hang_up_after: None,
+        until: Until::Said,
         longest: TEST_CALL,
         keys: String::new(),
         refer: None,

@@ -5,6 +5,8 @@ pub mod config;
 pub mod driver;
 mod file;
 pub mod flow;
+pub mod line;
+pub mod load;
 pub mod place;
 pub mod playback;
 pub mod socket;

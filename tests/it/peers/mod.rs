@@ -303,6 +303,61 @@ fn speaking_to_baresip_by_g722() {
 }
 
 #[test]
+fn sipp_takes_thirty_calls_at_once_and_each_is_counted_and_recorded() {
+    let port = free_port();
+    let (at, media) = (port.to_string(), free_port().to_string());
+    let mut command = Command::new("sipp");
+    command.args([
+        "-sn",
+        "uas",
+        "-i",
+        "127.0.0.1",
+        "-m",
+        "30",
+        "-nostdin",
+        "-rtp_echo",
+    ]);
+    command.args(["-p", &at, "-mp", &media]);
+    let sipp = Process::start(&mut command, "apt-get install sip-tester (make test does)");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recordings = folder.path().join("recordings");
+    let mut bench = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_aftercall"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args([
+                "bench",
+                "calls",
+                "--json",
+                "--to",
+                &format!("sip:1000@127.0.0.1:{port}"),
+            ])
+            .args(["--calls", "30", "--rate", "60", "--seconds", "2"])
+            .args(["--play", "fixtures/audio/mrs_gao_stop.flac", "--record"])
+            .arg(&recordings),
+        "cargo build",
+    );
+    let exit = bench.finish(Duration::from_secs(60));
+    let said = bench.said.join("\n");
+    assert_eq!(exit, 0, "{said}");
+    let last = bench.said.last().expect("a report");
+    let report: Value = serde_json::from_str(last).expect("JSON");
+    let count = |key: &str| report[key].as_u64();
+    assert_eq!(
+        (count("placed"), count("answered")),
+        (Some(30), Some(30)),
+        "{said}"
+    );
+    assert_eq!(report["ends"], serde_json::json!({ "local_bye": 30 }));
+    // Two seconds are a hundred packets a call.
+    let sent = report["packets"]["sent"].as_u64().expect("a count");
+    assert!((2_900..3_200).contains(&sent), "{said}");
+    assert!(report["send_lateness_ms"]["p99"].is_number() && report["cpu_s"].is_number());
+    let recorded = std::fs::read_dir(&recordings).expect("a folder").count();
+    assert_eq!(recorded, 30);
+    ran_to_its_end(sipp);
+}
+
+#[test]
 fn sipp_is_handed_on_and_rung_off_when_that_has_worked() {
     let port = free_port();
     let sipp = sipp(port, "sipp_refer.xml");

@@ -1,0 +1,432 @@
+//! One call of a recording, without script and ear: its signalling, its two sockets, its 20 ms slots.
+//!
+//! Whoever drives it owns the clock, the event queue and the carrier: `playback` drives one, `load` many.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aftercall_core::codec::{Codec, FRAME, G711};
+use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
+use aftercall_core::sip::event::{LegConfig, LegEnding, LegEvent, LegOutput, Transfer};
+use aftercall_core::sip::leg::Leg;
+use aftercall_core::sip::sdp::MediaAnswer;
+use aftercall_core::time::Instant;
+use mio::net::UdpSocket;
+
+use super::config::Trunk;
+use crate::recording::RecordingWriter;
+
+const SLOT: Duration = Duration::from_millis(20);
+/// How long the answer to our last request is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What is to be played, and when the call ends.
+pub struct Playback {
+    pub samples: Arc<[i16]>,
+    pub until: Until,
+    /// From the INVITE, whatever is left to play.
+    pub longest: Duration,
+    /// Sent by RFC 4733 after the recording.
+    pub keys: String,
+    /// Whom the callee is handed to, and how long after the answer (RFC 3515). When that has worked we hang up.
+    pub refer: Option<(String, Duration)>,
+    pub recording: Option<RecordingWriter>,
+    /// Set from outside to hang up now.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Played {
+    pub ending: LegEnding,
+    /// Each that was agreed on, in the order of its first use.
+    pub codecs: Vec<Codec>,
+    pub rtcp_mux: bool,
+    pub srtp: bool,
+    /// Health data on a patient's call; this is a tester's.
+    pub keys_heard: String,
+    /// From the INVITE.
+    pub answered_after: Option<Duration>,
+    pub talked: Duration,
+    /// When a session description first let audio flow, and when the peer's first and last packet came: from the INVITE.
+    pub media_after: Option<Duration>,
+    pub first_heard_after: Option<Duration>,
+    pub last_heard_after: Option<Duration>,
+    /// Every step of the transfer.
+    pub transfer: Vec<Transfer>,
+    pub rtp: Option<StreamStats>,
+}
+
+/// When the call ends by our will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// All is played and sent.
+    Said,
+    /// So long after the INVITE.
+    SinceInvite(Duration),
+    /// So long after the answer; the recording begins anew as often as it must.
+    SinceAnswer(Duration),
+}
+
+/// An RTP port of the trunk's range that is free, and the next for RTCP; `skip` pairs of ports from its beginning.
+pub fn open_rtp(trunk: &Trunk, skip: usize) -> Option<(UdpSocket, UdpSocket, u16)> {
+    let ports = trunk.rtp_ports.clone().filter(|port| port % 2 == 0);
+    let open = |port| UdpSocket::bind(SocketAddr::new(trunk.bind.ip(), port)).ok();
+    let both = |port| Some((open(port)?, open(port + 1)?, port));
+    ports.skip(skip).find_map(both)
+}
+
+/// One call. Times count from its INVITE's clock, which is the driver's.
+pub struct Line {
+    leg: Leg,
+    pub rtp: UdpSocket,
+    pub rtcp: UdpSocket,
+    began: Instant,
+    order: Playback,
+    media_seed: [u8; 12],
+    stream: Option<Stream>,
+    remote: Option<SocketAddr>,
+    remote_rtcp: Option<SocketAddr>,
+    rtcp_mux: bool,
+    srtp: bool,
+    sends: bool,
+    next_slot: Option<Instant>,
+    /// Samples played.
+    at: usize,
+    keys: VecDeque<char>,
+    answered_at: Option<Instant>,
+    ended: Option<(LegEnding, Instant)>,
+    codecs: Vec<Codec>,
+    heard: String,
+    media_at: Option<Instant>,
+    transfer: Vec<Transfer>,
+    sip: VecDeque<(Vec<u8>, SocketAddr)>,
+    events: VecDeque<LegEvent>,
+}
+
+impl Line {
+    /// The INVITE is the first that [`Line::poll_sip`] gives.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new(
+        config: LegConfig,
+        order: Playback,
+        (rtp, rtcp): (UdpSocket, UdpSocket),
+        now: Instant,
+    ) -> std::io::Result<Line> {
+        let (mut seed, mut media_seed) = ([0; 32], [0; 12]);
+        getrandom::fill(&mut seed)
+            .and_then(|()| getrandom::fill(&mut media_seed))
+            .map_err(|error| std::io::Error::other(error.to_string()))?;
+        let mut line = Line {
+            leg: Leg::new(config, seed, now),
+            rtp,
+            rtcp,
+            began: now,
+            keys: order.keys.chars().collect(),
+            order,
+            media_seed,
+            stream: None,
+            remote: None,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            srtp: false,
+            sends: true,
+            next_slot: None,
+            at: 0,
+            answered_at: None,
+            ended: None,
+            codecs: Vec::new(),
+            heard: String::new(),
+            media_at: None,
+            transfer: Vec::new(),
+            sip: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        line.drain(now);
+        Ok(line)
+    }
+
+    pub fn call_id(&self) -> &str {
+        self.leg.call_id()
+    }
+
+    pub fn poll_sip(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
+        self.sip.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<LegEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to wake.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let leg = self.leg.poll_timeout().map(|(at, _)| at);
+        leg.into_iter().chain(self.next_slot).min()
+    }
+
+    /// The next slot's time, while there is audio.
+    pub fn next_slot(&self) -> Option<Instant> {
+        self.next_slot
+    }
+
+    pub fn is_open(&self, now: Instant) -> bool {
+        let is_late = |at: Instant| now.since(at) > FAREWELL;
+        let over = |at| self.leg.is_finished() || (is_late(at) && !self.leg.awaits_transfer());
+        !self.ended.as_ref().is_some_and(|(_, at)| over(*at))
+    }
+
+    pub fn handle_sip(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+        self.leg.handle_datagram(datagram, from, now);
+        self.drain(now);
+    }
+
+    /// Timers, slots that are due, and what the order asks for by now.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn handle_timeout(&mut self, now: Instant) -> anyhow::Result<()> {
+        self.leg.handle_timeout(now);
+        self.drain(now);
+        while let Some(due) = self.next_slot.filter(|due| *due <= now) {
+            self.next_slot = Some(due + SLOT);
+            self.slot(now)?;
+        }
+        self.refer(now);
+        if self.is_time(now) {
+            self.leg.hang_up(now);
+            self.drain(now);
+        }
+        Ok(())
+    }
+
+    pub fn hang_up(&mut self, now: Instant) {
+        self.leg.hang_up(now);
+        self.drain(now);
+    }
+
+    /// What came of it.
+    ///
+    /// # Errors
+    /// When the call has not ended, or its recording cannot be written.
+    pub fn finish(self) -> anyhow::Result<Played> {
+        let Some((ending, ended_at)) = self.ended else {
+            anyhow::bail!("the call did not end");
+        };
+        if let Some(recording) = self.order.recording {
+            recording.finish()?;
+        }
+        let after = |at: Option<Instant>| at.map(|at| at.since(self.began));
+        let stream = self.stream.as_ref();
+        Ok(Played {
+            ending,
+            codecs: self.codecs,
+            rtcp_mux: self.rtcp_mux,
+            srtp: self.srtp,
+            keys_heard: self.heard,
+            answered_after: after(self.answered_at),
+            talked: self
+                .answered_at
+                .map_or(Duration::ZERO, |at| ended_at.since(at)),
+            media_after: after(self.media_at),
+            first_heard_after: after(stream.and_then(Stream::first_received)),
+            last_heard_after: after(stream.and_then(Stream::last_received)),
+            transfer: self.transfer,
+            rtp: stream.map(Stream::stats),
+        })
+    }
+
+    /// All was said, or the time is over.
+    fn is_time(&self, now: Instant) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        let is_asked = self.order.stop.load(Ordering::Relaxed);
+        let is_said = || {
+            self.answered_at.is_some()
+                && self.at >= self.order.samples.len()
+                && self.keys.is_empty()
+                && self.order.refer.is_none()
+                && !self.leg.awaits_transfer()
+                && !self.stream.as_ref().is_some_and(Stream::is_pressing)
+        };
+        is_asked
+            || now.since(self.began) >= self.order.longest
+            || match self.order.until {
+                Until::Said => is_said(),
+                Until::SinceInvite(limit) => now.since(self.began) >= limit,
+                Until::SinceAnswer(limit) => self
+                    .answered_at
+                    .is_some_and(|answered| now.since(answered) >= limit),
+            }
+    }
+
+    /// Hands the callee on, when it is time.
+    fn refer(&mut self, now: Instant) {
+        let answered_at = self.answered_at;
+        let is_due =
+            |(_, after): &mut (String, Duration)| answered_at.is_some_and(|at| now >= at + *after);
+        if let Some((uri, _)) = self.order.refer.take_if(is_due) {
+            self.leg.refer(&uri, now);
+            self.drain(now);
+        }
+    }
+
+    pub fn receive_rtp(&mut self, now: Instant) {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, from)) = self.rtp.recv_from(&mut buffer) {
+            if let Some(stream) = &mut self.stream {
+                stream.receive_from(&buffer[..length], from, now);
+                self.remote = self.remote.and(stream.target());
+            }
+        }
+    }
+
+    pub fn receive_rtcp(&mut self, now: Instant) {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, _)) = self.rtcp.recv_from(&mut buffer) {
+            if let Some(stream) = &mut self.stream {
+                stream.receive_report(&buffer[..length], now);
+            }
+        }
+    }
+
+    fn send_rtcp(&mut self, packet: &[u8]) {
+        let socket = if self.rtcp_mux { &self.rtp } else { &self.rtcp };
+        let to = if self.rtcp_mux {
+            self.remote
+        } else {
+            self.remote_rtcp
+        };
+        if let Some(to) = to
+            && let Err(error) = socket.send_to(packet, to)
+        {
+            tracing::debug!(%error, "report not sent");
+        }
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.leg.poll_output() {
+            match output {
+                LegOutput::Send { bytes, to } => self.sip.push_back((bytes, to)),
+                LegOutput::Rest { .. } => {}
+                LegOutput::Event(event) => {
+                    self.events.push_back(event.clone());
+                    self.happened(event, now);
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, event: LegEvent, now: Instant) {
+        match event {
+            LegEvent::Trying | LegEvent::Ringing { .. } => {}
+            LegEvent::EarlyMedia(answer) | LegEvent::MediaChanged(answer) => {
+                self.set_media(&answer, now)
+            }
+            LegEvent::Answered(answer) => {
+                self.answered_at = Some(now);
+                self.set_media(&answer, now);
+            }
+            LegEvent::Key(key) => self.heard.push(key),
+            LegEvent::Transfer(transfer) => {
+                self.transfer.push(transfer);
+                if transfer.has_succeeded() {
+                    self.leg.hang_up(now);
+                }
+            }
+            LegEvent::Ended(ending) => {
+                if let Some(packet) = self.stream.as_mut().map(|stream| stream.goodbye(now)) {
+                    self.send_rtcp(&packet);
+                }
+                self.next_slot = None;
+                self.ended = Some((ending, now));
+            }
+        }
+    }
+
+    fn set_media(&mut self, answer: &MediaAnswer, now: Instant) {
+        self.remote = Some(answer.remote).filter(|to| !to.ip().is_unspecified());
+        self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
+        self.sends = answer.direction.sends();
+        self.rtcp_mux = answer.rtcp_mux;
+        if !self.codecs.contains(&answer.codec) {
+            self.codecs.push(answer.codec);
+        }
+        self.srtp = answer.srtp.is_some();
+        self.media_at.get_or_insert(now);
+        let (codec, payload_type, event) =
+            (answer.codec, answer.payload_type, answer.telephone_event);
+        match &mut self.stream {
+            Some(stream) => stream.retarget(codec, payload_type, event),
+            None => {
+                let word =
+                    |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| self.media_seed[at + i]));
+                self.stream = Some(Stream::new(StreamConfig {
+                    codec,
+                    payload_type,
+                    telephone_event: event,
+                    ssrc: word(0),
+                    first_seq: (word(4) >> 16) as u16,
+                    first_timestamp: word(8),
+                }));
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+            if let Some(remote) = self.remote {
+                stream.aim(remote);
+                self.remote = stream.target();
+            }
+        }
+        self.next_slot.get_or_insert(now);
+    }
+
+    /// 20 ms out, 20 ms in.
+    fn slot(&mut self, now: Instant) -> anyhow::Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let mut frame = [0; FRAME];
+        if self.answered_at.is_some() && self.sends {
+            let rest = self.order.samples.get(self.at..).unwrap_or_default();
+            let length = rest.len().min(FRAME);
+            frame[..length].copy_from_slice(&rest[..length]);
+            self.at += FRAME;
+            if matches!(self.order.until, Until::SinceAnswer(_))
+                && self.at >= self.order.samples.len()
+            {
+                self.at = 0;
+            }
+            if rest.is_empty()
+                && !stream.is_pressing()
+                && let Some(key) = self.keys.pop_front()
+            {
+                stream.press(key);
+            }
+        }
+        let report = stream.report(now);
+        let packet = stream.send(&frame);
+        let pulled = stream.pull(now).samples;
+        self.heard.extend(std::iter::from_fn(|| stream.poll_key()));
+        if let Some(to) = self.remote
+            && let Err(error) = self.rtp.send_to(&packet, to)
+        {
+            tracing::debug!(%error, "packet not sent");
+        }
+        if let Some(report) = report {
+            self.send_rtcp(&report);
+        }
+        if self.answered_at.is_some()
+            && let Some(recording) = &mut self.order.recording
+        {
+            let alaw = |samples: [i16; FRAME]| samples.map(|sample| G711::A.encode(sample));
+            recording.append(&alaw(frame), &alaw(pulled))?;
+        }
+        Ok(())
+    }
+}
