@@ -274,7 +274,12 @@ fn speaking_to_baresip_by_g722() {
     let _alone = only_one_speaks();
     let port = free_port();
     let says = [clip("mrs_gao_hello"), vec![0; 240_000]].concat();
-    let mut baresip = Baresip::with(port, &says, "module g722.so\n", "audio_codecs=g722");
+    let mut baresip = Baresip::with(
+        port,
+        &says,
+        "module g722.so\nausrc_srate 8000\n",
+        "audio_codecs=g722",
+    );
     let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
         .args([
             "--play",
