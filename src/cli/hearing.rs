@@ -67,7 +67,7 @@ pub struct Args {
     json: bool,
 }
 
-fn condition(name: &str) -> Result<Condition, String> {
+pub(super) fn condition(name: &str) -> Result<Condition, String> {
     Condition::parse(name).ok_or_else(|| "no such condition".to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with an example in its `--help`.
 
+pub mod answered;
 pub mod assess;
 pub mod audit;
 pub mod bench;
@@ -38,6 +39,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Answered(answered::Args),
     Assess(assess::Args),
     Audit(audit::Args),
     Bench(bench::Args),
@@ -67,6 +69,7 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(&cli.command);
     match cli.command {
+        Command::Answered(args) => answered::run(&args),
         Command::Assess(args) => assess::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Bench(args) => bench::run(&args),

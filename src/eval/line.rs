@@ -151,11 +151,22 @@ pub fn carried(
     beds: &Beds,
     name: &str,
 ) -> Vec<[i16; FRAME]> {
+    let mut sound = vec![0; QUIET * FRAME];
+    sound.extend(samples);
+    sound.resize(sound.len().next_multiple_of(FRAME) + QUIET * FRAME, 0);
+    over(&sound, level(samples), condition, beds, name)
+}
+
+/// What the ear gets of whole frames, without quiet before and after; `talker` is how loud the words in it are (RMS).
+pub fn over(
+    samples: &[i16],
+    talker: f32,
+    condition: Condition,
+    beds: &Beds,
+    name: &str,
+) -> Vec<[i16; FRAME]> {
     let mut dice = Dice::new(&format!("{name} {}", condition.name()));
-    let mut sound: Vec<f32> = vec![0.0; QUIET * FRAME];
-    sound.extend(samples.iter().map(|&sample| f32::from(sample)));
-    sound.resize(sound.len().next_multiple_of(FRAME) + QUIET * FRAME, 0.0);
-    let talker = level(samples);
+    let mut sound: Vec<f32> = samples.iter().map(|&sample| f32::from(sample)).collect();
     match condition {
         Condition::Noise20 => noise(&mut sound, talker, 20.0, beds, &mut dice),
         Condition::Noise10 => noise(&mut sound, talker, 10.0, beds, &mut dice),
@@ -253,7 +264,7 @@ fn cut(mut ear: Ear, frames: &[[i16; FRAME]], since: usize, listen: ListenSpec) 
 }
 
 /// Root mean square.
-fn level(samples: &[i16]) -> f32 {
+pub fn level(samples: &[i16]) -> f32 {
     let energy: f32 = samples.iter().map(|&s| f32::from(s) * f32::from(s)).sum();
     (energy / samples.len().max(1) as f32).sqrt()
 }

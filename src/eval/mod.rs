@@ -2,11 +2,13 @@
 //!
 //! The judging is the core's, unchanged; nothing here decides about a patient.
 
+pub mod answered;
 pub mod heard;
 pub mod hearing;
 pub mod line;
 pub mod negex;
 pub mod nonspeech;
+pub mod openings;
 pub mod sample;
 pub mod score;
 pub mod set;

@@ -46,6 +46,8 @@ pub struct Callee {
     stream: Option<Stream>,
     next_slot: Option<Instant>,
     speech: VecDeque<i16>,
+    /// Played from the first media on, instead of what the fixture says.
+    clip: Vec<i16>,
     keys: VecDeque<char>,
     asked: Option<String>,
     times: BTreeMap<String, usize>,
@@ -83,6 +85,7 @@ impl Callee {
             stream: None,
             next_slot: None,
             speech: VecDeque::new(),
+            clip: Vec::new(),
             keys: VecDeque::new(),
             asked: None,
             times: BTreeMap::new(),
@@ -101,6 +104,11 @@ impl Callee {
             cancelled: false,
             acks: 0,
         }
+    }
+
+    /// Whoever picks up, or the network before, sounds like this.
+    pub(super) fn play(&mut self, clip: Vec<i16>) {
+        self.clip = clip;
     }
 
     /// The robot opened a turn: the next silence is for its answer.
@@ -192,8 +200,11 @@ impl Callee {
             LineEvent::Status { status, .. } => self.final_status(status),
             LineEvent::Announce { text, .. } => {
                 self.reply(183, Some(Codec::Pcma));
+                let has_clip = !self.clip.is_empty();
                 self.start_media(Codec::Pcma, now);
-                self.say(&text);
+                if !has_clip {
+                    self.say(&text);
+                }
             }
             LineEvent::Answer { codec, .. } => {
                 self.answered = true;
@@ -221,6 +232,7 @@ impl Callee {
             }));
         }
         self.next_slot.get_or_insert(now);
+        self.speech.extend(std::mem::take(&mut self.clip));
     }
 
     fn slot(&mut self, now: Instant) {

@@ -13,4 +13,4 @@ pub use callee::{Callee, Pick};
 pub use fixture::{Expect, Fixture, FixtureError, LineEvent};
 pub use link::{Link, LinkConfig};
 pub use voice::spoken;
-pub use world::{Outcome, World};
+pub use world::{Outcome, Wanted, World};

@@ -1,5 +1,6 @@
 //! The time, a call, a telephone and two links. `step` drains, delivers what is due, and jumps.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,17 @@ use super::fixture::Fixture;
 use super::link::{Link, LinkConfig};
 use crate::attempt::CallRecord;
 use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
+use crate::codec::Codec;
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
+use crate::lang::Lang;
 use crate::script::Note;
 use crate::time::Instant;
 
 /// What the recogniser needs in virtual time.
 const EAR_DELAY: Duration = Duration::from_millis(350);
+/// A sample that is the robot's voice.
+const LOUD: i16 = 300;
 /// No call is longer than this, whatever the fixture does.
 const END_OF_TIME: Duration = Duration::from_secs(3_600);
 
@@ -39,13 +44,26 @@ pub struct World {
     to_callee: Link<Datagram>,
     to_call: Link<Datagram>,
     words: Vec<(Instant, UtteranceId, Heard)>,
+    /// A clip is on the line: its words are for whoever runs the world to tell.
+    by_sound: bool,
+    wanted: VecDeque<Wanted>,
     /// Findings that are on disk at an instant.
     stored: Vec<(Instant, u32)>,
     shutdown_at: Option<Instant>,
     events: Vec<CallEvent>,
+    event_ms: Vec<u64>,
     trace: Vec<String>,
     record: Option<CallRecord>,
     frames: u64,
+    spoke_ms: Option<u64>,
+}
+
+/// Sound whose words the call asks for.
+#[derive(Debug)]
+pub struct Wanted {
+    pub utterance: UtteranceId,
+    pub samples: Arc<[i16]>,
+    pub lang: Lang,
 }
 
 /// What came of it.
@@ -53,6 +71,10 @@ pub struct World {
 pub struct Outcome {
     pub record: CallRecord,
     pub events: Vec<CallEvent>,
+    /// When each came, in milliseconds from the INVITE.
+    pub event_ms: Vec<u64>,
+    /// When the robot was first heard, on the recording's clock.
+    pub spoke_ms: Option<u64>,
     /// SIP ladder and events, a line each, with virtual times.
     pub trace: Vec<String>,
     /// Frames recorded, 20 ms each.
@@ -83,16 +105,38 @@ impl World {
             to_callee: Link::new(link.clone(), seed),
             to_call: Link::new(link, back),
             words: Vec::new(),
+            by_sound: false,
+            wanted: VecDeque::new(),
             stored: Vec::new(),
             shutdown_at: fixture
                 .shutdown_ms
                 .map(|ms| now + Duration::from_millis(ms)),
             fixture,
             events: Vec::new(),
+            event_ms: Vec::new(),
             trace: Vec::new(),
             record: None,
             frames: 0,
+            spoke_ms: None,
         }
+    }
+
+    /// With 8 kHz samples on the line, from the first media on, instead of a made-up voice. What is wanted of them
+    /// comes from [`World::poll_wanted`] and is answered by [`World::hear`].
+    pub fn with_clip(mut self, clip: Vec<i16>) -> World {
+        self.by_sound = true;
+        self.callee.play(clip);
+        self
+    }
+
+    /// The next sound whose words the call asks for.
+    pub fn poll_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.pop_front()
+    }
+
+    /// The words of an utterance, so long after they were asked for.
+    pub fn hear(&mut self, utterance: UtteranceId, heard: Heard, after: Duration) {
+        self.words.push((self.now + after, utterance, heard));
     }
 
     /// Runs to the end of the call.
@@ -102,10 +146,20 @@ impl World {
     /// call never ends: the test that runs it has failed.
     pub fn run(mut self) -> Outcome {
         while self.step() {}
+        self.outcome()
+    }
+
+    /// What came of a call that is over.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn outcome(self) -> Outcome {
         let record = self.record.expect("a call ends with exactly one record");
         Outcome {
             record,
             events: self.events,
+            event_ms: self.event_ms,
+            spoke_ms: self.spoke_ms,
             trace: self.trace,
             frames: self.frames,
             bye_received: self.callee.bye_received,
@@ -200,15 +254,33 @@ impl World {
                     self.to_callee.send(Datagram::Sip(bytes), self.now);
                 }
                 Output::Rtp { packet, .. } => self.to_callee.send(Datagram::Rtp(packet), self.now),
+                Output::Transcribe {
+                    utterance,
+                    samples,
+                    lang,
+                    ..
+                } if self.by_sound => self.wanted.push_back(Wanted {
+                    utterance,
+                    samples,
+                    lang,
+                }),
                 Output::Transcribe { utterance, .. } => self.transcribe(utterance),
-                Output::Forget { utterance } => self.words.retain(|(_, id, _)| *id != utterance),
+                Output::Forget { utterance } => {
+                    self.words.retain(|(_, id, _)| *id != utterance);
+                    self.wanted.retain(|wanted| wanted.utterance != utterance);
+                }
                 Output::Speak { id, .. } => {
                     let audio = Some(super::voice::spoken(300).into());
                     self.call
                         .handle_input(Input::Spoken { id, audio }, self.now);
                 }
                 Output::Promote { .. } => {}
-                Output::Frame { .. } => self.frames += 1,
+                Output::Frame { left, .. } => {
+                    if left.iter().any(|&byte| Codec::Pcma.decode(byte).abs() > LOUD) {
+                        self.spoke_ms.get_or_insert(self.frames * 20);
+                    }
+                    self.frames += 1;
+                }
                 Output::Event(event) => self.happened(event),
             }
         }
@@ -280,6 +352,8 @@ impl World {
             }
             _ => {}
         }
+        let ms = self.now.since(Instant::from_millis(1_000)).as_millis();
+        self.event_ms.push(u64::try_from(ms).unwrap_or(u64::MAX));
         self.events.push(event);
     }
 
