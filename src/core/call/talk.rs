@@ -345,6 +345,9 @@ impl Call {
     }
 
     pub(super) fn handle_heard(&mut self, utterance: UtteranceId, heard: Heard) {
+        if self.stage == Stage::Ended {
+            return;
+        }
         if let Heard::Words(transcript) = &heard
             && self.is_announcement(transcript)
         {
