@@ -577,6 +577,8 @@ fn recorded(what: &Told) -> Option<Record> {
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
         CallEvent::Announced(_)
+        | CallEvent::Met(_)
+        | CallEvent::Beep { .. }
         | CallEvent::Asked { .. }
         | CallEvent::HeardWords(_)
         | CallEvent::Noted(_) => return None,

@@ -311,6 +311,14 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
         CallEvent::EarlyMedia => ("early_media", String::new()),
         CallEvent::Announced(class) => ("announced", class.to_string()),
         CallEvent::Answered => ("answered", String::new()),
+        CallEvent::Met(verdict) => (
+            "met",
+            format!(
+                "{} by {} at {} ms",
+                verdict.answerer, verdict.sign, verdict.at_ms
+            ),
+        ),
+        CallEvent::Beep { from_ms, to_ms } => ("beep", format!("{from_ms}-{to_ms} ms")),
         CallEvent::Asked { prompt, .. } => ("robot", prompt.expose().clone()),
         CallEvent::HeardWords(heard) => ("callee", heard.expose().text.clone()),
         CallEvent::Found { placed, .. } => (
@@ -393,6 +401,7 @@ fn print_record(args: &Args, record: &CallRecord) -> anyhow::Result<()> {
             "q850_cause": record.ending.q850_cause,
             "answered_by": record.ending.answered_by,
             "early_media": record.ending.early_media,
+            "met": record.ending.met,
             "talk_ms": record.ending.talk_ms,
             "progress": record.progress,
             "keys": keys_heard(record),

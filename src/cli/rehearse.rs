@@ -343,6 +343,7 @@ impl Stage {
                 q850_cause: None,
                 early_media: None,
                 answered_by: self.answered_by(),
+                met: None,
                 rang: true,
                 talk_ms: (self.at_s * 1000.0) as u64,
             },

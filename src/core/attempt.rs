@@ -184,9 +184,23 @@ pub struct Ending {
     /// Class of an announcement in early media: `invalid_number`, `powered_off`, …
     pub early_media: Option<String>,
     pub answered_by: AnsweredBy,
+    /// The verdict on who answered; `None` where nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<Met>,
     /// Whether the telephone may have rung (18x, answer, or unknown after a crash).
     pub rang: bool,
     pub talk_ms: u64,
+}
+
+/// Who was held to have answered, why, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// `human`, `silence`, `unsure`, or which machine: `voicemail`, `assistant`, `fax`, an announcement's class.
+    pub who: String,
+    /// `greeting`, `doubt` (which means human), `answer`, `said`, `beep`, `fax_tone`, `nothing_heard`.
+    pub evidence: String,
+    /// Milliseconds from the answer.
+    pub at_ms: u64,
 }
 
 /// Everything one finished call leaves behind.

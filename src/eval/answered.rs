@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use aftercall_core::call::{CallEvent, CallKit, CallOrder, Limits};
 use aftercall_core::codec::{Codec, FRAME};
+use aftercall_core::ear::tone::ToneVerdict;
+use aftercall_core::ear::{Ear, EarConfig, EarEvent};
 use aftercall_core::heard::{Choices, Heard, Transcript};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::Hearing;
@@ -242,7 +244,8 @@ impl Robot {
             decode_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
         clip.resize(clip.len().next_multiple_of(FRAME), 0);
         let talker = talker(&clip);
-        let sound = over(&clip, talker, condition, beds, &opening.id).concat();
+        let frames = over(&clip, talker, condition, beds, &opening.id);
+        let sound = frames.concat();
         let ms = sound.len() as u64 / 8;
         let lang = opening.lang.unwrap_or(Lang::Zh);
         let fixture = Fixture::parse(&opening.id, &fixture(opening, lang, ms))?;
@@ -258,7 +261,10 @@ impl Robot {
                 world.hear(wanted.utterance, heard, after);
             }
         }
-        Ok(row(opening, condition, &world.outcome()))
+        let mut row = row(opening, condition, &world.outcome());
+        // A call leaves a voicemail that it knows by its words before the beep comes, so the ear hears it alone.
+        row.beep_end_ms = opening.beep_ms.and_then(|_| beep_end(&frames));
+        Ok(row)
     }
 }
 
@@ -286,25 +292,47 @@ fn row(opening: &Opening, condition: Condition, outcome: &Outcome) -> Row {
         CallEvent::HeardWords(words) => Some(words.expose().text.clone()),
         _ => None,
     });
-    let machine = ending.answered_by == aftercall_core::attempt::AnsweredBy::Machine;
-    let met = match (&ending.early_media, opening.is_answered()) {
-        (Some(class), _) => class.clone(),
-        (None, true) if machine => "machine".to_owned(),
-        (None, true) => "human".to_owned(),
-        (None, false) => "nothing".to_owned(),
+    let (met, by, met_ms) = match &ending.met {
+        Some(met) => (met.who.clone(), met.evidence.clone(), Some(met.at_ms)),
+        None => {
+            let class = ending.early_media.clone();
+            let ms = told
+                .zip(began)
+                .map(|(told, began)| told.saturating_sub(began));
+            (
+                class.unwrap_or_else(|| "nothing".to_owned()),
+                String::new(),
+                ms,
+            )
+        }
     };
     Row {
         id: opening.id.clone(),
         line: condition.name().to_owned(),
         met,
-        by: String::new(),
-        met_ms: told
-            .zip(began)
-            .map(|(told, began)| told.saturating_sub(began)),
+        by,
+        met_ms,
         spoke_ms: outcome.spoke_ms,
         beep_end_ms: None,
         words: words.collect(),
     }
+}
+
+/// Where the first beep ends in what came over the line; the receiver plays its first frame as it comes.
+fn beep_end(frames: &[[i16; FRAME]]) -> Option<u64> {
+    let mut ear = Ear::new(EarConfig::default());
+    let mut ends = None;
+    for (nth, frame) in frames.iter().enumerate() {
+        ear.push(frame, nth as u64 * 20);
+        while let Some(event) = ear.poll() {
+            if let EarEvent::Tone(tone) = event
+                && tone.verdict == ToneVerdict::Beep
+            {
+                ends.get_or_insert(tone.to_ms);
+            }
+        }
+    }
+    ends
 }
 
 /// How loud the loud half of a clip is.

@@ -260,6 +260,7 @@ fn not_started() -> CallRecord {
             q850_cause: None,
             early_media: None,
             answered_by: AnsweredBy::Nobody,
+            met: None,
             rang: false,
             talk_ms: 0,
         },

@@ -102,6 +102,7 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
             sip_status: None,
             q850_cause: None,
             early_media: None,
+            met: None,
             answered_by,
             rang: true,
             talk_ms: 0,

@@ -74,7 +74,7 @@ pub struct AttemptProgress {
 
 const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
      script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
-     closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, rang, talk_ms, \
+     closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, met, rang, talk_ms, \
      line from attempt";
 
 impl Store {
@@ -363,6 +363,7 @@ pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
             q850_cause: row.count_or_null("q850_cause")?,
             early_media: row.text_or_null("early_media")?,
             answered_by: row.word_or_null("answered_by")?.unwrap_or_default(),
+            met: row.json_or_null("met")?,
             rang: row.flag("rang")?,
             talk_ms: row.count("talk_ms")?,
         }),

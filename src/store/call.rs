@@ -244,7 +244,7 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
          identified = case when $10 = 1 then 1 else identified end, \
          screened = case when $11 = 1 then 1 else screened end, \
          closing_spoken = case when $12 = 1 then 1 else closing_spoken end, asked_for_ms = $13, notes = $14, line = $15, \
-         dialog = null \
+         met = $16, dialog = null \
          where id = $1 and state <> 'ended'",
     )
     .bind(&finish.attempt.0)
@@ -262,6 +262,7 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
     .bind(finish.asked_for.map(ms))
     .bind(json(&finish.record.notes))
     .bind(finish.record.line.as_ref().map(json))
+    .bind(ending.met.as_ref().map(json))
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -63,8 +63,23 @@ pub struct EndingView {
     pub early_media: Option<String>,
     #[schema(value_type = String, example = "patient")]
     pub answered_by: AnsweredBy,
+    /// Who was held to have answered, why, and since when.
+    pub met: Option<MetView>,
     pub rang: bool,
     pub talk_ms: u64,
+}
+
+/// The verdict on who answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MetView {
+    /// `human`, `silence`, `unsure`, or which machine: `voicemail`, `assistant`, `fax`, an announcement's class.
+    #[schema(example = "human")]
+    pub who: String,
+    /// `greeting`, `doubt`, `answer`, `said`, `beep`, `fax_tone`, `nothing_heard`.
+    #[schema(example = "answer")]
+    pub evidence: String,
+    /// Milliseconds from the answer.
+    pub at_ms: u64,
 }
 
 /// One prompt and its reply, with its place in the recording.
@@ -228,6 +243,11 @@ impl AttemptView {
                 q850_cause: ending.q850_cause,
                 early_media: ending.early_media.clone(),
                 answered_by: ending.answered_by,
+                met: ending.met.as_ref().map(|met| MetView {
+                    who: met.who.clone(),
+                    evidence: met.evidence.clone(),
+                    at_ms: met.at_ms,
+                }),
                 rang: ending.rang,
                 talk_ms: ending.talk_ms,
             }),

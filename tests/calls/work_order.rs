@@ -215,6 +215,7 @@ impl RaiseCase {
                 q850_cause: None,
                 early_media: None,
                 answered_by: AnsweredBy::Unsure,
+                met: None,
                 rang: true,
                 talk_ms: 0,
             },

@@ -604,6 +604,7 @@ impl Outcome {
                 q850_cause: None,
                 early_media: None,
                 answered_by: AnsweredBy::Unsure,
+                met: None,
                 rang: !silent,
                 talk_ms: 1000,
             },

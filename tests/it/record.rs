@@ -268,6 +268,7 @@ pub fn finish(new: &NewAttempt, disposition: Disposition, findings: Vec<PlacedFi
                 q850_cause: Some(16),
                 early_media: None,
                 answered_by: AnsweredBy::Patient,
+                met: None,
                 rang: true,
                 talk_ms: 90_000,
             },

@@ -124,6 +124,7 @@ impl Stay {
                 q850_cause: Some(16),
                 early_media: None,
                 answered_by: AnsweredBy::Patient,
+                met: None,
                 rang: true,
                 talk_ms: 90_000,
             },

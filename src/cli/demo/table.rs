@@ -172,6 +172,8 @@ impl Row {
                 self.ended = true;
             }
             CallEvent::Dialog(_)
+            | CallEvent::Met(_)
+            | CallEvent::Beep { .. }
             | CallEvent::TurnClosed(_)
             | CallEvent::Noted(_)
             | CallEvent::Progressed(_) => return false,

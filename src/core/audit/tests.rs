@@ -42,6 +42,7 @@ fn call(identified: bool, polarity: Option<Polarity>, suppressed: usize) -> Call
             q850_cause: None,
             early_media: None,
             answered_by: AnsweredBy::Patient,
+            met: None,
             rang: true,
             talk_ms: 0,
         },

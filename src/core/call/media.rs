@@ -250,6 +250,7 @@ impl Call {
         }
         if self.answered_at.is_none() {
             self.ear.push(&pulled.samples, self.early_slots * 20);
+            self.opening.heard_early(&pulled.samples);
             self.early_slots += 1;
         } else {
             let at_ms = self.at_ms();

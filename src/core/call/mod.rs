@@ -12,6 +12,7 @@ mod findings;
 pub mod hearing;
 mod interrupt;
 mod media;
+mod opening;
 mod player;
 mod talk;
 mod verdict;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
 use crate::codec::Codec;
-use crate::ear::amd::{Amd, Announcement, Answerer};
+use crate::ear::amd::{self, Amd, Answerer};
+use crate::ear::announcement::Announcement;
 use crate::ear::{Ear, EarConfig};
 use crate::finding::PlacedFinding;
 use crate::heard::{Choices, Heard, Transcript};
@@ -192,6 +194,13 @@ pub enum CallEvent {
     },
     EarlyMedia,
     Announced(Announcement),
+    /// Who is held to have answered: new, or changed.
+    Met(amd::Verdict),
+    /// A machine asks for a message after this; on the recording's clock.
+    Beep {
+        from_ms: u64,
+        to_ms: u64,
+    },
     Answered,
     /// Enough to say BYE or CANCEL after a crash.
     Dialog(Box<DialogSnapshot>),
@@ -296,8 +305,7 @@ pub struct Call {
     readings: Vec<Reading>,
     notes: Vec<Note>,
     announcement: Option<Announcement>,
-    /// Words of early media so far.
-    announced: String,
+    opening: opening::Opening,
     amd: Amd,
     /// Somebody spoke or pressed a key.
     human: bool,
@@ -355,8 +363,8 @@ impl Call {
             readings: Vec::new(),
             notes: Vec::new(),
             announcement: None,
-            announced: String::new(),
-            amd: Amd::new(0),
+            opening: opening::Opening::default(),
+            amd: Amd::default(),
             human: false,
             rang: false,
             next_speech: 0,
@@ -507,7 +515,7 @@ impl Call {
     fn answered_by(&self) -> AnsweredBy {
         if self.answered_at.is_none() {
             AnsweredBy::Nobody
-        } else if self.amd.verdict() == Answerer::Machine {
+        } else if self.amd.verdict().answerer == Answerer::Machine {
             AnsweredBy::Machine
         } else if self.conversation.is_identified() {
             match self.conversation.respondent() {

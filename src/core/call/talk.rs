@@ -7,10 +7,8 @@ use super::media::ANNOUNCEMENT;
 use super::{Call, CallEvent, Output, Stage};
 use crate::attempt::{Turn, TurnReply};
 use crate::codec::FRAME;
-use crate::ear::amd::{Announcement, Answerer, classify_announcement};
-use crate::ear::tone::ToneVerdict;
 use crate::ear::{EarEvent, ListenSpec, Utterance};
-use crate::heard::{Heard, Transcript};
+use crate::heard::{Choices, Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::phi::Phi;
 use crate::script::{Act, Input, Listen, Note, Segment, Verdict, reply};
@@ -39,6 +37,7 @@ impl Call {
     /// What follows a slot: the next act when the prompt is over, late words, limits.
     pub(super) fn after_slot(&mut self, now: Instant) {
         let at_ms = self.at_ms();
+        self.watch_opening();
         match self.stage {
             Stage::Speaking => {
                 self.watch_for_speech();
@@ -214,12 +213,17 @@ impl Call {
 
     pub(super) fn handle_ear(&mut self, event: EarEvent) {
         match event {
-            EarEvent::SpeechStarted { at_ms } => self.spoken_into(Some(at_ms)),
+            EarEvent::SpeechStarted { at_ms } => {
+                self.opening_spoken(at_ms);
+                self.spoken_into(Some(at_ms));
+            }
             EarEvent::Paused(utterance) => {
+                self.opening_paused(&utterance);
                 self.spoken_paused();
                 self.transcribe(utterance);
             }
             EarEvent::Resumed { id } => {
+                self.opening_spoken(self.at_ms());
                 self.spoken_into(None);
                 if self
                     .pending
@@ -231,7 +235,7 @@ impl Call {
             }
             EarEvent::Ended { id } => self.utterance_ended(id),
             EarEvent::NoInput { .. } => self.nobody_spoke(),
-            EarEvent::Tone(tone) => self.handle_tone(tone),
+            EarEvent::Tone(tone) => self.handle_tone(&tone),
         }
     }
 
@@ -246,6 +250,11 @@ impl Call {
                 }),
             _ => Default::default(),
         };
+        let (hot_words, choices) = if self.overhears() {
+            Default::default()
+        } else {
+            (hot_words, choices)
+        };
         self.outputs.push_back(Output::Transcribe {
             utterance: utterance.id,
             samples: Arc::clone(&utterance.samples),
@@ -257,6 +266,17 @@ impl Call {
             utterance,
             heard: None,
             ended: false,
+        });
+    }
+
+    /// Words of somebody who has not been asked anything.
+    pub(super) fn ask_for_words(&mut self, utterance: UtteranceId, samples: Arc<[i16]>) {
+        self.outputs.push_back(Output::Transcribe {
+            utterance,
+            samples,
+            lang: self.lang,
+            hot_words: Vec::new(),
+            choices: Choices::None,
         });
     }
 
@@ -285,6 +305,11 @@ impl Call {
                 } else {
                     self.await_words(id);
                 }
+            }
+            Stage::Speaking if self.overhears() => {
+                self.overheard.push(id);
+                self.pending = None;
+                self.overhear();
             }
             // Said into the prompt: what it was is for the words to tell.
             Stage::Speaking => {
@@ -322,35 +347,11 @@ impl Call {
         self.take_acts(acts);
     }
 
-    fn handle_tone(&mut self, tone: ToneVerdict) {
-        if self.answered_at.is_some() && !self.conversation.is_identified() {
-            self.amd.tone(tone, self.at_ms());
-            self.leave_a_machine();
-        }
-    }
-
-    /// Says nothing more to a machine: health words never reach it, and the plan decides when to try again.
-    fn leave_a_machine(&mut self) {
-        let talking = !matches!(
-            self.stage,
-            Stage::Dialling | Stage::Closing { .. } | Stage::Leaving | Stage::Ended
-        );
-        if self.amd.verdict() == Answerer::Machine && talking {
-            self.player.clear();
-            self.acts.clear();
-            self.stage = Stage::Closing {
-                until_ms: self.at_ms(),
-            };
-        }
-    }
-
     pub(super) fn handle_heard(&mut self, utterance: UtteranceId, heard: Heard) {
         if self.stage == Stage::Ended {
             return;
         }
-        if let Heard::Words(transcript) = &heard
-            && self.is_announcement(transcript)
-        {
+        if self.is_of_a_machine(utterance, &heard) {
             return;
         }
         if let Some(place) = self.overheard.iter().position(|id| *id == utterance) {
@@ -362,6 +363,13 @@ impl Call {
         }
         let is_awaited = |pending: &Pending| pending.utterance.id == utterance;
         if !self.pending.as_ref().is_some_and(is_awaited) || self.passes_over(&heard) {
+            return;
+        }
+        if self.overhears() {
+            // Still speaking, or only pausing: the words were for the opening.
+            if let Some(pending) = &mut self.pending {
+                pending.heard = Some(heard);
+            }
             return;
         }
         if self.stage == Stage::Speaking {
@@ -393,33 +401,6 @@ impl Call {
                 self.handle_ear(event);
             }
         }
-    }
-
-    /// An announcement explains the call before the answer, and ends it after.
-    fn is_announcement(&mut self, transcript: &Transcript) -> bool {
-        if self.conversation.is_identified() {
-            return false;
-        }
-        let class = if self.answered_at.is_some() {
-            self.amd.words(&transcript.text, self.lang)
-        } else {
-            // The network's sentence may come in pieces: what one leaves open, both may tell.
-            self.announced.push_str(&transcript.text);
-            let part = classify_announcement(&transcript.text, self.lang);
-            part.filter(|class| *class != Announcement::Unknown)
-                .or_else(|| classify_announcement(&self.announced, self.lang))
-        };
-        let Some(class) = class else { return false };
-        if self
-            .announcement
-            .is_none_or(|before| before == Announcement::Unknown)
-        {
-            self.announcement = Some(class);
-        }
-        self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
-        self.event(CallEvent::Announced(class));
-        self.leave_a_machine();
-        true
     }
 
     fn words_are_late(&mut self) {
@@ -475,7 +456,7 @@ impl Call {
         self.take_acts(acts);
     }
 
-    fn is_own_echo(&self, transcript: &Transcript) -> bool {
+    pub(super) fn is_own_echo(&self, transcript: &Transcript) -> bool {
         let prompt = self.open_turn.as_ref().map(|turn| &turn.prompt);
         prompt.is_some_and(|prompt| is_echo(prompt.expose(), &transcript.text, self.lang))
     }
@@ -500,6 +481,7 @@ impl Call {
         self.barge = None;
         self.acts = acts.into();
         self.stage = Stage::Speaking;
+        self.overhear();
         // Notes that come before the first word are facts already.
         while let Some(Act::Note(note)) = self.acts.front() {
             if matches!(note, Note::TurnOpened { .. }) && self.awaits_store() {
@@ -547,7 +529,7 @@ impl Call {
                 });
             }
             Note::TurnClosed { meaning } => self.close_turn(meaning.clone()),
-            Note::Identified { .. } => self.amd.answered_a_question(),
+            Note::Identified { .. } => self.is_identified_now(),
             Note::Confirmation { concept, outcome } => self.confirmed(concept, *outcome),
             _ => {}
         }

@@ -1,8 +1,9 @@
 //! What the call concludes: findings and whether they are on disk, the disposition.
 
 use super::{Call, CallEvent, Spot};
-use crate::attempt::{CallNote, Disposition, Ending};
-use crate::ear::amd::{Announcement, Answerer};
+use crate::attempt::{CallNote, Disposition, Ending, Met};
+use crate::ear::amd::{Answerer, Sign};
+use crate::ear::announcement::Announcement;
 use crate::finding::{Confirmation, Urgency};
 use crate::id::{ConceptId, NodeId};
 use crate::phi::Phi;
@@ -77,7 +78,8 @@ impl Call {
             disposition: self.disposition(leg),
             sip_status: leg.status,
             q850_cause: leg.q850_cause,
-            early_media: self.announcement.map(|class| class.to_string()),
+            early_media: self.early_media(),
+            met: self.met(),
             answered_by: self.answered_by(),
             rang: self.rang || leg.rang,
             talk_ms,
@@ -85,7 +87,7 @@ impl Call {
     }
 
     fn disposition(&self, leg: &LegEnding) -> Disposition {
-        if self.amd.verdict() == Answerer::Machine {
+        if self.amd.verdict().answerer == Answerer::Machine {
             return self.announcement.map_or(Disposition::Machine, announced);
         }
         if self.answered_at.is_some() {
@@ -98,7 +100,34 @@ impl Call {
         {
             return announced(class);
         }
+        if self.opening.is_busy() && self.rang {
+            return Disposition::Busy;
+        }
         unanswered(leg, self.rang || leg.rang)
+    }
+
+    /// What was heard before the answer; for a machine, also what it said of itself.
+    fn early_media(&self) -> Option<String> {
+        let class = self.announcement.map(|class| class.to_string());
+        class.or_else(|| self.opening.early_tone().map(str::to_owned))
+    }
+
+    fn met(&self) -> Option<Met> {
+        self.answered_at?;
+        let verdict = self.amd.verdict();
+        let who = match verdict.sign {
+            Sign::Said(class) => class.to_string(),
+            Sign::Beep => Announcement::Voicemail.to_string(),
+            Sign::FaxTone => Announcement::Fax.to_string(),
+            Sign::Greeting | Sign::Doubt | Sign::Answer | Sign::NothingHeard => {
+                verdict.answerer.to_string()
+            }
+        };
+        Some(Met {
+            who,
+            evidence: verdict.sign.to_string(),
+            at_ms: verdict.at_ms,
+        })
     }
 }
 
@@ -114,6 +143,7 @@ fn announced(class: Announcement) -> Disposition {
         | Announcement::Voicemail
         | Announcement::Assistant
         | Announcement::CallReminder
+        | Announcement::Fax
         | Announcement::Unknown => Disposition::Machine,
     }
 }

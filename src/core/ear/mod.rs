@@ -6,6 +6,8 @@
 //! the recording. Sans-IO: no clock, no thread, no model beyond earshot's 40 kB of weights.
 
 pub mod amd;
+pub mod announcement;
+pub mod pure;
 pub mod tone;
 pub mod upsample;
 pub mod vad;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 
 use self::tone::{ToneDetector, ToneVerdict};
 use self::vad::{HOP, Judged, NOISY_DB, Vad};
-use crate::codec::FRAME;
+use crate::codec::{FRAME, FRAME_MS};
 use crate::id::UtteranceId;
 
 /// Samples a millisecond at 8 kHz.
@@ -85,7 +87,7 @@ pub struct Utterance {
 }
 
 /// What the ear has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EarEvent {
     /// Speech of at least 120 ms; `at_ms` is its first voiced sample.
     SpeechStarted { at_ms: u64 },
@@ -98,7 +100,16 @@ pub enum EarEvent {
     /// Nobody spoke.
     NoInput { at_ms: u64 },
     /// The network or a machine, also while the ear is deaf.
-    Tone(ToneVerdict),
+    Tone(Tone),
+}
+
+/// A tone, with where it lies; for a cadence that is where it was recognised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tone {
+    pub verdict: ToneVerdict,
+    pub hz: Option<f32>,
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// One call's ear.
@@ -106,6 +117,7 @@ pub struct Ear {
     vad: Vad,
     judged: Vec<Judged>,
     tones: ToneDetector,
+    frames: u64,
     tape: Tape,
     /// Position up to which the voice detector has judged.
     heard_to: u64,
@@ -174,6 +186,7 @@ impl Ear {
             vad: Vad::new(config.seed),
             judged: Vec::new(),
             tones: ToneDetector::default(),
+            frames: 0,
             tape: Tape::default(),
             heard_to: 0,
             speech: Speech::None { run: 0 },
@@ -195,8 +208,17 @@ impl Ear {
                 self.heard_to = at_ms * PER_MS;
             }
         }
-        if let Some(verdict) = self.tones.push(frame) {
-            self.events.push_back(EarEvent::Tone(verdict));
+        self.frames += 1;
+        if let Some(tone) = self.tones.push(frame) {
+            let ms = |position: u64| {
+                (at_ms + FRAME_MS).saturating_sub((self.frames - position) * FRAME_MS)
+            };
+            self.events.push_back(EarEvent::Tone(Tone {
+                verdict: tone.verdict,
+                hz: tone.hz,
+                from_ms: ms(tone.from),
+                to_ms: ms(tone.to),
+            }));
         }
         let mut judged = std::mem::take(&mut self.judged);
         self.vad.push(frame, self.tones.vetoes(), &mut judged);
@@ -245,6 +267,19 @@ impl Ear {
             let silence = &mut listening.spec.end_silence_ms;
             *silence = end_silence_ms.max(*silence);
         }
+    }
+
+    /// What has been said so far of a speech that goes on.
+    pub fn so_far(&mut self) -> Option<Utterance> {
+        let Speech::Voiced { from, last } = self.speech else {
+            return None;
+        };
+        Some(self.utterance(from, last))
+    }
+
+    /// Nobody asks for tones any more.
+    pub fn rest_tones(&mut self) {
+        self.tones.rest();
     }
 
     /// The next event.
@@ -412,16 +447,22 @@ impl Ear {
     }
 
     fn hand_out(&mut self, from: u64, last: u64) -> UtteranceId {
+        let utterance = self.utterance(from, last);
+        let id = utterance.id;
+        self.events.push_back(EarEvent::Paused(utterance));
+        id
+    }
+
+    fn utterance(&mut self, from: u64, last: u64) -> Utterance {
         let id = UtteranceId(self.next_id);
         self.next_id += 1;
         let samples = self.tape.copy(from.saturating_sub(PRE_ROLL), self.heard_to);
-        self.events.push_back(EarEvent::Paused(Utterance {
+        Utterance {
             id,
             samples: samples.into(),
             from_ms: from / PER_MS,
             to_ms: last / PER_MS,
-        }));
-        id
+        }
     }
 
     /// The three ends of waiting: silence after speech, too long a speech, no speech.

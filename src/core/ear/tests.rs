@@ -65,7 +65,7 @@ impl Scene {
     fn tones(&self) -> Vec<ToneVerdict> {
         let events = self.heard(SPEC, u64::MAX);
         let tone = |(_, event)| match event {
-            EarEvent::Tone(verdict) => Some(verdict),
+            EarEvent::Tone(tone) => Some(tone.verdict),
             EarEvent::SpeechStarted { .. }
             | EarEvent::Paused(_)
             | EarEvent::Resumed { .. }
@@ -114,7 +114,11 @@ fn the_cadences_of_the_network_are_told_apart() {
                 scene.tone(on_ms, &[450.0]).silence(off_ms);
             }
         }
-        scene.tones()
+        let mut tones = scene.tones();
+        // One of them alone may be a machine's beep as well: the call knows whether somebody has greeted it before.
+        tones.retain(|tone| *tone != ToneVerdict::Beep);
+        tones.dedup();
+        tones
     };
     assert_eq!(repeat(&[(1_000, 4_000)], 2), [ToneVerdict::Ringback]);
     assert_eq!(repeat(&[(350, 350)], 5), [ToneVerdict::Busy]);
@@ -126,13 +130,13 @@ fn the_cadences_of_the_network_are_told_apart() {
 
 #[test]
 fn the_beep_of_a_machine_is_heard_and_keys_are_not_one() {
-    for hz in [950.0, 1_000.0, 1_400.0] {
+    for hz in [425.0, 620.0, 950.0, 1_000.0, 1_400.0, 1_987.0] {
         let mut scene = Scene::new();
         scene
             .hiss(800, 2_000.0)
             .silence(300)
             .tone(400, &[hz])
-            .silence(300);
+            .silence(700);
         assert_eq!(scene.tones(), [ToneVerdict::Beep], "{hz}");
     }
     let mut keys = Scene::new();

@@ -1,9 +1,11 @@
 //! Tones of the network and of machines: what they say, and that they are no voice.
 //!
 //! The Chinese network speaks at 450 Hz in cadences (Asterisk's `[cn]`): ringback 1.0/4.0 s, busy 0.35/0.35,
-//! congestion 0.7/0.7, call waiting 0.4/4.0, unobtainable three times 0.1/0.1 and then 0.4/0.4. Machines beep at
-//! 950, 1000 or 1400 Hz. A Hann window of 20 ms makes one Goertzel filter cover 425–480 Hz.
+//! congestion 0.7/0.7, call waiting 0.4/4.0, unobtainable three times 0.1/0.1 and then 0.4/0.4. Others (ITU-T E.180,
+//! Asterisk's `indications.conf`) ring at 400-480 Hz for 1 to 2 s or twice 0.4 s, and are busy for 0.35 to 0.5 s, in
+//! North America with 480 and 620 Hz. A machine's beep is any single tone with quiet around it.
 
+use super::pure::{JOINED, Pure, Run, Sound};
 use crate::codec::{FRAME, FRAME_MS, RATE_HZ};
 
 /// What a tone or its cadence means.
@@ -17,6 +19,20 @@ pub enum ToneVerdict {
     Unobtainable,
     /// A machine asks to speak after this.
     Beep,
+    /// Three tones that rise, before an announcement (ITU-T E.180 §3.5).
+    Information,
+    /// A fax answers at 2,100 Hz (T.30 §4.3.3).
+    FaxAnswer,
+}
+
+/// A verdict, and where its tone lies. Positions are frames since the stream began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tone {
+    pub verdict: ToneVerdict,
+    /// Of a single tone.
+    pub hz: Option<f32>,
+    pub from: u64,
+    pub to: u64,
 }
 
 /// Share of a frame's energy above which the 450 Hz family is on.
@@ -29,8 +45,20 @@ const VETO_FRAMES: u32 = 4;
 const VETO_HOLD: u32 = 3;
 /// Steps between frames of a steady tone stay below this ratio of energies: 1.5 dB.
 const STEADY: f32 = 1.41;
-/// Frames of a beep before it is believed: 160 ms.
-const BEEP_FRAMES: u32 = 8;
+/// How long a beep is, and how high.
+const BEEP_MS: std::ops::RangeInclusive<u64> = 140..=1_600;
+/// The network's own tones that are longer are its ringing.
+const RINGS_MS: u64 = 650;
+/// Quiet that follows a beep, in frames, beyond the one in which it ends.
+const QUIET_FRAMES: u64 = 6;
+const BEEP_RANGE_HZ: std::ops::RangeInclusive<f32> = 390.0..=2_060.0;
+/// A beep has no tone shortly before it, and none for longer than a busy tone's pause after it.
+const ALONE_FRAMES: u64 = 6;
+const BEEP_OVER_FRAMES: u64 = 28;
+/// A tone shorter than this is no tone but a part of a voice.
+const TONE_MS: u64 = 60;
+/// 2,100 Hz for so long is a fax.
+const FAX_MS: u64 = 400;
 /// Mean square below which a frame is silence: -50 dBFS.
 const QUIET: f32 = 10_700.0;
 const NETWORK_HZ: [f32; 2] = [440.0, 466.0];
@@ -44,6 +72,12 @@ pub struct ToneDetector {
     window: [f32; FRAME],
     cadence: Cadence,
     steady: Steady,
+    /// `None` once nobody asks for tones any more.
+    pure: Option<Pure>,
+    /// The last tones that ended, the newest last.
+    ended: [Option<Run>; 3],
+    /// It may still turn out to be one of several.
+    beep: Option<Run>,
     said: Option<ToneVerdict>,
 }
 
@@ -57,6 +91,9 @@ impl Default for ToneDetector {
             window,
             cadence: Cadence::default(),
             steady: Steady::default(),
+            pure: Some(Pure::default()),
+            ended: [None; 3],
+            beep: None,
             said: None,
         }
     }
@@ -64,21 +101,94 @@ impl Default for ToneDetector {
 
 impl ToneDetector {
     /// Takes one frame; a verdict when it completes one that was not said last.
-    pub fn push(&mut self, frame: &[i16; FRAME]) -> Option<ToneVerdict> {
+    pub fn push(&mut self, frame: &[i16; FRAME]) -> Option<Tone> {
         let shares = self.shares(frame);
         self.steady.push(&shares);
-        let is_on = shares.mean_square > QUIET && shares.network > NETWORK_SHARE;
-        let verdict = match self.cadence.push(is_on) {
-            Some(verdict) => Some(verdict),
-            None if self.steady.beep_frames == BEEP_FRAMES => Some(ToneVerdict::Beep),
-            None => None,
-        }?;
+        let pure = self.pure.as_mut()?;
+        let (sound, ended) = pure.push(frame);
+        let (at, going_on) = (pure.frames(), pure.run().copied());
+        let goes_on = |beep: &Run| {
+            (beep.to + 2..beep.to + 2 + QUIET_FRAMES).contains(&at)
+                && pure.power() > JOINED * beep.loudest
+        };
+        // What a voice runs into was a vowel.
+        if self.beep.as_ref().is_some_and(goes_on) {
+            self.beep = None;
+        }
+        let is_on = shares.mean_square > QUIET
+            && (shares.network > NETWORK_SHARE || is_of_the_network(sound));
+        let cadence = self.cadence.push(is_on);
+        let one_tone = self.one_tone(ended, going_on, at);
+        let tone = match (cadence, one_tone) {
+            (Some(verdict), _) => Tone {
+                verdict,
+                hz: None,
+                from: at,
+                to: at,
+            },
+            (None, Some(tone)) => tone,
+            (None, None) => return None,
+        };
         // A beep is an event; a cadence is a state and goes on.
-        if verdict != ToneVerdict::Beep && self.said == Some(verdict) {
+        if tone.verdict != ToneVerdict::Beep && self.said == Some(tone.verdict) {
             return None;
         }
-        self.said = Some(verdict);
-        Some(verdict)
+        self.said = Some(tone.verdict);
+        Some(tone)
+    }
+
+    /// From here on only the veto is wanted.
+    pub fn rest(&mut self) {
+        self.pure = None;
+    }
+
+    /// What single tones say by themselves.
+    fn one_tone(&mut self, ended: Option<Run>, going_on: Option<Run>, at: u64) -> Option<Tone> {
+        let tone = |verdict, run: &Run| Tone {
+            verdict,
+            hz: run.hz(),
+            from: run.from,
+            to: run.to,
+        };
+        let going_on = going_on.filter(|run| run.ms() >= TONE_MS);
+        if let Some(run) = &going_on {
+            if run.hz().is_some_and(is_fax) && run.ms() >= FAX_MS {
+                return Some(tone(ToneVerdict::FaxAnswer, run));
+            }
+            self.beep = None;
+        }
+        if let Some(run) = ended.filter(|run| run.ms() >= TONE_MS) {
+            let before = self.ended[2];
+            self.ended.rotate_left(1);
+            self.ended[2] = Some(run);
+            if self.rises() {
+                self.beep = None;
+                return Some(tone(ToneVerdict::Information, &run));
+            }
+            let is_alone = before.is_none_or(|before| before.to + ALONE_FRAMES <= run.from);
+            let is_beep = BEEP_MS.contains(&run.ms())
+                && run.hz().is_some_and(|hz| BEEP_RANGE_HZ.contains(&hz));
+            let rings = is_of_the_network(run.sound) && run.ms() > RINGS_MS;
+            self.beep = Some(run).filter(|_| is_alone && is_beep && !run.is_joined && !rings);
+        }
+        let beep = self.beep.filter(|beep| at >= beep.to + BEEP_OVER_FRAMES)?;
+        self.beep = None;
+        Some(tone(ToneVerdict::Beep, &beep))
+    }
+
+    /// 950, 1,400 and 1,800 Hz without a pause.
+    fn rises(&self) -> bool {
+        let wanted = [950.0, 1_400.0, 1_800.0];
+        let mut fits = self.ended.iter().zip(wanted).all(|(run, hz)| {
+            run.and_then(|run| run.hz())
+                .is_some_and(|heard| (heard - hz).abs() <= 60.0)
+        });
+        for pair in self.ended.windows(2) {
+            if let [Some(one), Some(next)] = pair {
+                fits &= next.from <= one.to + ALONE_FRAMES;
+            }
+        }
+        fits
     }
 
     /// Whether what is heard now is a machine's tone and no voice.
@@ -111,6 +221,21 @@ impl ToneDetector {
     }
 }
 
+fn is_fax(hz: f32) -> bool {
+    (hz - 2_100.0).abs() <= 30.0
+}
+
+/// What networks ring, and are busy, with.
+fn is_of_the_network(sound: Sound) -> bool {
+    match sound {
+        Sound::One(hz) => (385.0..=495.0).contains(&hz),
+        Sound::Two(low, high) => {
+            (385.0..=495.0).contains(&low) && ((high - 620.0).abs() <= 25.0 || high <= 495.0)
+        }
+        Sound::Silence | Sound::Other => false,
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Shares {
     mean_square: f32,
@@ -124,7 +249,6 @@ struct Shares {
 struct Steady {
     last: f32,
     pure_frames: u32,
-    beep_frames: u32,
     hold: u32,
 }
 
@@ -138,12 +262,6 @@ impl Steady {
         self.last = shares.mean_square;
         self.pure_frames = match (is_pure, is_steady) {
             (true, true) => self.pure_frames + 1,
-            (true, false) => 1,
-            (false, _) => 0,
-        };
-        let is_beep = shares.beep > PURE_SHARE && !is_dtmf;
-        self.beep_frames = match (is_beep, is_steady) {
-            (true, true) => self.beep_frames + 1,
             (true, false) => 1,
             (false, _) => 0,
         };
@@ -198,7 +316,7 @@ impl Cadence {
     /// One tone and a long pause.
     fn single(&self) -> Option<ToneVerdict> {
         match self.runs.back() {
-            Some(&(true, ms)) if is_about(ms, 1_000) => Some(ToneVerdict::Ringback),
+            Some(&(true, ms)) if (880..=2_200).contains(&ms) => Some(ToneVerdict::Ringback),
             Some(&(true, ms)) if is_about(ms, 400) && self.was_alone() => {
                 Some(ToneVerdict::CallWaiting)
             }
@@ -218,10 +336,12 @@ impl Cadence {
         let last: [Option<u64>; 7] = std::array::from_fn(|_| back.next());
         let is = |n: usize, want: u64| last[n].is_some_and(|ms| is_about(ms, want));
         let all = |want: u64| (0..3).all(|n| is(n, want));
-        if all(350) {
+        if [350, 425, 500].into_iter().any(all) {
             Some(ToneVerdict::Busy)
-        } else if all(700) {
+        } else if all(700) || all(250) {
             Some(ToneVerdict::Congestion)
+        } else if is(0, 400) && is(1, 200) && is(2, 400) {
+            Some(ToneVerdict::Ringback)
         } else if is(0, 400) && (1..=6).all(|n| is(n, 100)) {
             Some(ToneVerdict::Unobtainable)
         } else {

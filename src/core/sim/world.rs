@@ -276,7 +276,10 @@ impl World {
                 }
                 Output::Promote { .. } => {}
                 Output::Frame { left, .. } => {
-                    if left.iter().any(|&byte| Codec::Pcma.decode(byte).abs() > LOUD) {
+                    if left
+                        .iter()
+                        .any(|&byte| Codec::Pcma.decode(byte).abs() > LOUD)
+                    {
                         self.spoke_ms.get_or_insert(self.frames * 20);
                     }
                     self.frames += 1;
