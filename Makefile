@@ -3,6 +3,7 @@
 #   make test                 format, lints, purity of the core, every test
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
+#   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
 #   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build
@@ -17,6 +18,7 @@ SOAK ?= 20
 CALLS ?= 1 4
 EVAL ?= redflags
 SHARE ?= 0.15
+ANSWERED ?= $(HOME)/.cache/aftercall-voice/answered
 HEARING ?= $(HOME)/.cache/aftercall-voice/hearing
 DEV ?= $(wildcard ../shared/redflag/dev.jsonl)
 NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
@@ -28,7 +30,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql op
 .PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,9s/^# *//p' Makefile
+	@sed -n '2,10s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -95,6 +97,11 @@ eval-hearing:
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	$${PYTHON:-python3} fixtures/speech/make_speech.py hearing --out $(HEARING)
 	nice -n 19 cargo run --quiet --release -- hearing $(HEARING) --share $(SHARE)
+
+eval-answered:
+	@$(MAKE) --no-print-directory model PROFILE=--release
+	$${PYTHON:-python3} fixtures/speech/make_speech.py answered --out $(ANSWERED)
+	nice -n 19 cargo run --quiet --release -- answered $(ANSWERED) --share $(SHARE)
 
 # About half a minute a kill, and SOAK times the usual count of every seeded loop.
 soak: check-rust packages-test model

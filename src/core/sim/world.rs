@@ -278,7 +278,7 @@ impl World {
                 Output::Frame { left, .. } => {
                     if left
                         .iter()
-                        .any(|&byte| Codec::Pcma.decode(byte).abs() > LOUD)
+                        .any(|&byte| G711::A.decode(byte).abs() > LOUD)
                     {
                         self.spoke_ms.get_or_insert(self.frames * 20);
                     }
