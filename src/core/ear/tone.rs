@@ -46,11 +46,11 @@ const VETO_HOLD: u32 = 3;
 /// Steps between frames of a steady tone stay below this ratio of energies: 1.5 dB.
 const STEADY: f32 = 1.41;
 /// How long a beep is, and how high.
-const BEEP_MS: std::ops::RangeInclusive<u64> = 140..=1_600;
+const BEEP_MS: std::ops::RangeInclusive<u64> = 170..=1_600;
 /// The network's own tones that are longer are its ringing.
 const RINGS_MS: u64 = 650;
 /// Quiet that follows a beep, in frames, beyond the one in which it ends.
-const QUIET_FRAMES: u64 = 6;
+const QUIET_FRAMES: u64 = 20;
 const BEEP_RANGE_HZ: std::ops::RangeInclusive<f32> = 390.0..=2_060.0;
 /// A beep has no tone shortly before it, and none for longer than a busy tone's pause after it.
 const ALONE_FRAMES: u64 = 6;
