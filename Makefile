@@ -30,7 +30,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql op
 .PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,10s/^# *//p' Makefile
+	@sed -n '2,11s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }

@@ -369,6 +369,7 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
             reliable_provisional: false,
             session_expires: None,
             redirects: Vec::new(),
+            srtp: false,
         },
         script: Arc::clone(script),
         facts: Facts {

@@ -10,7 +10,7 @@ use super::fixture::Fixture;
 use super::link::{Link, LinkConfig};
 use crate::attempt::CallRecord;
 use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
-use crate::codec::Codec;
+use crate::codec::G711;
 use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::lang::Lang;
@@ -276,10 +276,7 @@ impl World {
                 }
                 Output::Promote { .. } => {}
                 Output::Frame { left, .. } => {
-                    if left
-                        .iter()
-                        .any(|&byte| G711::A.decode(byte).abs() > LOUD)
-                    {
+                    if left.iter().any(|&byte| G711::A.decode(byte).abs() > LOUD) {
                         self.spoke_ms.get_or_insert(self.frames * 20);
                     }
                     self.frames += 1;
