@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::eval::answered::{self, Listener, Opening, Robot, Row};
+use crate::eval::hearing::ECHOED;
 use crate::eval::line::{Beds, Condition};
 use crate::eval::openings::{figures, lines};
+use crate::eval::set::half;
 use crate::speech::model::Model;
 use crate::speech::prompts::Prompts;
 use crate::speech::whisper::Recogniser;
 use crate::{dialogs, redflags};
 
 use super::hearing::condition;
-use crate::eval::hearing::ECHOED;
 
 /// Call labelled openings (people, voicemails, call screening, announcements, tones) over every line, and print what
 /// they were taken for, and when.
@@ -64,13 +65,7 @@ pub struct Args {
 /// A set, script, lexicon, model or clip that cannot be read.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let all = answered::openings(&args.clips)?;
-    let of_half: Vec<&Opening> = all.iter().filter(|o| o.half == args.half).collect();
-    ensure!(
-        !of_half.is_empty(),
-        "{}: no such half of the set",
-        args.half
-    );
-    let part = (of_half.len() as f64 * args.share.clamp(0.0, 1.0)).round() as usize;
+    let (of_half, part) = half(&all, |opening| &opening.half, &args.half, args.share)?;
     let scripts = dialogs::load(&args.scripts)?;
     let scripts = scripts.into_iter().filter(|script| script.id == "general");
     let prompts = Prompts::load(&args.scripts)?;

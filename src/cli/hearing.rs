@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aftercall_core::lang::Lang;
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::eval::heard::{figures, lines};
 use crate::eval::hearing::{self, Asking, ECHOED, Item, Row, Variant};
 use crate::eval::line::{Beds, Condition};
 use crate::eval::nonspeech::{self, SECONDS, Sound};
-use crate::eval::set::{self, OWN, Set};
+use crate::eval::set::{self, OWN, Set, half};
 use crate::speech::model::Model;
 use crate::speech::whisper::Recogniser;
 use crate::{dialogs, redflags};
@@ -84,13 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return nobody(args, hours);
     }
     let all = hearing::items(&args.clips)?;
-    let of_half: Vec<&Item> = all.iter().filter(|i| i.half == args.half).collect();
-    ensure!(
-        !of_half.is_empty(),
-        "{}: no such half of the set",
-        args.half
-    );
-    let part = (of_half.len() as f64 * args.share.clamp(0.0, 1.0)).round() as usize;
+    let (of_half, part) = half(&all, |item| &item.half, &args.half, args.share)?;
     let wanted = |item: &&&Item| args.groups.is_empty() || args.groups.contains(&item.group);
     let due: Vec<&Item> = of_half[..part].iter().filter(wanted).copied().collect();
     let kept = args.kept.clone();

@@ -17,18 +17,17 @@ use aftercall_core::ear::tone::ToneVerdict;
 use aftercall_core::ear::{Ear, EarConfig, EarEvent};
 use aftercall_core::heard::{Choices, Heard, Transcript};
 use aftercall_core::lang::Lang;
-use aftercall_core::patient::Hearing;
-use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
-use aftercall_core::script::{Facts, Script};
+use aftercall_core::script::Script;
 use aftercall_core::sim::{Fixture, Outcome, World};
 use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Target, Transport};
 use anyhow::{Context, bail};
-use jiff::civil::date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hearing::facts;
 use super::line::{Beds, Condition, level, over};
+use super::set::table;
 use crate::speech::audio::decode_file;
 use crate::speech::callbacks::Stop;
 use crate::speech::prompts::Prompts;
@@ -85,14 +84,7 @@ pub struct Row {
 /// # Errors
 /// No table, or a line without its columns.
 pub fn openings(folder: &Path) -> anyhow::Result<Vec<Opening>> {
-    let path = folder.join("answered.tsv");
-    let text = fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}; make the clips first: python fixtures/speech/make_speech.py answered --out {}",
-            path.display(),
-            folder.display()
-        )
-    })?;
+    let (path, text) = table(folder, "answered")?;
     let rows = text.lines().enumerate().skip(1);
     let openings = rows.map(|(nth, line)| {
         let columns: Vec<&str> = line.split('\t').collect();
@@ -372,22 +364,7 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
             srtp: false,
         },
         script: Arc::clone(script),
-        facts: Facts {
-            lang,
-            day: 3,
-            hospital: "医院".to_owned(),
-            patient: Phi::new("王建国".to_owned()),
-            birth: None,
-            contacts: Vec::new(),
-            knows_diagnosis: false,
-            hearing: Hearing::Normal,
-            dialect: None,
-            emergency_number: None,
-            crisis_line: None,
-            callback_number: "010 0000 0000".to_owned(),
-            next_call: None,
-            today: date(2026, 11, 1),
-        },
+        facts: facts(lang, 3),
         record: true,
     }
 }

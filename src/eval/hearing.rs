@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{Beds, Condition, carried, utterances};
 use super::score;
+use super::set::table;
 use crate::speech::audio::decode_file;
 use crate::speech::callbacks::Stop;
 use crate::speech::whisper::{Habits, Recogniser, Wanted};
@@ -126,14 +127,7 @@ pub struct Row {
 /// # Errors
 /// No table, or a line without its columns.
 pub fn items(folder: &Path) -> anyhow::Result<Vec<Item>> {
-    let path = folder.join("hearing.tsv");
-    let text = fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}; make the clips first: python fixtures/speech/make_speech.py hearing --out {}",
-            path.display(),
-            folder.display()
-        )
-    })?;
+    let (path, text) = table(folder, "hearing")?;
     let rows = text.lines().enumerate().skip(1);
     let items = rows.map(|(nth, line)| {
         let columns: Vec<&str> = line.split('\t').collect();
@@ -389,7 +383,8 @@ fn spot() -> Spot {
     }
 }
 
-fn facts(lang: Lang, day: u16) -> Facts {
+/// What a call of an evaluation knows: nothing that could be heard in a reply.
+pub(super) fn facts(lang: Lang, day: u16) -> Facts {
     Facts {
         lang,
         day,

@@ -1,7 +1,7 @@
 //! Labelled sets, read where they lie: JSON lines of items, our own rows (`rows.zh.tsv`), or target spans of NegEx.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aftercall_core::lang::Lang;
 use aftercall_core::question::Question;
@@ -48,6 +48,38 @@ struct Line {
     note: String,
     #[serde(default)]
     labelled_by: Option<String>,
+}
+
+/// Path and text of the table beside the clips that `make_speech.py` made.
+///
+/// # Errors
+/// No table.
+pub(super) fn table(folder: &Path, set: &str) -> anyhow::Result<(PathBuf, String)> {
+    let path = folder.join(format!("{set}.tsv"));
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot read {}; make the clips first: python fixtures/speech/make_speech.py {set} --out {}",
+            path.display(),
+            folder.display()
+        )
+    })?;
+    Ok((path, text))
+}
+
+/// The items of one half (`frozen` or `tuning`), and how many of them make up `share` (0-1).
+///
+/// # Errors
+/// A half without items.
+pub fn half<'a, T>(
+    all: &'a [T],
+    half_of: impl Fn(&T) -> &str,
+    half: &str,
+    share: f64,
+) -> anyhow::Result<(Vec<&'a T>, usize)> {
+    let items: Vec<&T> = all.iter().filter(|item| half_of(item) == half).collect();
+    ensure!(!items.is_empty(), "{half}: no such half of the set");
+    let part = (items.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
+    Ok((items, part))
 }
 
 /// Reads a set; the name tells rows (`.tsv`) from JSON lines, the first line tells items from spans.

@@ -84,7 +84,8 @@ pub fn measure(
     Ok(figures)
 }
 
-fn errors(said: &str, heard: &str, lang: Lang) -> (usize, usize) {
+/// Syllables or words wrong, of how many.
+pub fn errors(said: &str, heard: &str, lang: Lang) -> (usize, usize) {
     let (said, heard) = (said.to_lowercase(), heard.to_lowercase());
     let (said, heard) = match lang {
         Lang::Zh => (pinyin::toneless(&said), pinyin::toneless(&heard)),

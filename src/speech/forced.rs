@@ -20,7 +20,7 @@ const LIKELY: f32 = -1.5;
 const CLEARER: f32 = 1.0;
 /// All wordings of a short reply together are at least as likely as this (nats, the end included), and so much likelier
 /// than those of another meaning. Of 204 spoken short replies, through a telephone line, one then came out the wrong way
-/// round; 1.5 instead of 2.5 let three times as many.
+/// round; with 1.5 instead of 2.5 two of the first 106 did.
 const POSSIBLE: f32 = -9.0;
 const CLEARER_REPLY: f32 = 2.5;
 /// What was not even looked at is behind by this at most, in figures.

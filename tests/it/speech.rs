@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use aftercall::eval::voice::errors;
 use aftercall::speech::audio::decode_file;
 use aftercall::speech::ears::{Ears, EarsConfig, Job, Priority};
 use aftercall::speech::prompts::Prompts;
@@ -75,21 +76,6 @@ fn lines(lang: &str) -> BTreeMap<String, String> {
     clear
         .map(|row| (row[0].to_owned(), row[5].to_owned()))
         .collect()
-}
-
-/// Syllables or words wrong, of how many.
-fn errors(said: &str, heard: &str, lang: Lang) -> (usize, usize) {
-    let (said, heard) = (said.to_lowercase(), heard.to_lowercase());
-    let (said, heard) = match lang {
-        Lang::Zh => (pinyin::toneless(&said), pinyin::toneless(&heard)),
-        Lang::En => (words(&said), words(&heard)),
-    };
-    (pinyin::distance(&said, &heard), said.len())
-}
-
-fn words(text: &str) -> Vec<&str> {
-    let parts = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
-    parts.filter(|word| !word.is_empty()).collect()
 }
 
 /// Share of syllables or words that the ear gets wrong in every tenth clear clip.

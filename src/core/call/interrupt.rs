@@ -17,7 +17,8 @@ use crate::script::{Act, BargeIn, Input, Listen, is_backchannel};
 const DEAF_MS: u64 = 300;
 /// Silence after which a sign of a voice was nothing, or one syllable was all; the detector has hung on for 100 ms before.
 const NOTHING_MS: u64 = 100;
-/// Voice no longer than this, with the 100 ms that the detector hangs on, is a syllable or two, most likely 嗯: the robot goes on before its words are there.
+/// Voice no longer than this, with the 100 ms that the detector hangs on, is a syllable or two, most likely 嗯: the robot
+/// goes on before its words are there.
 const SYLLABLE_MS: u64 = 600;
 /// No longer than this does it hold its breath for the words of what was said.
 const BREATH_MS: u64 = 1_500;

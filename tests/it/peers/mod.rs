@@ -61,6 +61,15 @@ fn ran_to_its_end(mut sipp: Process) {
     assert_eq!(exit, 0, "{}", sipp.said.join("\n"));
 }
 
+/// What was said is heard: two thirds of its voice at least, and no more than a third beside it.
+fn arrives(said: &[i16], heard: &[i16]) {
+    let (said, heard) = (voiced_ms(said), voiced_ms(heard));
+    assert!(
+        heard.abs_diff(said) < said / 3,
+        "{said} ms were said and {heard} ms heard"
+    );
+}
+
 #[test]
 fn sipp_that_says_nothing_is_answered_and_rung_off() {
     let port = free_port();
@@ -206,14 +215,7 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
     );
     assert!(far["round_trip_ms"].as_f64().is_some(), "{far}");
     baresip.ended();
-    let (played, heard) = (
-        voiced_ms(&clip("mrs_gao_stop")),
-        voiced_ms(&baresip.heard()),
-    );
-    assert!(
-        heard.abs_diff(played) < played / 3,
-        "{played} ms were played and {heard} ms heard"
-    );
+    arrives(&clip("mrs_gao_stop"), &baresip.heard());
     let [_, callee] = channels(&outcome.wav());
     assert!(
         voiced_ms(&callee) > 300,
@@ -254,14 +256,7 @@ fn speaking_encrypted_both_ways_to_baresip() {
         "their reports are encrypted too: {rtp}"
     );
     baresip.ended();
-    let (played, heard) = (
-        voiced_ms(&clip("mrs_gao_stop")),
-        voiced_ms(&baresip.heard()),
-    );
-    assert!(
-        heard.abs_diff(played) < played / 3,
-        "{played} ms were played and {heard} ms heard"
-    );
+    arrives(&clip("mrs_gao_stop"), &baresip.heard());
     let [_, callee] = channels(&outcome.wav());
     assert!(
         voiced_ms(&callee) > 300,
@@ -291,20 +286,9 @@ fn speaking_to_baresip_by_g722() {
         .call();
     assert_eq!(outcome.record["codec"], "g722", "{}", outcome.said);
     baresip.ended();
-    let (played, heard) = (
-        voiced_ms(&clip("mrs_gao_stop")),
-        voiced_ms(&baresip.heard()),
-    );
-    assert!(
-        heard.abs_diff(played) < played / 3,
-        "{played} ms were played and {heard} ms heard"
-    );
-    let (said, ours) = (clip("mrs_gao_hello"), channels(&outcome.wav()));
-    let (said, heard) = (voiced_ms(&said), voiced_ms(&ours[1]));
-    assert!(
-        heard.abs_diff(said) < said / 3,
-        "{said} ms were said and {heard} ms heard"
-    );
+    arrives(&clip("mrs_gao_stop"), &baresip.heard());
+    let [_, callee] = channels(&outcome.wav());
+    arrives(&clip("mrs_gao_hello"), &callee);
 }
 
 #[test]
