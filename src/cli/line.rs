@@ -80,12 +80,10 @@ impl LineArgs {
         let transport = self.transport.or(asked);
         let mut trunk = match (&self.trunk, host.is_empty()) {
             (Some(file), _) => Trunk::load(file)?,
-            (None, false) => Trunk::direct(host, transport.unwrap_or_default())?,
+            (None, false) => Trunk::direct(host, transport)?,
             (None, true) => bail!("a telephone number needs --trunk FILE"),
         };
-        if let Some(transport) = transport {
-            trunk.transport = transport;
-        }
+        trunk.transport = transport.or(trunk.transport);
         self.change(&mut trunk)?;
         Ok((trunk, number))
     }

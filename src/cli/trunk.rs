@@ -75,11 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// A line a step; whether all was well.
 fn print_trial(trunk: &Trunk, trial: &Trial) -> bool {
-    println!(
-        "ours      {} over {}",
-        trial.reach.local,
-        trunk.transport.name()
-    );
+    println!("ours      {}", trial.reach.local);
     let mut is_well = true;
     for (place, health, after) in &trial.targets {
         let said = match health {
@@ -96,7 +92,11 @@ fn print_trial(trunk: &Trunk, trial: &Trial) -> bool {
             }
         };
         is_well &= health.is_some_and(Health::is_alive);
-        println!("target    {} at {} {said}", place.at, place.address);
+        let over = place.transport.name();
+        println!(
+            "target    {} at {} over {over} {said}",
+            place.at, place.address
+        );
     }
     if trunk.register_for.is_some() {
         let registered = matches!(

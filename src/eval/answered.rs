@@ -344,8 +344,9 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
             targets: vec![Target {
                 request_uri: "sip:1000@10.0.0.2:5060".to_owned(),
                 address: ([10, 0, 0, 2], 5_060).into(),
+                transport: Transport::Udp,
             }],
-            transport: Transport::Udp,
+            large_by_tcp: false,
             from_uri: "sip:robot@10.0.0.1".to_owned(),
             from_display: None,
             contact_uri: "sip:10.0.0.1:5060".to_owned(),

@@ -21,16 +21,17 @@ use super::file;
 use super::place::{Source, TrunkError};
 use super::socket::{Place, Reach};
 
-/// A host, or an IPv6 address without brackets, and its port.
+/// A host, or an IPv6 address without brackets, and its port; `None`: as the domain's SRV records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     pub host: String,
-    pub port: u16,
+    pub port: Option<u16>,
 }
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", bracketed(&self.host), self.port)
+        f.write_str(&bracketed(&self.host))?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -39,9 +40,12 @@ impl fmt::Display for HostPort {
 pub struct Trunk {
     /// Lower-case letters, digits and dashes: the name in rows and metrics.
     pub name: String,
-    pub transport: Transport,
+    /// `None`: what the targets' NAPTR records name, else UDP.
+    pub transport: Option<Transport>,
     /// Where INVITEs go, in the order in which they are tried; at least one.
     pub targets: Vec<HostPort>,
+    /// The DNS servers to ask; none: the system's.
+    pub name_servers: Vec<SocketAddr>,
     /// Hosts that a 3xx may send a call to, and the only port where one is named.
     pub redirect_hosts: Vec<(String, Option<u16>)>,
     /// The authorities that a TLS target's certificate may come from.
@@ -60,6 +64,8 @@ pub struct Trunk {
     pub lines: usize,
     pub ring_timeout: Duration,
     pub first_answer_limit: Duration,
+    /// An INVITE too large for UDP goes by TCP (RFC 3261 §18.1.1).
+    pub large_by_tcp: bool,
     pub caller: Caller,
     pub(super) account: Option<Account>,
     /// At least one, in the order of our offer.
@@ -130,16 +136,18 @@ impl Trunk {
         file::read(&Source { file, text })
     }
 
-    /// A target named on the command line, with the loopback trunk's habits and the transport's port (RFC 3261 §19.1.2).
+    /// A target named on the command line, with the loopback trunk's habits; an address without a port has the
+    /// transport's (RFC 3261 §19.1.2), a name without one is looked up as a domain.
     ///
     /// # Errors
     /// [`TrunkError`] when `target` is no host and port.
-    pub fn direct(target: &str, transport: Transport) -> Result<Trunk, TrunkError> {
+    pub fn direct(target: &str, transport: Option<Transport>) -> Result<Trunk, TrunkError> {
         let port = match transport {
-            Transport::Udp | Transport::Tcp => 5_060,
-            Transport::Tls => 5_061,
+            Some(Transport::Udp | Transport::Tcp) | None => 5_060,
+            Some(Transport::Tls) => 5_061,
         };
-        let target = if target.ends_with(']') || !target.contains(':') {
+        let is_bare = target.ends_with(']') || target.parse::<IpAddr>().is_ok();
+        let target = if is_bare || target == "localhost" {
             format!("{target}:{port}")
         } else {
             target.to_owned()
@@ -152,7 +160,8 @@ impl Trunk {
         let text = format!(
             "version = 1\nname = \"direct\"\ntarget = {target:?}\nbind = \"{any}:0\"\nlines = 1\n[caller]\nuser = \"aftercall\"\n[media]\ncodecs = [\"pcma\", \"pcmu\"]\nports = [21000, 21199]\n"
         );
-        Trunk::parse(Path::new("target"), &text)
+        let trunk = Trunk::parse(Path::new("target"), &text)?;
+        Ok(Trunk { transport, ..trunk })
     }
 
     /// The targets are this machine: only then may a demo signature dial, and anyone be called without a record.
@@ -254,20 +263,16 @@ impl Trunk {
         let local = reach.local;
         let dialled = self.dialled(number);
         let target = |place: &Place| Target {
-            request_uri: format!(
-                "sip:{}@{}{}",
-                dialled.expose(),
-                place.at,
-                self.uri_parameter()
-            ),
+            request_uri: format!("sip:{}@{}", dialled.expose(), place.uri_host()),
             address: place.address,
+            transport: place.transport,
         };
         LegConfig {
             targets: reach.targets.iter().map(target).collect(),
-            transport: self.transport,
+            large_by_tcp: self.large_by_tcp,
             from_uri: format!("sip:{}@{}", self.caller.user, self.domain()),
             from_display: self.caller.display.clone(),
-            contact_uri: self.contact_uri(&self.caller.user, local),
+            contact_uri: format!("sip:{}@{local}", self.caller.user),
             via_host: local.to_string(),
             credentials,
             reliable_provisional: self.reliable_provisional,
@@ -289,11 +294,15 @@ impl Trunk {
         let account = self.account.as_ref();
         let user = account.map_or(&self.caller.user, |account| &account.username);
         Peer {
-            uri: format!("sip:{}{}", place.at, self.uri_parameter()),
+            uri: format!("sip:{}", place.uri_host()),
             own_uri: format!("sip:{user}@{}", self.domain()),
-            contact_uri: self.contact_uri(&self.caller.user, local),
+            contact_uri: format!(
+                "sip:{}@{local}{}",
+                self.caller.user,
+                place.transport.uri_parameter()
+            ),
             via_host: local.to_string(),
-            transport: self.transport,
+            transport: place.transport,
             address: place.address,
             credentials,
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -309,19 +318,6 @@ impl Trunk {
     fn domain(&self) -> String {
         let target = || bracketed(&self.targets[0].host);
         self.caller.domain.clone().unwrap_or_else(target)
-    }
-
-    fn contact_uri(&self, user: &str, local: SocketAddr) -> String {
-        format!("sip:{user}@{local}{}", self.uri_parameter())
-    }
-
-    /// A URI means UDP unless it says otherwise (RFC 3263 §4.1).
-    fn uri_parameter(&self) -> &'static str {
-        match self.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls => ";transport=tls",
-        }
     }
 }
 

@@ -250,6 +250,7 @@ impl Media {
                     Token(number) => self.receive_rtp(number),
                 }
             }
+            self.tell_refused();
             if !self.obey() {
                 return;
             }
@@ -295,6 +296,20 @@ impl Media {
                 live.call.handle_input(Input::Sip { datagram, from }, now);
             }
             self.drain(number);
+        }
+    }
+
+    /// Connections that could not be made: the calls that wanted them go another way.
+    fn tell_refused(&mut self) {
+        while let Some(to) = self.carrier.poll_refused() {
+            let now = self.now();
+            let numbers: Vec<usize> = self.calls.keys().copied().collect();
+            for number in numbers {
+                if let Some(live) = self.calls.get_mut(&number) {
+                    live.call.handle_input(Input::SipRefused { to }, now);
+                }
+                self.drain(number);
+            }
         }
     }
 
@@ -449,13 +464,15 @@ impl Media {
         if let Err(error) = registered {
             return self.not_started(attempt, format!("RTP socket: {error}"));
         }
-        let mut seed = [0u8; 32];
-        if let Err(error) = getrandom::fill(&mut seed) {
+        let (mut seed, mut lots) = ([0u8; 32], [0u8; 32]);
+        let drawn = getrandom::fill(&mut seed).and_then(|()| getrandom::fill(&mut lots));
+        if let Err(error) = drawn {
             return self.not_started(attempt, format!("no randomness: {error}"));
         }
+        let reach = self.reach.drawn(lots);
         let mut leg = self
             .trunk
-            .leg_config(&callee, &self.reach, port, self.credentials.clone());
+            .leg_config(&callee, &reach, port, self.credentials.clone());
         self.standing.order(&mut leg.targets);
         let order = CallOrder {
             leg,

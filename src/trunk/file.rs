@@ -51,6 +51,8 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
     )?;
     Ok(Trunk {
         transport: raw.transport,
+        name_servers: name_servers(source, &raw.name_servers)?,
+        large_by_tcp: raw.large_by_tcp.unwrap_or(true),
         bind: bind(source, &raw.bind, &targets)?,
         redirect_hosts: redirect_hosts(source, &raw.redirect_hosts)?,
         tls_ca: raw.tls_ca.unwrap_or_else(|| PathBuf::from(SYSTEM_CA)),
@@ -114,8 +116,10 @@ struct TrunkFile {
     targets: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     redirect_hosts: Vec<Spanned<String>>,
+    transport: Option<Transport>,
     #[serde(default)]
-    transport: Transport,
+    name_servers: Vec<Spanned<String>>,
+    large_by_tcp: Option<bool>,
     tls_ca: Option<PathBuf>,
     options_every_s: Option<Spanned<u64>>,
     register_s: Option<Spanned<u64>>,
@@ -243,15 +247,37 @@ fn redirect_hosts(
             return Ok((text.to_owned(), None));
         }
         let HostPort { host, port } = target(source, value)?;
-        Ok((host, Some(port)))
+        Ok((host, port))
+    };
+    values.iter().map(read).collect()
+}
+
+/// The DNS servers of a network that has its own.
+fn name_servers(
+    source: &Source<'_>,
+    values: &[Spanned<String>],
+) -> Result<Vec<SocketAddr>, TrunkError> {
+    let hint = "write the address of a DNS server and its port, as in `10.0.0.2:53`";
+    let read = |value: &Spanned<String>| {
+        let text = value.get_ref();
+        let server = text.parse();
+        server.map_err(|_| source.error(value.span(), format!("{text:?} is no address"), hint))
     };
     values.iter().map(read).collect()
 }
 
 fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<HostPort, TrunkError> {
-    let hint = "write host:port, as in `10.0.0.5:5060`, `pbx.example:5060` or `[2001:db8::5]:5060`";
-    let parts = value
-        .get_ref()
+    let hint = "write host:port, as in `10.0.0.5:5060`, `pbx.example:5060` or `[2001:db8::5]:5060`, or a domain \
+                whose SRV records say where, as in `carrier.example`";
+    let text = value.get_ref();
+    let is_domain = is_host_name(text) && text.contains(|c: char| c.is_ascii_alphabetic());
+    if is_domain {
+        return Ok(HostPort {
+            host: text.clone(),
+            port: None,
+        });
+    }
+    let parts = text
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let parts = parts.and_then(|(host, port): (&str, u16)| {
@@ -264,7 +290,7 @@ fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<HostPort, Trun
         };
         (is_right && port != 0).then(|| HostPort {
             host: bare.unwrap_or(host).to_owned(),
-            port,
+            port: Some(port),
         })
     });
     parts.ok_or_else(|| {

@@ -19,6 +19,8 @@ pub struct Flow {
     tls: Option<Box<ClientConnection>>,
     framer: Framer,
     unsent: Vec<u8>,
+    is_up: bool,
+    pub began: Instant,
     /// When it was last written to: a silent flow is kept alive.
     pub wrote_at: Instant,
 }
@@ -36,6 +38,7 @@ impl Flow {
         let tls = tls.transpose().map_err(io::Error::other)?.map(Box::new);
         Ok(Flow {
             tls,
+            is_up: false,
             ..Flow::accepted(TcpStream::connect(peer)?)
         })
     }
@@ -47,8 +50,15 @@ impl Flow {
             tls: None,
             framer: Framer::default(),
             unsent: Vec::new(),
+            is_up: true,
+            began: Instant::now(),
             wrote_at: Instant::now(),
         }
+    }
+
+    /// Something of what was to be sent has left us, with TLS after its certificate was proved: it may have been heard.
+    pub fn is_up(&self) -> bool {
+        self.is_up
     }
 
     pub fn source(&mut self) -> &mut TcpStream {
@@ -72,7 +82,7 @@ impl Flow {
         if let Some(tls) = &mut self.tls {
             while tls.wants_write() {
                 match tls.write_tls(&mut self.stream) {
-                    Ok(_) => {}
+                    Ok(_) => self.is_up |= !tls.is_handshaking(),
                     Err(error) if is_not_yet(&error) => break,
                     Err(error) => return Err(error),
                 }
@@ -82,7 +92,10 @@ impl Flow {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Ok(sent) => {
+                    self.is_up = true;
+                    self.unsent.drain(..sent);
+                }
                 Err(error) if is_not_yet(&error) => break,
                 Err(error) => return Err(error),
             }

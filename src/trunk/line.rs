@@ -185,6 +185,12 @@ impl Line {
         self.drain(now);
     }
 
+    /// A connection that SIP was to go over could not be made.
+    pub fn handle_refused(&mut self, to: SocketAddr, now: Instant) {
+        self.leg.handle_refused_connection(to, now);
+        self.drain(now);
+    }
+
     /// Timers, slots that are due, and what the order asks for by now.
     ///
     /// # Errors

@@ -146,6 +146,12 @@ impl Crowd<'_> {
             for event in &events {
                 self.receive(event.token());
             }
+            while let Some(to) = self.carrier.poll_refused() {
+                let now = self.now();
+                self.lines
+                    .values_mut()
+                    .for_each(|line| line.handle_refused(to, now));
+            }
             self.wake()?;
             if looked_at.elapsed() > Duration::from_secs(1) {
                 looked_at = StdInstant::now();
@@ -201,9 +207,12 @@ impl Crowd<'_> {
             "no free pair of RTP ports, or the limit of open files is reached (`ulimit -n`)",
         )?;
         let credentials = self.trunk.credentials()?;
+        let mut lots = [0; 32];
+        getrandom::fill(&mut lots).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let reach = self.reach.drawn(lots);
         let config = self
             .trunk
-            .leg_config(self.number, &self.reach, port, credentials);
+            .leg_config(self.number, &reach, port, credentials);
         let attempt = AttemptId(format!("call-{number}"));
         let recording = self.recordings.as_ref().map(|all| all.writer(&attempt));
         let order = Playback {

@@ -7,6 +7,7 @@ mod file;
 pub mod flow;
 pub mod line;
 pub mod load;
+mod names;
 pub mod place;
 pub mod playback;
 pub mod socket;

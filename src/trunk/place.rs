@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Why a trunk file was refused: the place, what is wrong, and the cure.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: {what} ({hint})", .file.display())]
+#[error("{}:{line}: {}{what} ({hint})", .file.display(), in_field(.field))]
 pub struct TrunkError {
     pub file: PathBuf,
     /// From 1; 0 where the file as a whole is meant.
     pub line: usize,
+    /// The key, with its table: `caller.user`. Empty where the file as a whole is meant.
+    pub field: String,
     pub what: String,
     pub hint: String,
 }
@@ -26,12 +28,13 @@ impl Source<'_> {
     /// An error at a byte range of the text.
     pub fn error(&self, span: Range<usize>, what: impl fmt::Display, hint: &str) -> TrunkError {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        self.error_on_line(before.matches('\n').count() + 1, what, hint)
+        let line = before.matches('\n').count() + 1;
+        self.error_on_line(line, field_on(self.text, line), what, hint)
     }
 
     /// An error of the file as a whole.
     pub fn error_without_line(&self, what: impl fmt::Display, hint: &str) -> TrunkError {
-        self.error_on_line(0, what, hint)
+        self.error_on_line(0, String::new(), what, hint)
     }
 
     /// What the TOML reader found, with the key that was probably meant.
@@ -44,13 +47,49 @@ impl Source<'_> {
         self.error(error.span().unwrap_or_default(), message, &hint)
     }
 
-    fn error_on_line(&self, line: usize, what: impl fmt::Display, hint: &str) -> TrunkError {
+    fn error_on_line(
+        &self,
+        line: usize,
+        field: String,
+        what: impl fmt::Display,
+        hint: &str,
+    ) -> TrunkError {
         TrunkError {
             file: self.file.to_owned(),
             line,
+            field,
             what: what.to_string(),
             hint: hint.to_owned(),
         }
+    }
+}
+
+fn in_field(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("`{field}`: ")
+    }
+}
+
+/// The key that a line of TOML belongs to, with its table's name before it.
+fn field_on(text: &str, line: usize) -> String {
+    let (mut table, mut field) = ("", "");
+    for line in text.lines().take(line).map(str::trim_start) {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if let Some(rest) = line.strip_prefix('[').filter(|rest| rest.starts_with(name)) {
+            (table, field) = (rest.split(']').next().unwrap_or_default(), "");
+        } else if let Some((key, _)) = line.split_once('=') {
+            let key = key.trim_end();
+            if !key.is_empty() && key.chars().all(name) {
+                field = key;
+            }
+        }
+    }
+    match (table, field) {
+        ("", field) => field.to_owned(),
+        (table, "") => table.to_owned(),
+        (table, field) => format!("{table}.{field}"),
     }
 }
 

@@ -33,7 +33,9 @@ pub fn play(
     let tls = socket::tls(trunk, &reach)?;
     let mut carrier = Carrier::new(bound, tls, poll.registry().try_clone()?)?;
     let (rtp, rtcp, port) = open_rtp(trunk, 0).context("no free pair of RTP ports")?;
-    let config = trunk.leg_config(number, &reach, port, trunk.credentials()?);
+    let mut lots = [0; 32];
+    getrandom::fill(&mut lots).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let config = trunk.leg_config(number, &reach.drawn(lots), port, trunk.credentials()?);
     let began = StdInstant::now();
     let now = || Instant::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(0));
     let mut line = Line::new(config, order, (rtp, rtcp), now())?;
@@ -66,6 +68,9 @@ pub fn play(
                     }
                 }
             }
+        }
+        while let Some(to) = carrier.poll_refused() {
+            line.handle_refused(to, now());
         }
         line.handle_timeout(now())?;
     }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use aftercall_core::sip::event::{RedirectHost, Transport};
+use aftercall_core::sip::locate::{Rank, in_turn};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::carrier::Tls;
 use super::config::{HostPort, Trunk};
+use super::names;
 
 /// Why a trunk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +51,12 @@ pub enum SocketError {
     },
 }
 
-/// What is listened on.
+/// What is listened on: of one port, for those transports that the targets have.
 #[derive(Debug)]
-pub enum Bound {
+pub struct Bound {
     /// Not connected: a target behind several addresses may answer from another one.
-    Udp(UdpSocket),
-    Stream(TcpListener),
+    pub udp: Option<UdpSocket>,
+    pub listener: Option<TcpListener>,
 }
 
 /// A target's name and one of its addresses.
@@ -60,6 +64,16 @@ pub enum Bound {
 pub struct Place {
     pub at: HostPort,
     pub address: SocketAddr,
+    pub transport: Transport,
+    pub rank: Rank,
+}
+
+impl Place {
+    /// What stands behind the user in a URI: a name that DNS leads on from stays as it is (RFC 3263 §4).
+    pub fn uri_host(&self) -> String {
+        let parameter = self.at.port.map_or("", |_| self.transport.uri_parameter());
+        format!("{}{parameter}", self.at)
+    }
 }
 
 /// How the targets are reached, and how we are.
@@ -67,9 +81,20 @@ pub struct Place {
 pub struct Reach {
     /// What goes into Via, Contact and the session description.
     pub local: SocketAddr,
-    /// All addresses of all targets, in the order of the file; at least one.
+    /// All addresses of all targets, in the order of the file and of their SRV records; at least one.
     pub targets: Vec<Place>,
     pub redirects: Vec<RedirectHost>,
+}
+
+impl Reach {
+    /// As one call tries the targets: those that SRV records weigh against each other by lot.
+    pub fn drawn(&self, seed: [u8; 32]) -> Reach {
+        let mut random = ChaCha20Rng::from_seed(seed);
+        Reach {
+            targets: in_turn(self.targets.clone(), |place| place.rank, &mut random),
+            ..self.clone()
+        }
+    }
 }
 
 /// One socket to the targets of a trunk.
@@ -85,26 +110,14 @@ impl SipSocket {
     /// # Errors
     /// [`SocketError`], naming trunk and address.
     pub fn open(trunk: &Trunk) -> Result<SipSocket, SocketError> {
-        let mut targets = Vec::new();
-        for at in &trunk.targets {
-            for address in resolve(trunk, at)? {
-                let at = at.clone();
-                targets.push(Place { at, address });
-            }
-        }
+        let targets = names::places(trunk)?;
         let mut redirects = Vec::new();
         for (host, port) in &trunk.redirect_hosts {
-            let at = HostPort {
+            redirects.push(RedirectHost {
                 host: host.clone(),
-                port: port.unwrap_or(5060),
-            };
-            if let Some(address) = resolve(trunk, &at)?.first() {
-                redirects.push(RedirectHost {
-                    host: host.clone(),
-                    port: *port,
-                    ip: address.ip(),
-                });
-            }
+                port: *port,
+                ip: names::address(trunk, host)?,
+            });
         }
         let name = || trunk.name.clone();
         let bind_error = |source| SocketError::Bind {
@@ -112,7 +125,7 @@ impl SipSocket {
             bind: trunk.bind,
             source,
         };
-        let (bound, local) = bind(trunk).map_err(bind_error)?;
+        let (bound, local) = bind(trunk.bind, &targets).map_err(bind_error)?;
         let mut reach = Reach {
             local,
             targets,
@@ -134,15 +147,28 @@ impl SipSocket {
     }
 }
 
-fn bind(trunk: &Trunk) -> io::Result<(Bound, SocketAddr)> {
-    if trunk.transport.is_stream() {
-        let listener = TcpListener::bind(trunk.bind)?;
-        let local = listener.local_addr()?;
-        Ok((Bound::Stream(listener), local))
-    } else {
-        let socket = UdpSocket::bind(trunk.bind)?;
-        let local = socket.local_addr()?;
-        Ok((Bound::Udp(socket), local))
+/// How often another free port is tried where UDP and TCP must have the same.
+const PORTS: usize = 16;
+
+fn bind(at: SocketAddr, targets: &[Place]) -> io::Result<(Bound, SocketAddr)> {
+    let has_stream = targets.iter().any(|place| place.transport.is_stream());
+    let has_udp = targets.iter().any(|place| !place.transport.is_stream());
+    let mut tried = 1;
+    loop {
+        let listener = has_stream.then(|| TcpListener::bind(at)).transpose()?;
+        let ours = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let udp = has_udp
+            .then(|| UdpSocket::bind(ours.unwrap_or(at)))
+            .transpose();
+        match udp {
+            Ok(udp) => {
+                let local = udp.as_ref().map(UdpSocket::local_addr).transpose()?;
+                let local = local.or(ours).unwrap_or(at);
+                return Ok((Bound { udp, listener }, local));
+            }
+            Err(_) if has_stream && at.port() == 0 && tried < PORTS => tried += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -151,7 +177,8 @@ fn bind(trunk: &Trunk) -> io::Result<(Bound, SocketAddr)> {
 /// # Errors
 /// [`SocketError::Certificates`].
 pub fn tls(trunk: &Trunk, reach: &Reach) -> Result<Option<Tls>, SocketError> {
-    if trunk.transport != Transport::Tls {
+    let is_tls = |place: &&Place| place.transport == Transport::Tls;
+    if !reach.targets.iter().any(|place| is_tls(&place)) {
         return Ok(None);
     }
     let error = |why: String| SocketError::Certificates {
@@ -176,7 +203,7 @@ pub fn tls(trunk: &Trunk, reach: &Reach) -> Result<Option<Tls>, SocketError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let mut names = BTreeMap::new();
-    for Place { at, address } in &reach.targets {
+    for Place { at, address, .. } in reach.targets.iter().filter(is_tls) {
         let name = ServerName::try_from(at.host.clone()).map_err(|e| error(e.to_string()))?;
         names.entry(*address).or_insert(name);
     }
@@ -184,26 +211,4 @@ pub fn tls(trunk: &Trunk, reach: &Reach) -> Result<Option<Tls>, SocketError> {
         config: Arc::new(config),
         names,
     }))
-}
-
-/// The addresses of a host that our socket can send to.
-fn resolve(trunk: &Trunk, at: &HostPort) -> Result<Vec<SocketAddr>, SocketError> {
-    let (name, host) = (trunk.name.clone(), at.host.clone());
-    match (at.host.as_str(), at.port).to_socket_addrs() {
-        Err(source) => Err(SocketError::Resolve {
-            trunk: name,
-            host,
-            source,
-        }),
-        Ok(addresses) => {
-            let mut usable: Vec<SocketAddr> = addresses
-                .filter(|address| address.is_ipv4() == trunk.bind.is_ipv4())
-                .collect();
-            usable.dedup();
-            if usable.is_empty() {
-                return Err(SocketError::Family { trunk: name, host });
-            }
-            Ok(usable)
-        }
-    }
 }

@@ -6,6 +6,7 @@ mod crash;
 mod crash_demo;
 mod jobs;
 mod kamailio;
+mod names;
 mod peers;
 mod phones;
 mod postgres;

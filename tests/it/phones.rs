@@ -114,8 +114,9 @@ impl Robot {
             targets: vec![Target {
                 request_uri: format!("sip:{user}@{}", network.at),
                 address: network.at.parse().expect("an address"),
+                transport: Transport::Udp,
             }],
-            transport: Transport::Udp,
+            large_by_tcp: false,
             from_uri: format!("sip:robot@{local}"),
             from_display: None,
             contact_uri: format!("sip:robot@{local}"),

@@ -19,7 +19,7 @@ use mio::{Events, Poll};
 use crate::process::Process;
 
 /// Ends SIPp even when the test fails.
-pub struct Sipp(Child);
+pub struct Sipp(pub Child);
 
 impl Drop for Sipp {
     fn drop(&mut self) {
@@ -33,7 +33,7 @@ pub fn sipp(port: u16, folder: &Path) -> Sipp {
 }
 
 /// SIPp's own user agent server for one call over `u1` (UDP) or `t1` (TCP).
-fn sipp_over(transport: &str, host: &str, port: u16, folder: &Path) -> Sipp {
+pub fn sipp_over(transport: &str, host: &str, port: u16, folder: &Path) -> Sipp {
     let child = Command::new("sipp")
         .args([
             "-sn",
@@ -57,7 +57,7 @@ fn sipp_over(transport: &str, host: &str, port: u16, folder: &Path) -> Sipp {
 }
 
 /// Until it listens for connections. (One that is closed again does not disturb it.)
-fn wait_for_listener(port: u16) {
+pub fn wait_for_listener(port: u16) {
     let deadline = WallClock::now() + Duration::from_secs(10);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(WallClock::now() < deadline, "SIPp does not listen");
@@ -142,6 +142,9 @@ impl Line {
                 for Received { datagram, from } in self.carrier.receive(event.token()) {
                     leg.handle_datagram(&datagram, from, self.now());
                 }
+            }
+            while let Some(to) = self.carrier.poll_refused() {
+                leg.handle_refused_connection(to, self.now());
             }
             leg.handle_timeout(self.now());
             while let Some(output) = leg.poll_output() {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use aftercall::trunk::config::Trunk;
 use aftercall::trunk::socket::{Place, Reach};
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::sip::event::Transport;
+use aftercall_core::sip::locate::Rank;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sip_config")
@@ -182,6 +184,37 @@ fn each_mistake_is_told_with_its_line_and_cure() {
 }
 
 #[test]
+fn each_mistake_names_file_line_and_field() {
+    let right = fs::read_to_string(folder().join("carrier.toml")).expect("the example is there");
+    for (from, to, expected) in [
+        ("lines = 60", "lines = 0", "x.toml:11: `lines`: 0 cannot"),
+        (
+            "user = \"+86",
+            "user = \"=86",
+            "x.toml:19: `caller.user`: \"=864008001234\" cannot",
+        ),
+        (
+            "\"pcma\", \"pcmu\"",
+            "\"pcma\",\n  \"opus\"",
+            "x.toml:28: `media.codecs`: unknown variant",
+        ),
+        ("[media]", "[medea]", "x.toml:26: `medea`: unknown field"),
+        (
+            "bind = \"0.0.0.0:5063\"",
+            "bind = \"0.0.0.0:5063\"\nname_servers = [\n  \"10.0.0.2:53\",\n  \"dns\",\n]",
+            "x.toml:13: `name_servers`: \"dns\" is no address",
+        ),
+    ] {
+        assert!(right.contains(from), "{from}");
+        let text = right.replacen(from, to, 1);
+        let error = Trunk::parse(Path::new("x.toml"), &text)
+            .expect_err(to)
+            .to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn numbers_are_rewritten_as_the_trunk_wants_them() {
     for (trunk, dialled, expected) in [
         ("asterisk", "+8613800138000", "913800138000"),
@@ -214,6 +247,8 @@ fn a_leg_is_configured_from_the_trunk() {
         targets: vec![Place {
             at: trunk.targets[0].clone(),
             address: "10.0.0.5:5060".parse().expect("an address"),
+            transport: Transport::Udp,
+            rank: Rank::default(),
         }],
         redirects: Vec::new(),
     };

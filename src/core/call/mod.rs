@@ -110,6 +110,10 @@ pub enum Input<'a> {
         datagram: &'a [u8],
         from: SocketAddr,
     },
+    /// A connection that SIP was to go over could not be made.
+    SipRefused {
+        to: SocketAddr,
+    },
     Rtp {
         datagram: &'a [u8],
         from: SocketAddr,
@@ -384,6 +388,7 @@ impl Call {
     pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
         match input {
             Input::Sip { datagram, from } => self.leg.handle_datagram(datagram, from, now),
+            Input::SipRefused { to } => self.leg.handle_refused_connection(to, now),
             Input::Rtp { datagram, from } => {
                 if let Some(stream) = &mut self.stream {
                     stream.receive_from(datagram, from, now);

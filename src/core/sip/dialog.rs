@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Transport;
 use super::message::{Headers, Method, Request, Response, address_uri, parameter};
+use super::transaction::ClientInvite;
 use crate::phi::Phi;
 
 /// The methods that a leg understands.
@@ -30,17 +32,13 @@ pub struct Dialog {
     /// `SIP/2.0/UDP host:port`.
     via: String,
     flow: SocketAddr,
+    transport: Transport,
 }
 
 impl Dialog {
-    /// The dialog of a 2xx to `invite`, or of a reliable provisional answer; `flow` is where the INVITE went.
-    pub fn of_answer(
-        invite: &Request,
-        response: &Response,
-        cseq: u32,
-        via: &str,
-        flow: SocketAddr,
-    ) -> Dialog {
+    /// The dialog of a 2xx to `sent`, or of a reliable provisional answer; `via_host` is our socket.
+    pub fn of_answer(sent: &ClientInvite, response: &Response, via_host: &str) -> Dialog {
+        let invite = &sent.request;
         let header = |name| invite.headers.first(name).unwrap_or_default().to_owned();
         let remote_tag = response.headers.to_tag().unwrap_or_default();
         let to = header("To");
@@ -67,10 +65,11 @@ impl Dialog {
             remote_tag,
             target: contact.unwrap_or(&invite.uri).to_owned(),
             route_set,
-            local_cseq: cseq,
+            local_cseq: sent.cseq,
             remote_cseq: None,
-            via: via.to_owned(),
-            flow,
+            via: format!("SIP/2.0/{} {via_host}", sent.transport.name()),
+            flow: sent.to,
+            transport: sent.transport,
         }
     }
 
@@ -81,6 +80,11 @@ impl Dialog {
     /// Where our requests go: never straight to the peer's Contact, which may be private.
     pub fn flow(&self) -> SocketAddr {
         self.flow
+    }
+
+    /// What carries them.
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Counts on where the early dialog of the same branch stopped.

@@ -33,6 +33,15 @@ impl Transport {
         }
     }
 
+    /// What a URI says of it: nothing means UDP (RFC 3263 §4.1).
+    pub fn uri_parameter(self) -> &'static str {
+        match self {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        }
+    }
+
     pub fn is_stream(self) -> bool {
         match self {
             Transport::Udp => false,
@@ -47,6 +56,7 @@ pub struct Target {
     /// `sip:+8613800138000@10.0.0.5:5060`.
     pub request_uri: String,
     pub address: SocketAddr,
+    pub transport: Transport,
 }
 
 /// A host that a 3xx may send us to, and its address. All others are refused: toll fraud is a redirect too.
@@ -64,11 +74,13 @@ pub struct RedirectHost {
 pub struct LegConfig {
     /// In the order in which they are tried; at least one. The URI of the first is the To URI too.
     pub targets: Vec<Target>,
-    pub transport: Transport,
+    /// An INVITE that UDP would cut into fragments goes by TCP, and by UDP after all where TCP is refused
+    /// (RFC 3261 §18.1.1).
+    pub large_by_tcp: bool,
     /// `sip:robot@hospital.example`, as the trunk wants it in From.
     pub from_uri: String,
     pub from_display: Option<String>,
-    /// `sip:host:port` of our socket.
+    /// `sip:host:port` of our socket; what carries the call is said after it where that is not UDP.
     pub contact_uri: String,
     /// `host:port` of our socket.
     pub via_host: String,

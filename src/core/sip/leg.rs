@@ -75,6 +75,8 @@ struct Tries {
     intervals: usize,
     /// Contacts that were followed, so that none is followed twice.
     redirects: Vec<String>,
+    /// The live target takes no TCP: a large INVITE goes by UDP all the same.
+    tcp_refused: bool,
 }
 
 enum State {

@@ -15,6 +15,8 @@ use rsip::headers::{
     UntypedHeader, UserAgent, Via, WwwAuthenticate,
 };
 
+use super::event::Transport;
+
 /// A request's method (RFC 3261 §7.1 and its extensions); any other token is kept as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -96,6 +98,12 @@ impl Headers {
             value = value.replace(['\r', '\n'], " ");
         }
         self.0.push(header(name, value));
+    }
+
+    /// [`Headers::push`] in front of all: a Via.
+    pub fn push_first(&mut self, name: &str, value: String) {
+        self.push(name, value);
+        self.0.rotate_right(1);
     }
 
     /// All of `others` after what is here.
@@ -265,6 +273,19 @@ impl Message {
             Message::Request(request) => &request.headers,
             Message::Response(response) => &response.headers,
         }
+    }
+}
+
+/// What carries a message that we wrote: its topmost Via says so (RFC 3261 §18.1.1, §18.2.2).
+pub fn carried_by(message: &[u8]) -> Transport {
+    let is_via = |line: &&[u8]| line.len() > 4 && line[..4].eq_ignore_ascii_case(b"via:");
+    let via = message.split(|byte| *byte == b'\n').find(is_via);
+    let mut parts = via.unwrap_or_default().split(|byte| *byte == b'/').skip(2);
+    let protocol = parts.next().unwrap_or_default().trim_ascii_start();
+    match protocol.get(..3) {
+        Some(name) if name.eq_ignore_ascii_case(b"tcp") => Transport::Tcp,
+        Some(name) if name.eq_ignore_ascii_case(b"tls") => Transport::Tls,
+        Some(_) | None => Transport::Udp,
     }
 }
 

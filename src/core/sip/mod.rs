@@ -2,7 +2,7 @@
 //!
 //! [`leg::Leg`] is our side of one call; [`endpoint::Endpoint`] knows whose a datagram is and answers what is
 //! nobody's; [`registration::Registration`] and [`probe::Probe`] keep a trunk's account and health. What travels in
-//! a stream is cut into messages by [`framing`].
+//! a stream is cut into messages by [`framing`]; where a domain's calls go is decided by [`locate`].
 
 pub mod authorize;
 mod crypto;
@@ -13,6 +13,7 @@ pub mod event;
 pub mod framing;
 pub mod front_door;
 pub mod leg;
+pub mod locate;
 pub mod message;
 pub mod outside;
 pub mod probe;

@@ -83,6 +83,7 @@ pub struct ClientInvite {
     pub bytes: Vec<u8>,
     pub cseq: u32,
     pub to: SocketAddr,
+    pub transport: Transport,
     pub phase: InvitePhase,
     /// When to stop waiting for the answer to the CANCEL that was sent (§9.1).
     pub cancelled_until: Option<Instant>,
@@ -105,6 +106,7 @@ impl ClientInvite {
             bytes,
             cseq,
             to,
+            transport,
             phase,
             cancelled_until: None,
             branch,
@@ -180,6 +182,7 @@ pub struct ClientRequest {
     pub purpose: Purpose,
     pub backoff: Backoff,
     pub to: SocketAddr,
+    pub transport: Transport,
     /// Timer F.
     pub until: Instant,
     /// How often this request was challenged.
@@ -202,6 +205,7 @@ impl ClientRequest {
             request,
             bytes,
             to,
+            transport,
             purpose,
             backoff,
             until: now + TIMEOUT,

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use aftercall_core::sip::event::{EndCause, LegConfig, LegEvent, RedirectHost};
+use aftercall_core::sip::event::{EndCause, LegConfig, LegEvent, RedirectHost, Target, Transport};
 use aftercall_core::sip::message::{Method, Request};
 
 use super::peer::{ANSWER, Line, config, target};
+
+fn by_tcp(host: u8) -> Target {
+    Target {
+        transport: Transport::Tcp,
+        ..target(host)
+    }
+}
 
 fn two_targets() -> (Line, Request) {
     let mut line = Line::with(LegConfig {
@@ -240,7 +247,7 @@ fn a_redirect_in_a_circle_or_without_end_is_left() {
 #[test]
 fn a_stream_repeats_nothing_and_gives_up_in_the_same_time() {
     let mut line = Line::with(LegConfig {
-        transport: aftercall_core::sip::event::Transport::Tcp,
+        targets: vec![by_tcp(20)],
         ..config()
     });
     let invite = line.request(Method::Invite);
@@ -259,4 +266,114 @@ fn a_stream_repeats_nothing_and_gives_up_in_the_same_time() {
     line.pass_seconds(31);
     assert!(line.is_quiet() && !line.leg.is_finished());
     line.comes_to_rest();
+}
+
+/// Headers of the trunk that make the INVITE too large for a datagram.
+fn large() -> LegConfig {
+    LegConfig {
+        extra_headers: vec![("X-Ward".to_owned(), "w".repeat(600))],
+        ..config()
+    }
+}
+
+fn via(request: &Request) -> &str {
+    let via = request.headers.first("Via").unwrap_or_default();
+    via.split(' ').next().unwrap_or_default()
+}
+
+#[test]
+fn an_invite_too_large_for_udp_goes_by_tcp_and_the_call_stays_there() {
+    let mut line = Line::large(large());
+    let invite = line.request(Method::Invite);
+    assert_eq!(via(&invite), "SIP/2.0/TCP");
+    let contact = invite.headers.first("Contact").unwrap_or_default();
+    assert!(
+        !contact.contains("transport"),
+        "we are reached by UDP: {contact}"
+    );
+    // A stream repeats by itself.
+    line.pass_seconds(5);
+    assert!(line.is_quiet());
+    line.answer(&invite, 200, "a", ANSWER);
+    assert_eq!(via(&line.request(Method::Ack)), "SIP/2.0/TCP");
+    line.hang_up();
+    assert_eq!(via(&line.request(Method::Bye)), "SIP/2.0/TCP");
+    line.comes_to_rest();
+}
+
+#[test]
+fn where_tcp_is_refused_the_large_invite_goes_by_udp_after_all() {
+    let mut line = Line::large(large());
+    let first = line.request(Method::Invite);
+    line.refuse(target(30).address);
+    assert!(line.is_quiet(), "another connection is none of ours");
+    line.refuse(target(20).address);
+    let second = line.request(Method::Invite);
+    assert_eq!(
+        (via(&second), line.sent_to),
+        ("SIP/2.0/UDP", Some(target(20).address))
+    );
+    assert_eq!(second.headers.cseq(), Some((2, Method::Invite)));
+    assert_ne!(second.headers.branch(), first.headers.branch());
+    assert!(line.rests.is_empty(), "the target is well");
+    line.answer(&second, 401, "x", "");
+    line.request(Method::Ack);
+    line.ended_as(EndCause::AuthFailed, Some(401));
+    line.comes_to_rest();
+}
+
+#[test]
+fn a_trunk_may_keep_its_large_invites_on_udp() {
+    let mut line = Line::large(LegConfig {
+        large_by_tcp: false,
+        ..large()
+    });
+    assert_eq!(via(&line.request(Method::Invite)), "SIP/2.0/UDP");
+    assert_eq!(via(&Line::dialled().1), "SIP/2.0/UDP");
+}
+
+#[test]
+fn a_target_that_refuses_the_connection_is_left_at_once_for_the_next() {
+    let mut line = Line::with(LegConfig {
+        targets: vec![by_tcp(20), target(30)],
+        ..config()
+    });
+    assert_eq!(via(&line.request(Method::Invite)), "SIP/2.0/TCP");
+    line.refuse(target(20).address);
+    let second = line.request(Method::Invite);
+    assert_eq!(
+        (via(&second), line.sent_to),
+        ("SIP/2.0/UDP", Some(target(30).address))
+    );
+    assert_eq!(line.rests, [(target(20).address, Duration::from_secs(30))]);
+    // What was heard is not sent again, whatever becomes of the connection.
+    line.answer(&second, 100, "", "");
+    line.refuse(target(30).address);
+    assert!(line.is_quiet() && line.is_open());
+}
+
+#[test]
+fn when_the_last_target_refuses_the_connection_the_call_has_failed() {
+    let mut line = Line::with(LegConfig {
+        targets: vec![by_tcp(20)],
+        ..config()
+    });
+    line.request(Method::Invite);
+    line.refuse(target(20).address);
+    line.ended_as(EndCause::NoResponse, None);
+    line.comes_to_rest();
+}
+
+/// A telephone rings once a call: who was told that it rings asks no other target, whatever the carrier says then.
+#[test]
+fn a_503_after_the_telephone_has_rung_is_the_end() {
+    for status in [180, 183] {
+        let (mut line, first) = two_targets();
+        line.answer(&first, 100, "", "");
+        line.answer(&first, status, "x", "");
+        assert!(refused(&mut line, &first, 503, &[]).is_none());
+        line.ended_as(EndCause::Rejected, Some(503));
+        assert!(line.rests.is_empty());
+        line.comes_to_rest();
+    }
 }

@@ -1,5 +1,6 @@
 //! Answers to our INVITE: provisional, accepted, refused, and which refusals make it go again.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Leg, Setup, State, Talk};
@@ -96,13 +97,7 @@ impl Leg {
         }
         self.invites[index].phase = InvitePhase::Accepted;
         let invite = &self.invites[index];
-        let mut dialog = Dialog::of_answer(
-            &invite.request,
-            response,
-            invite.cseq,
-            &self.via(),
-            invite.to,
-        );
+        let mut dialog = Dialog::of_answer(invite, response, &self.config.via_host);
         if let Some(early) = self.early_dialogs.get(&tag) {
             dialog.continue_from(&early.dialog);
         }
@@ -216,6 +211,8 @@ impl Leg {
             401 | 407 => self.learn_challenge(index, response),
             422 => self.learn_interval(response),
             300..=399 => self.follow(response),
+            // A telephone that was reached is not rung a second time by another way.
+            503 if self.is_under_way() => false,
             503 => {
                 let pause = response.headers.seconds("Retry-After").unwrap_or(REST);
                 return self.next_target(pause.min(LONGEST_REST), now);
@@ -272,6 +269,7 @@ impl Leg {
             is_new.then(|| Target {
                 request_uri: uri.to_owned(),
                 address,
+                transport: self.here.transport,
             })
         });
         let Some(target) = allowed else {
@@ -298,8 +296,35 @@ impl Leg {
         self.here = next.clone();
         self.target += 1;
         self.tries.challenges = 0;
+        self.tries.tcp_refused = false;
         self.send_invite(cseq, now);
         true
+    }
+
+    /// More than 100 came back: a telephone may have rung, or an announcement was heard.
+    fn is_under_way(&self) -> bool {
+        matches!(&self.state, State::Inviting(setup) if setup.told.iter().any(|status| *status > 100))
+    }
+
+    /// The connection to `to` could not be made: what was to go over it was heard by nobody.
+    pub fn handle_refused_connection(&mut self, to: SocketAddr, now: Instant) {
+        let State::Inviting(setup) = &self.state else {
+            return;
+        };
+        let Some(invite) = self.invites.last() else {
+            return;
+        };
+        let is_unheard = matches!(invite.phase, InvitePhase::Calling(_));
+        if invite.to != to || !invite.transport.is_stream() || !is_unheard {
+            return;
+        }
+        if setup.leaving.is_none() && !self.here.transport.is_stream() {
+            self.tries.tcp_refused = true;
+            let cseq = invite.cseq + 1;
+            self.send_invite(cseq, now);
+        } else {
+            self.give_up_target(now);
+        }
     }
 
     /// The live target kept silent for the whole limit.
@@ -321,7 +346,7 @@ fn without_headers(uri: &str) -> &str {
     uri.split('?').next().unwrap_or_default()
 }
 
-fn allowed_address(allowed: &[RedirectHost], uri: &str) -> Option<std::net::SocketAddr> {
+fn allowed_address(allowed: &[RedirectHost], uri: &str) -> Option<SocketAddr> {
     let (host, port) = host_port(uri)?;
     let known = allowed.iter().find(|known| {
         known.host.eq_ignore_ascii_case(host) && known.port.is_none_or(|only| only == port)

@@ -57,7 +57,7 @@ impl Leg {
             }
             None if is_full => return true,
             None => {
-                let dialog = Dialog::of_answer(&invite.request, response, cseq, &self.via(), to);
+                let dialog = Dialog::of_answer(invite, response, &self.config.via_host);
                 let early = EarlyDialog {
                     dialog,
                     rseq,
@@ -88,10 +88,9 @@ impl Leg {
             self.authorizer.sign(&mut request, &mut self.random);
         }
         early.prack = request.to_bytes();
-        let to = early.dialog.flow();
+        let (to, transport) = (early.dialog.flow(), early.dialog.transport());
         let purpose = Purpose::Prack { tag, rack };
-        let transaction =
-            ClientRequest::new(request, branch, purpose, to, self.config.transport, now);
+        let transaction = ClientRequest::new(request, branch, purpose, to, transport, now);
         self.send_request(transaction, challenged);
     }
 }

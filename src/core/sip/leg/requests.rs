@@ -21,6 +21,7 @@ impl Leg {
             request,
             purpose,
             to,
+            transport,
             challenged,
             ..
         } = self.requests.swap_remove(index);
@@ -37,8 +38,7 @@ impl Leg {
                 let mut request = dialog.request(Method::Bye, &branch);
                 self.authorizer.sign(&mut request, &mut self.random);
                 let purpose = Purpose::Bye(dialog);
-                let bye =
-                    ClientRequest::new(request, branch, purpose, to, self.config.transport, now);
+                let bye = ClientRequest::new(request, branch, purpose, to, transport, now);
                 self.send_request(bye, challenged);
             }
             Purpose::Bye(_) => {}

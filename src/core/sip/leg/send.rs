@@ -2,11 +2,14 @@
 
 use super::{Leg, State};
 use crate::sip::dialog::{ALLOW, Dialog, MAGIC_COOKIE};
-use crate::sip::event::{EndCause, LegConfig};
+use crate::sip::event::{EndCause, LegConfig, Target, Transport};
 use crate::sip::message::{Headers, Method, Request, token};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientInvite, ClientRequest, InvitePhase, Purpose, TIMEOUT};
 use crate::time::Instant;
+
+/// What UDP carries without fragments that somebody on the way drops (RFC 3261 §18.1.1).
+const LARGEST_DATAGRAM: usize = 1_300;
 
 impl Leg {
     /// We want out before the answer; an INVITE that nobody answered yet may not be cancelled (§9.1).
@@ -27,7 +30,7 @@ impl Leg {
         }
         invite.cancelled_until = Some(now + TIMEOUT);
         let (request, branch, to) = (invite.cancel(), invite.branch().to_owned(), invite.to);
-        let transport = self.config.transport;
+        let transport = invite.transport;
         let cancel = ClientRequest::new(request, branch, Purpose::Cancel, to, transport, now);
         self.send_request(cancel, 0);
     }
@@ -35,9 +38,9 @@ impl Leg {
     pub(super) fn send_bye(&mut self, mut dialog: Dialog, now: Instant) {
         let branch = self.branch();
         let request = dialog.request(Method::Bye, &branch);
-        let to = dialog.flow();
+        let (to, transport) = (dialog.flow(), dialog.transport());
         let purpose = Purpose::Bye(Box::new(dialog));
-        let bye = ClientRequest::new(request, branch, purpose, to, self.config.transport, now);
+        let bye = ClientRequest::new(request, branch, purpose, to, transport, now);
         self.send_request(bye, 0);
     }
 
@@ -69,7 +72,6 @@ impl Leg {
         let branch = self.branch();
         let config = &self.config;
         let mut headers = Headers::default();
-        headers.push("Via", format!("{};rport;branch={branch}", self.via()));
         headers.push("Max-Forwards", "70");
         headers.push("From", self.from());
         headers.push("To", format!("<{}>", config.targets[0].request_uri));
@@ -99,8 +101,26 @@ impl Leg {
             body,
         };
         self.authorizer.sign(&mut request, &mut self.random);
-        let to = self.here.address;
-        let invite = ClientInvite::new(request, cseq, branch, to, self.config.transport, now);
+        let Target {
+            address: to,
+            transport,
+            ..
+        } = self.here;
+        let via = |transport: Transport| {
+            let host = &self.config.via_host;
+            format!("SIP/2.0/{} {host};rport;branch={branch}", transport.name())
+        };
+        request.headers.push_first("Via", via(transport));
+        let is_large = request.to_bytes().len() > LARGEST_DATAGRAM;
+        let by_tcp = is_large && !transport.is_stream() && self.config.large_by_tcp;
+        let transport = if by_tcp && !self.tries.tcp_refused {
+            request.headers.remove(&["Via"]);
+            request.headers.push_first("Via", via(Transport::Tcp));
+            Transport::Tcp
+        } else {
+            transport
+        };
+        let invite = ClientInvite::new(request, cseq, branch, to, transport, now);
         self.send(invite.bytes.clone(), to);
         self.invites.push(invite);
         if let State::Inviting(setup) = &mut self.state {
@@ -125,17 +145,8 @@ impl Leg {
     }
 
     pub(super) fn contact(&self) -> String {
-        format!("<{}>", self.config.contact_uri)
-    }
-
-    /// A Via up to its parameters.
-    pub(super) fn via(&self) -> String {
-        let LegConfig {
-            transport,
-            via_host,
-            ..
-        } = &self.config;
-        format!("SIP/2.0/{} {via_host}", transport.name())
+        let parameter = self.here.transport.uri_parameter();
+        format!("<{}{parameter}>", self.config.contact_uri)
     }
 
     pub(super) fn branch(&mut self) -> String {

@@ -2,13 +2,14 @@
 //!
 //! We refresh by UPDATE where the peer takes it, else by a re-INVITE with the description unchanged.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 
 use super::{Leg, State};
 use crate::sip::authorize::MAX_CHALLENGES;
-use crate::sip::event::EndCause;
+use crate::sip::event::{EndCause, Transport};
 use crate::sip::message::{Headers, Method, Request, Response, parameter};
 use crate::sip::transaction::{
     Backoff, ClientInvite, ClientRequest, InvitePhase, Purpose, TIMEOUT,
@@ -155,20 +156,21 @@ impl Leg {
 
     pub(super) fn send_update(&mut self, challenged: usize, now: Instant) {
         let branch = self.branch();
-        let Some((mut request, to)) = self.refresh_request(Method::Update, &branch) else {
+        let Some((mut request, to, transport)) = self.refresh_request(Method::Update, &branch)
+        else {
             return;
         };
         if challenged > 0 {
             self.authorizer.sign(&mut request, &mut self.random);
         }
-        let transport = self.config.transport;
         let update = ClientRequest::new(request, branch, Purpose::Refresh, to, transport, now);
         self.send_request(update, challenged);
     }
 
     fn send_reinvite(&mut self, challenged: usize, now: Instant) {
         let branch = self.branch();
-        let Some((mut request, to)) = self.refresh_request(Method::Invite, &branch) else {
+        let Some((mut request, to, transport)) = self.refresh_request(Method::Invite, &branch)
+        else {
             return;
         };
         request.headers.push("Content-Type", "application/sdp");
@@ -177,7 +179,7 @@ impl Leg {
             self.authorizer.sign(&mut request, &mut self.random);
         }
         let cseq = request.headers.cseq().map_or(0, |(number, _)| number);
-        let invite = ClientInvite::new(request, cseq, branch, to, self.config.transport, now);
+        let invite = ClientInvite::new(request, cseq, branch, to, transport, now);
         self.send(invite.bytes.clone(), to);
         if let State::Talking(talk) = &mut self.state {
             talk.refresh = Some(Refresh {
@@ -192,7 +194,7 @@ impl Leg {
         &mut self,
         method: Method,
         branch: &str,
-    ) -> Option<(Request, std::net::SocketAddr)> {
+    ) -> Option<(Request, SocketAddr, Transport)> {
         let contact = self.contact();
         let State::Talking(talk) = &mut self.state else {
             return None;
@@ -200,12 +202,12 @@ impl Leg {
         let session = talk.session.as_ref()?;
         let expires = session.header(true);
         let mut request = talk.dialog.request(method, branch);
-        let to = talk.dialog.flow();
+        let (to, transport) = (talk.dialog.flow(), talk.dialog.transport());
         request.headers.push("Contact", contact);
         request.headers.push("Supported", "timer");
         request.headers.push("Session-Expires", expires);
         self.push_min_session(&mut request.headers);
-        Some((request, to))
+        Some((request, to, transport))
     }
 
     /// The final answer to our UPDATE or re-INVITE; a challenge was looked at before.

@@ -54,7 +54,7 @@ impl Leg {
             return;
         };
         let mut request = talk.dialog.request(Method::Refer, &branch);
-        let to = talk.dialog.flow();
+        let (to, transport) = (talk.dialog.flow(), talk.dialog.transport());
         request.headers.push("Contact", contact);
         request
             .headers
@@ -63,7 +63,6 @@ impl Leg {
         if challenged > 0 {
             self.authorizer.sign(&mut request, &mut self.random);
         }
-        let transport = self.config.transport;
         let refer = ClientRequest::new(request, branch, Purpose::Refer, to, transport, now);
         self.send_request(refer, challenged);
     }

@@ -1,0 +1,268 @@
+//! Where the targets of a trunk are (RFC 3263): addresses as they stand, hosts with a port by their A and AAAA records,
+//! domains without one by NAPTR and SRV. Which record is meant is decided in `aftercall_core::sip::locate`.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use aftercall_core::sip::event::Transport;
+use aftercall_core::sip::locate::{Naptr, Rank, service_name, services};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::rdata::SRV;
+use hickory_resolver::proto::rr::{RData, RecordType};
+use tracing::warn;
+
+use super::config::{HostPort, Trunk};
+use super::socket::{Place, SocketError};
+
+/// All addresses of all targets that our socket can send to, best first; at least one.
+///
+/// Blocks; on a thread of its own, because the caller may be a task of another runtime.
+///
+/// # Errors
+/// [`SocketError::Resolve`] and [`SocketError::Family`], naming the host.
+pub fn places(trunk: &Trunk) -> Result<Vec<Place>, SocketError> {
+    let asked = std::thread::scope(|scope| scope.spawn(|| ask_all(trunk)).join());
+    asked.unwrap_or_else(|_| Err(unresolved(trunk, "the targets", "the resolver panicked")))
+}
+
+/// The first address of a host that a 3xx may name.
+///
+/// # Errors
+/// As [`places`].
+pub fn address(trunk: &Trunk, host: &str) -> Result<IpAddr, SocketError> {
+    let ask = || {
+        let names = Names::new(trunk)?;
+        let addresses = names.block_on(names.addresses(host, 0))?;
+        Ok(addresses[0].ip())
+    };
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    asked.unwrap_or_else(|_| Err(unresolved(trunk, host, "the resolver panicked")))
+}
+
+fn ask_all(trunk: &Trunk) -> Result<Vec<Place>, SocketError> {
+    let names = Names::new(trunk)?;
+    let mut places = Vec::new();
+    for (turn, at) in (0..).zip(&trunk.targets) {
+        places.extend(names.block_on(names.target(at, turn))?);
+    }
+    places.sort_by_key(|place| place.rank.turn);
+    Ok(places)
+}
+
+/// Whom to ask, and for which trunk.
+struct Names<'a> {
+    trunk: &'a Trunk,
+    runtime: tokio::runtime::Runtime,
+    resolver: TokioResolver,
+}
+
+impl<'a> Names<'a> {
+    fn new(trunk: &'a Trunk) -> Result<Names<'a>, SocketError> {
+        let error = |why: String| unresolved(trunk, "the name servers", &why);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| error(why.to_string()))?;
+        let resolver = resolver(&trunk.name_servers).map_err(|why| error(why.to_string()))?;
+        Ok(Names {
+            trunk,
+            runtime,
+            resolver,
+        })
+    }
+
+    fn block_on<T>(&self, asking: impl Future<Output = T>) -> T {
+        self.runtime.block_on(asking)
+    }
+
+    async fn target(&self, at: &HostPort, turn: u16) -> Result<Vec<Place>, SocketError> {
+        let asked = self.trunk.transport;
+        let transport = asked.unwrap_or_default();
+        let port = at.port.or_else(|| {
+            let is_known = at.host == "localhost" || at.host.parse::<IpAddr>().is_ok();
+            is_known.then(|| default_port(transport))
+        });
+        let place = |address, transport, rank| Place {
+            at: at.clone(),
+            address,
+            transport,
+            rank,
+        };
+        let rank = |priority, weight| Rank {
+            turn: (turn, priority),
+            weight,
+        };
+        if port.is_none() {
+            for (transport, name) in self.services_of(&at.host).await {
+                let Some(records) = self.srv(&name).await? else {
+                    continue;
+                };
+                let mut places = Vec::new();
+                for record in records {
+                    let host = record.target.to_utf8();
+                    let addresses = match self.addresses(&host, record.port).await {
+                        Ok(addresses) => addresses,
+                        Err(error) => {
+                            warn!(%error, "a host of an SRV record is left out");
+                            continue;
+                        }
+                    };
+                    // A host's further addresses are what is left when its first does not answer.
+                    let weights = std::iter::once(record.weight).chain(std::iter::repeat(0));
+                    places.extend(addresses.into_iter().zip(weights).map(|(address, weight)| {
+                        place(address, transport, rank(record.priority, weight))
+                    }));
+                }
+                if places.is_empty() {
+                    return Err(unresolved(
+                        self.trunk,
+                        &name,
+                        "its SRV records lead nowhere",
+                    ));
+                }
+                return Ok(places);
+            }
+        }
+        let port = port.unwrap_or(default_port(transport));
+        let addresses = self.addresses(&at.host, port).await?.into_iter();
+        Ok(addresses
+            .map(|address| place(address, transport, rank(0, 0)))
+            .collect())
+    }
+
+    /// The names of SRV records to ask for, the most wanted first.
+    async fn services_of(&self, domain: &str) -> Vec<(Transport, String)> {
+        if let Some(transport) = self.trunk.transport {
+            return vec![(transport, service_name(domain, transport))];
+        }
+        let records: Vec<Naptr> = self
+            .records(domain, RecordType::NAPTR)
+            .await
+            .into_iter()
+            .filter_map(|data| match data {
+                RData::NAPTR(record) => Some(Naptr {
+                    order: record.order,
+                    preference: record.preference,
+                    flags: String::from_utf8_lossy(&record.flags).into_owned(),
+                    service: String::from_utf8_lossy(&record.services).into_owned(),
+                    replacement: record.replacement.to_utf8(),
+                }),
+                _ => None,
+            })
+            .collect();
+        let offered = services(&records);
+        if offered.is_empty() {
+            let both = [Transport::Udp, Transport::Tcp];
+            return both.map(|over| (over, service_name(domain, over))).into();
+        }
+        offered
+            .into_iter()
+            .map(|(transport, name)| (transport, name.to_owned()))
+            .collect()
+    }
+
+    /// `None` where there are none; an error where the domain says that it has no such service.
+    async fn srv(&self, name: &str) -> Result<Option<Vec<SRV>>, SocketError> {
+        let all = self.records(name, RecordType::SRV).await;
+        let all: Vec<SRV> = all
+            .into_iter()
+            .filter_map(|data| match data {
+                RData::SRV(record) => Some(record),
+                _ => None,
+            })
+            .collect();
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let there: Vec<SRV> = all
+            .into_iter()
+            .filter(|srv| !srv.target.is_root())
+            .collect();
+        if there.is_empty() {
+            return Err(unresolved(self.trunk, name, "the service is not offered"));
+        }
+        Ok(Some(there))
+    }
+
+    /// Nothing where there are none, and where nobody answered: then the host's own address is tried.
+    async fn records(&self, name: &str, kind: RecordType) -> Vec<RData> {
+        let absolute = format!("{}.", name.trim_end_matches('.'));
+        match self.resolver.lookup(absolute, kind).await {
+            Ok(found) => {
+                let records = found.answers().iter();
+                records.map(|record| record.data.clone()).collect()
+            }
+            Err(error) if error.is_no_records_found() => Vec::new(),
+            Err(error) => {
+                warn!(%error, %kind, name, "the name servers do not answer");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The addresses of a host that our socket can send to. Names are asked of the system unless the file names servers.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, SocketError> {
+        let error = |source: io::Error| SocketError::Resolve {
+            trunk: self.trunk.name.clone(),
+            host: host.to_owned(),
+            source,
+        };
+        let all: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![(ip, port).into()],
+            Err(_) if self.trunk.name_servers.is_empty() => {
+                let name = host.trim_end_matches('.');
+                (name, port).to_socket_addrs().map_err(error)?.collect()
+            }
+            Err(_) => {
+                let found = self.resolver.lookup_ip(host).await;
+                let found = found.map_err(|why| error(io::Error::other(why)))?;
+                found.iter().map(|ip| (ip, port).into()).collect()
+            }
+        };
+        let is_ours = |address: &SocketAddr| address.is_ipv4() == self.trunk.bind.is_ipv4();
+        let mut usable: Vec<SocketAddr> = all.into_iter().filter(is_ours).collect();
+        usable.dedup();
+        if usable.is_empty() {
+            return Err(SocketError::Family {
+                trunk: self.trunk.name.clone(),
+                host: host.to_owned(),
+            });
+        }
+        Ok(usable)
+    }
+}
+
+/// RFC 3261 §19.1.2.
+fn default_port(transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp | Transport::Tcp => 5_060,
+        Transport::Tls => 5_061,
+    }
+}
+
+fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    if servers.is_empty() {
+        return TokioResolver::builder_tokio()?.build();
+    }
+    let server = |at: &SocketAddr| {
+        let ways = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+        let ways = ways.map(|mut way| {
+            way.port = at.port();
+            way
+        });
+        NameServerConfig::new(at.ip(), true, ways.into())
+    };
+    let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build()
+}
+
+fn unresolved(trunk: &Trunk, host: &str, why: &str) -> SocketError {
+    SocketError::Resolve {
+        trunk: trunk.name.clone(),
+        host: host.to_owned(),
+        source: io::Error::other(why.to_owned()),
+    }
+}
