@@ -27,7 +27,7 @@ pub struct Transcript {
     /// Of the choices that the question offered, the one that the sound itself fits best, when it stands out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Chosen>,
-    /// What else the same sound was heard as, where it was heard unsurely: never said, but asked about.
+    /// What the same sound was heard as at other speeds, where it was heard unsurely, the same words again included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternates: Vec<String>,
     /// What the recogniser spent on it, in milliseconds of wall time.

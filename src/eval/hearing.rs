@@ -12,7 +12,7 @@ use aftercall_core::call::hearing::{judge, words};
 use aftercall_core::call::{Findings, Spot};
 use aftercall_core::ear::ListenSpec;
 use aftercall_core::finding::{Confirmation, Finding};
-use aftercall_core::heard::{Choices, Transcript};
+use aftercall_core::heard::{Choices, Chosen, Transcript};
 use aftercall_core::id::{ConceptId, NodeId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::Hearing;
@@ -115,6 +115,11 @@ pub struct Row {
     /// `None` where no speech was found.
     pub heard: Option<String>,
     pub logprob: Option<f32>,
+    /// The other hearings, and the choice by its sound.
+    #[serde(default)]
+    pub otherwise: Vec<String>,
+    #[serde(default)]
+    pub choice: Option<Chosen>,
     /// What the written words mean to the question, and what the heard ones do.
     pub from_text: String,
     pub from_sound: String,
@@ -312,6 +317,12 @@ pub fn hear(
         condition: condition.name().to_owned(),
         variant: variant.name().to_owned(),
         logprob: whole.as_ref().map(|transcript| transcript.logprob),
+        otherwise: whole
+            .as_ref()
+            .map_or_else(Vec::new, |transcript| transcript.alternates.clone()),
+        choice: whole
+            .as_ref()
+            .and_then(|transcript| transcript.choice.clone()),
         heard: whole.map(|transcript| transcript.text),
         from_text,
         from_sound,

@@ -260,8 +260,6 @@ impl Recogniser {
             };
             others.push(other.0.text);
         }
-        others.retain(|other| bare(other) != bare(&best.0.text));
-        others.dedup_by(|a, b| bare(a) == bare(b));
         best.0.alternates = others;
         Ok(best)
     }
@@ -459,14 +457,6 @@ fn joined(
         alternates: Vec::new(),
     };
     (whole, tokens)
-}
-
-/// The letters and digits: what two hearings must differ in.
-fn bare(text: &str) -> String {
-    text.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 fn params(lang: &'static str) -> FullParams<'static, 'static> {

@@ -37,7 +37,15 @@ pub fn judge(
         if found.has_emergent() {
             return found;
         }
-        found.doubt_by(lexicon, question, otherwise);
+        if *otherwise != transcript.text {
+            found.doubt_by(lexicon, question, otherwise);
+        }
+    }
+    // What is taken for the answer by its sound says what is there, as words would.
+    if let Some(chosen) = &transcript.choice
+        && !contradicts(conversation, transcript)
+    {
+        found.add_by_sound(lexicon, question, &chosen.words);
     }
     // A yes in the sound alone is asked about as well, and one that the sound denies: nothing emergent is ever chosen
     // by its sound. What the sound affirms is not denied.
@@ -68,31 +76,53 @@ pub fn judge(
 /// sound fits, where nothing alarming was heard.
 ///
 /// To a yes or no the sound speaks where the words say nothing; where they say the opposite, nothing is believed. That
-/// no emergency question is denied by a sound that could be something else, it must be plain.
+/// no emergency question is denied by a sound that could be something else, it must be plain, or heard twice.
 pub fn words<'a>(
     conversation: &Conversation,
     transcript: &'a Transcript,
     verdict: &Verdict,
 ) -> (&'a str, f32) {
     let written = (transcript.text.as_str(), transcript.logprob);
-    let Some(chosen) = transcript.choice.as_ref().filter(|_| verdict.is_quiet()) else {
+    if !verdict.is_quiet() {
         return written;
-    };
-    // The marks above stand in place of those for written words.
-    let sounds = (chosen.words.as_str(), 0.0);
-    let Some(is_emergency) = conversation.asks_yes_or_no() else {
-        return match denies(&transcript.text, &chosen.words) {
-            true => written,
-            false => sounds,
-        };
-    };
-    let is_plain = chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD;
-    match conversation.reads(&transcript.text) {
-        _ if contradicts(conversation, transcript) => ("", f32::NEG_INFINITY),
-        Some(_) if is_plain => sounds,
-        None if is_plain || !is_emergency => sounds,
-        Some(_) | None => written,
     }
+    // The marks above stand in place of those for written words.
+    let chosen = transcript.choice.as_ref();
+    let sounds = chosen.map(|chosen| (chosen.words.as_str(), 0.0));
+    let Some(is_emergency) = conversation.asks_yes_or_no() else {
+        let is_denied = |said: &(&str, f32)| denies(&transcript.text, said.0);
+        return sounds.filter(|said| !is_denied(said)).unwrap_or(written);
+    };
+    if contradicts(conversation, transcript) {
+        return ("", f32::NEG_INFINITY);
+    }
+    let is_plain =
+        chosen.is_some_and(|chosen| chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD);
+    let reads_nothing = conversation.reads(&transcript.text).is_none();
+    match sounds {
+        Some(sounds) if is_plain || reads_nothing && !is_emergency => sounds,
+        _ => heard_twice(conversation, transcript).map_or(written, |said| (said, 0.0)),
+    }
+}
+
+/// A reply that two hearings of the same sound read as "all is well", and neither another one nor the sound as the
+/// opposite. Nothing that a person should know is believed this way: it is asked again.
+fn heard_twice<'a>(conversation: &Conversation, transcript: &'a Transcript) -> Option<&'a str> {
+    let others = transcript.alternates.iter();
+    let hearings = others.chain([&transcript.text]);
+    let mut answers = hearings.filter_map(|said| Some((said, conversation.reads(said)?)));
+    let (said, answer) = answers.next()?;
+    let mut again = 0;
+    for (_, other) in answers {
+        if other != answer {
+            return None;
+        }
+        again += 1;
+    }
+    let sound = transcript.choice.as_ref();
+    let sound = sound.and_then(|chosen| conversation.reads(&chosen.words));
+    let is_opposed = sound.is_some_and(|sound| sound != answer);
+    (again > 0 && !is_opposed && conversation.is_well(&answer)).then_some(said)
 }
 
 /// Whether the words answer a yes or no one way, and the sound the other.

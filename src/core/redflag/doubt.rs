@@ -46,6 +46,35 @@ impl Assessment {
         }
     }
 
+    /// Adds what a reply told by its sound says to be there, where the written words do not: an emergency is asked
+    /// about, anything else stands.
+    pub fn add_by_sound(&mut self, lexicon: &Lexicon, question: &Question, sound: &str) {
+        if !self.has_emergent() {
+            self.doubt_by(lexicon, question, sound);
+        }
+        let reply = Reply {
+            text: sound,
+            logprob: None,
+        };
+        for mut finding in assess(lexicon, question, &reply).findings {
+            let is_known = |known: &Finding| known.concept == finding.concept;
+            if !finding.is_there()
+                || finding.urgency == Urgency::Emergent
+                || self.findings.iter().any(is_known)
+            {
+                continue;
+            }
+            finding.evidence.rules.push(RuleFired {
+                rule: "told_by_sound".to_owned(),
+                span: finding.evidence.span,
+                before: finding.polarity,
+                after: finding.polarity,
+            });
+            self.alert |= finding.alerts();
+            self.findings.push(finding);
+        }
+    }
+
     /// Adds the concept that the question asks for: the words are read as a yes, though none of its wordings is in them.
     pub fn doubt_as_yes(&mut self, lexicon: &Lexicon, concept: &ConceptId, text: &str) {
         let Some(concept) = lexicon.concepts().iter().find(|c| c.id == *concept) else {

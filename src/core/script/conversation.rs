@@ -261,6 +261,19 @@ impl Conversation {
         answer.map(|answer| answer.key)
     }
 
+    /// Whether an answer to the yes or no being asked is that of a patient who is well.
+    pub fn is_well(&self, answer: &str) -> bool {
+        let State::Asking(Asking { node, .. }) = &self.state else {
+            return false;
+        };
+        let well = match self.node(*node).kind {
+            Kind::YesNo { inverse: true, .. } => "yes",
+            Kind::YesNo { inverse: false, .. } => "no",
+            _ => return false,
+        };
+        answer == well
+    }
+
     /// Whether a yes or no is asked for, and whether it belongs to the emergency screen.
     pub fn asks_yes_or_no(&self) -> Option<bool> {
         let State::Asking(Asking {

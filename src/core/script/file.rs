@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use super::node::{
-    BargeIn, Choice, Effect, Guard, Jump, Kind, Node, NumberSpec, Piece, Place, Prompt, PromptId,
-    Rule, Script, ScriptError, Target, Variable,
+    BargeIn, Choice, Effect, Guard, Jump, Kind, Node, NumberSpec, OwnWords, Piece, Place, Prompt,
+    PromptId, Rule, Script, ScriptError, Target, Variable,
 };
 use super::signature::canonical;
 use crate::id::{ConceptId, NodeId, PackId};
@@ -74,6 +74,8 @@ struct NodeFile {
     say: Vec<Spanned<String>>,
     #[serde(default)]
     asks: Vec<ConceptId>,
+    #[serde(default)]
+    replies: BTreeMap<Lang, OwnWords>,
     #[serde(default)]
     emergency: bool,
     #[serde(default)]
@@ -522,6 +524,7 @@ impl Names<'_> {
             say: pieces(source, node, errors),
             kind,
             asks: node.asks.clone(),
+            replies: node.replies.clone(),
             emergency: node.emergency,
             follow_up: node.follow_up,
             effect: node.effect,
@@ -581,6 +584,8 @@ fn kind(source: &Source<'_>, node: &NodeFile, errors: &mut Vec<ScriptError>) -> 
             refuse("a choice needs at least two [[node.choice]]")
         }
         KindName::Choice => {}
+        KindName::YesNo | KindName::YesNoInverse => {}
+        _ if !node.replies.is_empty() => refuse("only a yes or no takes `replies`"),
         _ if !node.choice.is_empty() => refuse("only `kind = \"choice\"` takes [[node.choice]]"),
         KindName::Number if node.number.is_none() => {
             refuse("a number question needs `number = { … }`")

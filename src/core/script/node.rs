@@ -279,6 +279,8 @@ pub struct Node {
     pub say: Vec<Piece>,
     pub kind: Kind,
     pub asks: Vec<ConceptId>,
+    /// A yes or no in the question's own words (没晕倒过), as many reply; beside 有 and 没有.
+    pub replies: BTreeMap<Lang, OwnWords>,
     /// Belongs to the emergency screen.
     pub emergency: bool,
     /// Asked only after an answer out of the usual: not counted among the usual questions.
@@ -294,6 +296,14 @@ pub struct Node {
     pub on: BTreeMap<String, Target>,
     pub silence: Option<Target>,
     pub no_match: Option<Target>,
+}
+
+/// Short replies that repeat what was asked, for the ear to tell apart by their sound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnWords {
+    pub yes: Vec<String>,
+    pub no: Vec<String>,
 }
 
 /// What may cut a question short. Statements, and what is said to end a call, are always heard out.

@@ -244,13 +244,22 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
     )
 }
 
-/// The first wording of each choice, where a scale is offered, and short replies to a yes or no.
+/// The first wording of each choice, where a scale is offered, and short replies to a yes or no: the usual ones and
+/// those in the question's own words.
 fn choices(node: &Node, question: &str, lang: Lang, birth: Option<Date>) -> Choices {
     match &node.kind {
         Kind::YesNo {
             inverse,
             number: None,
-        } => Choices::Replies(groups(&yes_or_no(*inverse, question, lang))),
+        } => {
+            let mut replies = groups(&yes_or_no(*inverse, question, lang));
+            if let Some(own) = node.replies.get(&lang) {
+                for (group, own) in replies.iter_mut().zip([&own.yes, &own.no]) {
+                    group.extend(own.iter().cloned());
+                }
+            }
+            Choices::Replies(replies)
+        }
         Kind::Choice(choices) if choices.len() >= 3 => {
             let wordings = choices
                 .iter()

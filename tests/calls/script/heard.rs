@@ -15,6 +15,11 @@ use super::walk::facts;
 
 /// What the transcript notes of a reply to a question.
 fn meaning(lexicon: &Lexicon, node: &str, heard: &Transcript) -> String {
+    answered(lexicon, node, heard).0
+}
+
+/// What the transcript notes of a reply to a question, and the red flags that it says are there.
+fn answered(lexicon: &Lexicon, node: &str, heard: &Transcript) -> (String, Vec<String>) {
     let mut asked = Script::clone(&script("general", Lang::Zh));
     asked.start = asked.find(node).expect("a node of the script");
     asked.nodes[asked.start].when.clear();
@@ -28,6 +33,8 @@ fn meaning(lexicon: &Lexicon, node: &str, heard: &Transcript) -> String {
         from_ms: 0,
         to_ms: 0,
     };
+    let there = found.findings.iter().filter(|finding| finding.is_there());
+    let there = there.map(|finding| finding.concept.to_string()).collect();
     let verdict = Findings::default().place(&question.asks, found.findings, &spot, None);
     let (text, logprob) = words(&talking, heard, &verdict);
     let acts = talking.handle(Input::Said {
@@ -39,20 +46,52 @@ fn meaning(lexicon: &Lexicon, node: &str, heard: &Transcript) -> String {
         Act::Note(Note::TurnClosed { meaning }) => Some(meaning),
         Act::Note(_) | Act::Say(_) | Act::Listen(_) | Act::HangUp => None,
     });
-    closed.expect("every reply closes its turn")
+    (closed.expect("every reply closes its turn"), there)
+}
+
+fn lexicon() -> Lexicon {
+    Lexicon::compile(&text_files(&root().join("dialogs/redflags"), "tsv"))
+        .expect("the shipped lexicon compiles")
+}
+
+fn by_sound(words: &str, logprob: f32, ahead: f32) -> Option<Chosen> {
+    Some(Chosen {
+        words: words.to_owned(),
+        logprob,
+        ahead,
+    })
+}
+
+/// What is believed by its sound raises the same red flag as the words would: no finding is dropped.
+#[test]
+fn an_answer_told_by_its_sound_says_what_is_there() {
+    let lexicon = lexicon();
+    for (node, sound, means, there) in [
+        ("falls", "有", "yes", Some("fall")),
+        ("falls", "摔过", "yes", Some("fall")),
+        ("falls", "没摔过", "no", None),
+        ("eating", "吃不下", "no", Some("poor_appetite")),
+        ("screen_faint", "没有晕倒过", "no", None),
+        ("screen_faint", "晕倒过", "doubtful", Some("syncope")),
+        ("screen_chest", "疼", "doubtful", Some("chest_pain")),
+    ] {
+        let heard = Transcript {
+            text: "冤斗".to_owned(),
+            logprob: -0.9,
+            choice: by_sound(sound, -3.0, 4.0),
+            ..Transcript::default()
+        };
+        let want = (
+            means.to_owned(),
+            there.map(str::to_owned).into_iter().collect(),
+        );
+        assert_eq!(answered(&lexicon, node, &heard), want, "{node}: {sound}");
+    }
 }
 
 #[test]
 fn what_is_doubtful_is_asked_about_and_nothing_emergent_is_denied_faintly() {
-    let lexicon = Lexicon::compile(&text_files(&root().join("dialogs/redflags"), "tsv"))
-        .expect("the shipped lexicon compiles");
-    let by_sound = |words: &str, logprob, ahead| {
-        Some(Chosen {
-            words: words.to_owned(),
-            logprob,
-            ahead,
-        })
-    };
+    let lexicon = lexicon();
     let emergency = "screen_chest";
     for (node, text, logprob, choice, otherwise, means) in [
         (emergency, "没有", -0.2, None, "", "no"),
