@@ -79,6 +79,8 @@ pub struct Calling {
     pub min_gap_minutes: u32,
     pub max_attempts: u32,
     pub cadence: Vec<Day>,
+    /// A voicemail is left the neutral name and the call-back number, after its beep.
+    pub voicemail_message: bool,
     /// Numbers that may be called without a patient record on a trunk other than loopback.
     pub numbers_without_record: Vec<String>,
 }
@@ -317,6 +319,7 @@ impl Default for Calling {
             min_gap_minutes: u32::try_from(caps.min_gap.as_secs() / 60).unwrap_or(u32::MAX),
             max_attempts: caps.max_attempts,
             cadence: Cadence::default().0.into_iter().map(day).collect(),
+            voicemail_message: false,
             numbers_without_record: Vec::new(),
         }
     }

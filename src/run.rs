@@ -439,6 +439,7 @@ impl Caller {
             script,
             facts,
             record: call.patient.consent.recording,
+            leaves_message: self.config.calling.voicemail_message,
         };
         if let Some(seen) = &self.seen
             && seen.send(Seen::Dialled(Box::new(call))).is_err()

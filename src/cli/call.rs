@@ -214,6 +214,7 @@ async fn converse(
         script,
         facts: facts(args, config, today),
         record: args.record.is_some(),
+        leaves_message: config.calling.voicemail_message,
     });
     let record = follow(args, inbox, &driver, attempt).await;
     tokio::task::spawn_blocking(move || driver.shut_down(Duration::ZERO)).await?;

@@ -197,10 +197,14 @@ pub struct Ending {
 pub struct Met {
     /// `human`, `silence`, `unsure`, or which machine: `voicemail`, `assistant`, `fax`, an announcement's class.
     pub who: String,
-    /// `greeting`, `doubt` (which means human), `answer`, `said`, `beep`, `fax_tone`, `nothing_heard`.
+    /// `greeting`, `doubt` (which means human), `answer`, `picked_up` (from a machine), `said`, `beep`, `fax_tone`,
+    /// `nothing_heard`.
     pub evidence: String,
     /// Milliseconds from the answer.
     pub at_ms: u64,
+    /// What a machine was told: `name`, `message`, or `part_of_message` where that was cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 /// Everything one finished call leaves behind.

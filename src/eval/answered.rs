@@ -367,5 +367,6 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
         script: Arc::clone(script),
         facts: facts(lang, 3),
         record: true,
+        leaves_message: false,
     }
 }

@@ -56,6 +56,8 @@ pub struct StartCall {
     pub facts: Facts,
     /// The patient agreed to be recorded.
     pub record: bool,
+    /// A voicemail is left a message.
+    pub leaves_message: bool,
 }
 
 /// What a running driver is asked to do.
@@ -447,6 +449,7 @@ impl Media {
             script,
             facts,
             record,
+            leaves_message,
         } = start;
         if self.leave_by.is_some() {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
@@ -479,6 +482,7 @@ impl Media {
             script,
             facts,
             record,
+            leaves_message,
         };
         let call = Call::new(order, Arc::clone(&self.kit), seed, self.now());
         self.endpoint.add(call.call_id());

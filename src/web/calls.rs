@@ -75,11 +75,13 @@ pub struct MetView {
     /// `human`, `silence`, `unsure`, or which machine: `voicemail`, `assistant`, `fax`, an announcement's class.
     #[schema(example = "human")]
     pub who: String,
-    /// `greeting`, `doubt`, `answer`, `said`, `beep`, `fax_tone`, `nothing_heard`.
+    /// `greeting`, `doubt`, `answer`, `picked_up`, `said`, `beep`, `fax_tone`, `nothing_heard`.
     #[schema(example = "answer")]
     pub evidence: String,
     /// Milliseconds from the answer.
     pub at_ms: u64,
+    /// What a machine was told: `name`, `message` or `part_of_message`.
+    pub told: Option<String>,
 }
 
 /// One prompt and its reply, with its place in the recording.
@@ -247,6 +249,7 @@ impl AttemptView {
                     who: met.who.clone(),
                     evidence: met.evidence.clone(),
                     at_ms: met.at_ms,
+                    told: met.told.clone(),
                 }),
                 rang: ending.rang,
                 talk_ms: ending.talk_ms,

@@ -1,5 +1,6 @@
 //! Whole calls in virtual time, and the tables of fixtures that the core is held to.
 
+mod answered;
 mod clips;
 mod ear;
 mod fuzz;

@@ -129,6 +129,7 @@ pub fn order(fixture: &Fixture) -> CallOrder {
         script: script(&fixture.script, fixture.lang),
         facts: facts(fixture),
         record: true,
+        leaves_message: fixture.leaves_message,
     }
 }
 
@@ -321,6 +322,11 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
             who.clone(),
             record.ending.answered_by.to_string(),
         );
+    }
+    if let Some(told) = &expect.told {
+        let met = record.ending.met.as_ref();
+        let got = met.and_then(|met| met.told.clone());
+        differ("told", told.clone(), got.unwrap_or("nothing".to_owned()));
     }
     if let Some(screened) = expect.screened {
         differ(

@@ -78,6 +78,7 @@ impl Line {
                 today,
             },
             record: false,
+            leaves_message: false,
         });
     }
 

@@ -170,6 +170,20 @@ pub fn is_echo(prompt: &str, heard: &str, lang: Lang) -> bool {
     }
 }
 
+/// Whether at least three syllables or words are a stretch of what was just said, with one wrong in five at most.
+pub fn is_part_of(said: &str, heard: &str, lang: Lang) -> bool {
+    let is_in = |said: &[&str], heard: &[&str]| {
+        heard.len() >= 3 && pinyin::nearest(said, heard, heard.len() / 5).is_some()
+    };
+    match lang {
+        Lang::Zh => is_in(&pinyin::toneless(said), &pinyin::toneless(heard)),
+        Lang::En => {
+            let (said, heard) = (said.to_lowercase(), heard.to_lowercase());
+            is_in(&plain_words(&said), &plain_words(&heard))
+        }
+    }
+}
+
 fn plain_words(text: &str) -> Vec<&str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .filter(|word| !word.is_empty())

@@ -232,6 +232,8 @@ impl Call {
             }
             Stage::Dialling
             | Stage::Greeting
+            | Stage::Machine { .. }
+            | Stage::Telling
             | Stage::Closing { .. }
             | Stage::Leaving
             | Stage::Ended => {}

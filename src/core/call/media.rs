@@ -16,8 +16,8 @@ use crate::time::Instant;
 
 /// What the robot waits for after the answer: the callee's "喂" ends quickly, and must not be spoken over.
 const GREETING: ListenSpec = ListenSpec {
-    end_silence_ms: 400,
-    no_input_ms: 1_500,
+    end_silence_ms: 250,
+    no_input_ms: 750,
     max_ms: 6_000,
 };
 
@@ -136,6 +136,12 @@ impl Call {
             self.held_since.get_or_insert(now);
         } else if self.held_since.take().is_some() {
             self.resumed_at = Some(now);
+            // The reply is waited for from now on: nobody could give it before.
+            if self.stage == Stage::Listening
+                && let Some(listen) = self.listen.take()
+            {
+                self.begin_listening(listen);
+            }
         }
     }
 
@@ -225,7 +231,12 @@ impl Call {
             return;
         }
         self.hold_breath();
-        let frame = match self.player.next_frame(now) {
+        let frame = match self.stage {
+            // What it is to be told is ready, and waits for its silence.
+            Stage::Machine { .. } => Played::Waiting,
+            _ => self.player.next_frame(now),
+        };
+        let frame = match frame {
             Played::Frame(frame) => {
                 self.note_latency(&frame, at_ms);
                 frame

@@ -11,6 +11,7 @@ mod echo;
 mod findings;
 pub mod hearing;
 mod interrupt;
+mod machine;
 mod media;
 mod opening;
 mod player;
@@ -63,7 +64,8 @@ pub struct CallKit {
 /// Times after which the call stops waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// After the answer: how long the robot lets the callee speak first. Default 1.5 s.
+    /// After the answer: how long the robot lets the callee speak first. Default 0.75 s, so that who says nothing is
+    /// greeted within 0.8 s.
     pub greeting: Duration,
     /// No RTP at all for so long ends the call. Default 20 s.
     pub media: Duration,
@@ -82,7 +84,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            greeting: Duration::from_millis(1_500),
+            greeting: Duration::from_millis(750),
             media: Duration::from_secs(20),
             hold: Duration::from_secs(120),
             words: Duration::from_secs(4),
@@ -101,6 +103,8 @@ pub struct CallOrder {
     pub facts: Facts,
     /// The patient agreed to be recorded; without it no frame leaves the call.
     pub record: bool,
+    /// A voicemail is left the neutral name and the call-back number, after its beep.
+    pub leaves_message: bool,
 }
 
 /// What the world tells the call.
@@ -247,6 +251,12 @@ enum Stage {
     Waiting {
         until_ms: u64,
     },
+    /// A machine answered: its beep is waited for, or whoever it fetches.
+    Machine {
+        until_ms: u64,
+    },
+    /// It is told a name, or the message.
+    Telling,
     /// Said everything; a short silence so that the last word is not cut.
     Closing {
         until_ms: u64,
@@ -261,6 +271,7 @@ pub struct Call {
     kit: Arc<CallKit>,
     lang: Lang,
     record: bool,
+    leaves_message: bool,
     leg: Leg,
     stream: Option<Stream>,
     remote: Option<SocketAddr>,
@@ -310,6 +321,7 @@ pub struct Call {
     notes: Vec<Note>,
     announcement: Option<Announcement>,
     opening: opening::Opening,
+    machine: machine::Machine,
     amd: Amd,
     /// Somebody spoke or pressed a key.
     human: bool,
@@ -329,6 +341,7 @@ impl Call {
             kit,
             lang,
             record: order.record,
+            leaves_message: order.leaves_message,
             leg: Leg::new(order.leg, part_seed(seed, 1), now),
             stream: None,
             remote: None,
@@ -368,6 +381,7 @@ impl Call {
             notes: Vec::new(),
             announcement: None,
             opening: opening::Opening::default(),
+            machine: machine::Machine::default(),
             amd: Amd::default(),
             human: false,
             rang: false,
@@ -401,7 +415,12 @@ impl Call {
                 }
             }
             Input::Heard { utterance, heard } => self.handle_heard(utterance, heard),
-            Input::Spoken { id, audio } => self.player.fill(id, audio),
+            Input::Spoken { id, audio } => {
+                if audio.is_none() {
+                    self.machine.spoil();
+                }
+                self.player.fill(id, audio);
+            }
             Input::Stored { position } => {
                 self.unstored.remove(&position);
             }

@@ -15,7 +15,7 @@ use crate::id::UtteranceId;
 use crate::phi::Phi;
 
 /// What is said into the robot's first words, cut at its pauses.
-const OVERHEARD: ListenSpec = ListenSpec {
+pub(super) const OVERHEARD: ListenSpec = ListenSpec {
     end_silence_ms: 700,
     no_input_ms: u32::MAX,
     max_ms: 10_000,
@@ -36,10 +36,18 @@ pub(super) struct Opening {
     loud_ms: u64,
     /// Peeks at the speech under way.
     peeked: usize,
+    /// Those whose words are not there yet.
+    peeks: Vec<UtteranceId>,
     told: Option<Verdict>,
 }
 
 impl Opening {
+    /// Whether an utterance was a peek, which is asked once.
+    pub(super) fn forget_peek(&mut self, utterance: UtteranceId) -> bool {
+        let place = self.peeks.iter().position(|id| *id == utterance);
+        place.map(|place| self.peeks.remove(place)).is_some()
+    }
+
     /// A frame before the answer.
     pub(super) fn heard_early(&mut self, frame: &[i16; FRAME]) {
         if level_db(frame) > LOUD_DB {
@@ -69,7 +77,8 @@ impl Opening {
 impl Call {
     /// Whether what is said into the robot's words is for the verdict alone.
     pub(super) fn overhears(&self) -> bool {
-        self.is_opening() && self.stage == Stage::Speaking && self.barge.is_none()
+        let speaks = self.stage == Stage::Speaking && self.barge.is_none();
+        self.is_opening() && (speaks || self.is_beside_a_machine())
     }
 
     pub(super) fn overhear(&mut self) {
@@ -86,6 +95,13 @@ impl Call {
     pub(super) fn is_identified_now(&mut self) {
         self.amd.answered_a_question(self.at_ms());
         self.ear.rest_tones();
+        self.tell_verdict();
+    }
+
+    /// Somebody else has come to the telephone.
+    pub(super) fn opening_changed(&mut self) {
+        self.overheard.clear();
+        self.opening.peeks.clear();
         self.tell_verdict();
     }
 
@@ -128,6 +144,7 @@ impl Call {
             return;
         };
         self.overheard.push(id);
+        self.opening.peeks.push(id);
         self.ask_for_words(id, samples);
     }
 
@@ -159,24 +176,10 @@ impl Call {
             && from_ms == tone.from_ms
         {
             self.event(CallEvent::Beep { from_ms, to_ms });
+            self.beeped(to_ms);
         }
         self.tell_verdict();
-        self.leave_a_machine();
-    }
-
-    /// Says nothing more to a machine: health words never reach it, and the plan decides when to try again.
-    fn leave_a_machine(&mut self) {
-        let talking = !matches!(
-            self.stage,
-            Stage::Dialling | Stage::Closing { .. } | Stage::Leaving | Stage::Ended
-        );
-        if self.amd.verdict().answerer == Answerer::Machine && talking {
-            self.player.clear();
-            self.acts.clear();
-            self.stage = Stage::Closing {
-                until_ms: self.at_ms(),
-            };
-        }
+        self.treat_machine(None);
     }
 
     /// Whether words are a machine's. An announcement explains the call before the answer, and ends it after.
@@ -206,10 +209,11 @@ impl Call {
             self.announcement = Some(class);
         }
         self.overheard.retain(|id| *id != utterance);
+        self.opening.forget_peek(utterance);
         self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
         self.event(CallEvent::Announced(class));
         self.tell_verdict();
-        self.leave_a_machine();
+        self.treat_machine(Some(class));
         true
     }
 

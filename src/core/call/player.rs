@@ -145,6 +145,12 @@ impl Player {
         self.items.is_empty() && self.ready.is_empty()
     }
 
+    /// Audio of some text is not there yet.
+    pub fn awaits(&self) -> bool {
+        let awaited = |item: &Item| matches!(item.sound, Sound::Awaited { .. });
+        self.items.iter().any(awaited)
+    }
+
     /// The segment being played.
     pub fn segment(&self) -> Option<usize> {
         self.items.front().map(|item| item.segment)

@@ -15,7 +15,7 @@ use crate::script::{Act, Input, Listen, Note, Segment, Verdict, reply};
 use crate::time::Instant;
 
 /// Silence before BYE, so that the last word is not cut.
-const TAIL_MS: u64 = 400;
+pub(super) const TAIL_MS: u64 = 400;
 /// A key more may come within this time (RFC 4733 senders are fast, fingers are not).
 const NEXT_KEY_MS: u64 = 3_000;
 /// An early end of the turn needs words at least as sure as this (hearing.md §4.4).
@@ -45,6 +45,8 @@ impl Call {
             }
             Stage::Waiting { until_ms } if at_ms >= until_ms => self.words_are_late(),
             Stage::Closing { until_ms } if at_ms >= until_ms => self.hang_up(now),
+            Stage::Machine { until_ms } => self.watch_machine(until_ms),
+            Stage::Telling => self.has_told_machine(),
             Stage::Listening if self.keys_until_ms.is_some_and(|until| at_ms >= until) => {
                 self.submit_keys()
             }
@@ -75,7 +77,7 @@ impl Call {
         }
     }
 
-    fn say(&mut self, segments: Vec<Segment>) {
+    pub(super) fn say(&mut self, segments: Vec<Segment>) {
         self.player.deliver(self.conversation.delivery());
         for (at, segment) in segments.into_iter().enumerate() {
             match segment {
@@ -201,7 +203,7 @@ impl Call {
         })
     }
 
-    fn forget_pending(&mut self) {
+    pub(super) fn forget_pending(&mut self) {
         if let Some(pending) = self.pending.take()
             && pending.heard.is_none()
         {
@@ -306,7 +308,7 @@ impl Call {
                     self.await_words(id);
                 }
             }
-            Stage::Speaking if self.overhears() => {
+            Stage::Speaking | Stage::Machine { .. } | Stage::Telling if self.overhears() => {
                 self.overheard.push(id);
                 self.pending = None;
                 self.overhear();
@@ -353,6 +355,9 @@ impl Call {
         }
         if self.is_of_a_machine(utterance, &heard) {
             return;
+        }
+        if self.is_beside_a_machine() {
+            return self.heard_beside_a_machine(utterance, heard);
         }
         if let Some(place) = self.overheard.iter().position(|id| *id == utterance) {
             self.overheard.remove(place);

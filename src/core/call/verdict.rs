@@ -119,7 +119,7 @@ impl Call {
             Sign::Said(class) => class.to_string(),
             Sign::Beep => Announcement::Voicemail.to_string(),
             Sign::FaxTone => Announcement::Fax.to_string(),
-            Sign::Greeting | Sign::Doubt | Sign::Answer | Sign::NothingHeard => {
+            Sign::Greeting | Sign::PickedUp | Sign::Doubt | Sign::Answer | Sign::NothingHeard => {
                 verdict.answerer.to_string()
             }
         };
@@ -127,6 +127,7 @@ impl Call {
             who,
             evidence: verdict.sign.to_string(),
             at_ms: verdict.at_ms,
+            told: self.machine.told(),
         })
     }
 }

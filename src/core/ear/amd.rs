@@ -39,6 +39,9 @@ pub enum Sign {
     /// A few words and then a pause, as people answer.
     #[display("greeting")]
     Greeting,
+    /// Words that are no machine's, after a machine's.
+    #[display("picked_up")]
+    PickedUp,
     /// Nothing spoke for a machine, and time was up: doubt means human.
     #[display("doubt")]
     Doubt,
@@ -129,7 +132,12 @@ impl Amd {
             .filter(known)
             .or_else(|| classify_announcement(&both, lang));
         if is_whole {
-            self.said = both;
+            // What follows a known announcement is judged by itself: somebody may take the call from the machine.
+            self.said = if class.as_ref().is_some_and(known) {
+                String::new()
+            } else {
+                both
+            };
         }
         let class = class?;
         self.machine(Sign::Said(class), at_ms);
@@ -191,6 +199,12 @@ impl Amd {
     pub fn answered_a_question(&mut self, at_ms: u64) {
         self.is_proven = true;
         self.decide(Answerer::Human, Sign::Answer, at_ms);
+    }
+
+    /// Somebody took the call from a machine; what comes later can still make one.
+    pub fn picked_up(&mut self, at_ms: u64) {
+        self.said.clear();
+        self.decide(Answerer::Human, Sign::PickedUp, at_ms);
     }
 
     /// The verdict by now.

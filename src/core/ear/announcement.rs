@@ -503,6 +503,84 @@ pub fn classify_early(text: &str, lang: Lang) -> Option<Announcement> {
         .or_else(|| classify_announcement(text, lang))
 }
 
+/// What is said beside a machine, by it or by whoever takes the call from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// As people answer a telephone, and not much more.
+    Greeting,
+    /// Asked to wait, thanked, or dismissed: call screening does so.
+    Holding,
+    Other,
+}
+
+/// What words that are no announcement's are beside a machine.
+pub fn classify_beside(text: &str, lang: Lang) -> Beside {
+    let spoken = pinyin::toneless(text);
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| is_said(&spoken, phrase, false));
+    let words = Words::new(text);
+    let says_en = |phrases: &[&str]| phrases.iter().any(|phrase| words.say(phrase));
+    let is_short = match lang {
+        Lang::Zh => spoken.len() <= 8,
+        Lang::En => words.0.len() <= 6,
+    };
+    if is_short && spoken.first().is_some_and(|first| *first == "wei") {
+        Beside::Greeting
+    } else if says(HOLDING_ZH) || says_en(HOLDING_EN) {
+        Beside::Holding
+    } else if is_short && (says(ANSWERS_ZH) || says_en(ANSWERS_EN)) {
+        Beside::Greeting
+    } else {
+        Beside::Other
+    }
+}
+
+const HOLDING_ZH: &[&str] = &[
+    "稍等",
+    "稍候",
+    "等一下",
+    "等一等",
+    "不要挂",
+    "别挂",
+    "正在联系",
+    "正在接通",
+    "正在连接",
+    "为您接通",
+    "帮您接通",
+    "谢谢",
+    "感谢",
+    "再见",
+];
+const HOLDING_EN: &[&str] = &[
+    "hold",
+    "holding",
+    "on the line",
+    "moment",
+    "minute",
+    "second",
+    "wait",
+    "connecting",
+    "connect you",
+    "thank you",
+    "thanks",
+    "goodbye",
+    "bye",
+];
+const ANSWERS_ZH: &[&str] = &[
+    "你好", "您好", "哪位", "哪里", "是谁", "谁啊", "请讲", "请说",
+];
+const ANSWERS_EN: &[&str] = &[
+    "hello",
+    "hi",
+    "hey",
+    "yes",
+    "yeah",
+    "speaking",
+    "who is this",
+    "who's this",
+    "who's calling",
+    "who is it",
+];
+
 fn classify_zh(text: &str) -> Option<Announcement> {
     let spoken = pinyin::toneless(text);
     let says = |phrase: &&str| is_said(&spoken, phrase, true);
@@ -694,6 +772,27 @@ mod tests {
         ];
         for (text, class) in table {
             assert_eq!(classify_announcement(text, Lang::Zh), Some(class), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_takes_the_call_from_a_machine_is_told_from_it() {
+        for (text, lang, is) in [
+            ("喂", Lang::Zh, Beside::Greeting),
+            ("喂，等一下啊", Lang::Zh, Beside::Greeting),
+            ("你好，哪位", Lang::Zh, Beside::Greeting),
+            ("好的，请稍等", Lang::Zh, Beside::Holding),
+            ("谢谢，再见", Lang::Zh, Beside::Holding),
+            ("我是王建国，您找我有什么事情吗", Lang::Zh, Beside::Other),
+            ("Hello?", Lang::En, Beside::Greeting),
+            ("Thanks. Stay on the line.", Lang::En, Beside::Holding),
+            (
+                "We are closed until Monday at nine",
+                Lang::En,
+                Beside::Other,
+            ),
+        ] {
+            assert_eq!(classify_beside(text, lang), is, "{text}");
         }
     }
 

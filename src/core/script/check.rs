@@ -57,6 +57,11 @@ pub fn is_neutral_name(name: &str) -> bool {
     words::ward(name, Lang::Zh).is_none() && words::ward(name, Lang::En).is_none()
 }
 
+/// A word about health, if any: nothing that holds one is said before identity, or to a machine.
+pub fn health_word(text: &str, lang: Lang) -> Option<&'static str> {
+    words::health(text, lang)
+}
+
 /// Every text must exist in every language of the script.
 fn same_texts(scripts: &[Script], errors: &mut Vec<ScriptError>) {
     for script in scripts {
@@ -165,6 +170,15 @@ impl Proof<'_> {
                     self.script.lang
                 );
                 self.refuse(&at, Rule::MissingText, problem);
+            }
+        }
+        for name in [names::HELLO, names::MESSAGE] {
+            let Some(prompt) = self.script.prompts.get(name) else {
+                continue;
+            };
+            if let Some(word) = words::health(&prompt.text, self.script.lang) {
+                let problem = format!("prompt `{name}` says “{word}”: a voicemail is anybody's");
+                self.refuse(&prompt.at, Rule::HealthBeforeIdentity, problem);
             }
         }
         for concept in &concepts.emergent {

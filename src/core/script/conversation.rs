@@ -170,6 +170,26 @@ impl Conversation {
         acts
     }
 
+    /// The opening again, for whoever has just come to the telephone; nothing once somebody is identified.
+    pub fn greet_anew(&mut self) -> Vec<Act> {
+        if self.is_identified() {
+            return Vec::new();
+        }
+        self.state = State::New;
+        self.dead_air = 0;
+        self.start()
+    }
+
+    /// Who is calling, for call screening: the neutral name and nothing else.
+    pub fn neutral_name(&self) -> Vec<Segment> {
+        speaking::neutral_name(&self.script, &self.facts)
+    }
+
+    /// What a voicemail is left: who calls, and at which number; no reason.
+    pub fn message(&self) -> Vec<Segment> {
+        speaking::message(&self.script, &self.facts)
+    }
+
     /// The next acts; empty before the start and after the end.
     pub fn handle(&mut self, input: Input<'_>) -> Vec<Act> {
         if matches!(input, Input::PromptDone) {

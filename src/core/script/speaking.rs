@@ -33,7 +33,13 @@ pub mod names {
     pub const EMERGENCY_IF: &str = "emergency_if";
     /// The line that says that a robot cannot judge an illness.
     pub const SAFETY: &str = "closing_safety";
-    pub const ALL: [&str; 12] = [
+    /// Before the hospital's name.
+    pub const HELLO: &str = "opening_hello";
+    /// Before the number, in the message for a voicemail.
+    pub const MESSAGE: &str = "message_call_back";
+    pub const ALL: [&str; 14] = [
+        HELLO,
+        MESSAGE,
         SORRY,
         NOISY,
         TOO_LATE,
@@ -75,6 +81,20 @@ pub fn question(script: &Script, facts: &Facts, node: &Node) -> Vec<Segment> {
         Piece::Variable(variable) => Segment::Spoken(value(*variable, facts)),
     });
     pieces.collect()
+}
+
+/// The hospital's neutral name alone.
+pub fn neutral_name(script: &Script, facts: &Facts) -> Vec<Segment> {
+    let name = value(Variable::Hospital, facts);
+    vec![recorded(script, names::HELLO), Segment::Spoken(name)]
+}
+
+/// The message for a voicemail: the neutral name, and twice the number to call back.
+pub fn message(script: &Script, facts: &Facts) -> Vec<Segment> {
+    let number = Segment::Spoken(value(Variable::CallbackNumber, facts));
+    let mut speech = neutral_name(script, facts);
+    speech.extend([recorded(script, names::MESSAGE), number.clone(), number]);
+    speech
 }
 
 /// Where a node's own question stands in a speech; all of it where it is asked in other words.

@@ -18,6 +18,9 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Mean level that counts as the robot's voice.
 const LOUD: i32 = 150;
 
+/// A greeting that ends so is followed by 600 ms of silence and a beep.
+const BEEPS: &str = " (beep)";
+
 /// What the telephone does when a question is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pick {
@@ -213,7 +216,11 @@ impl Callee {
                 self.speech.clear();
                 self.start_media(codec, now);
                 if let Some(greeting) = self.fixture.greeting.clone() {
-                    self.say(&greeting);
+                    let words = greeting.strip_suffix(BEEPS);
+                    self.say(words.unwrap_or(&greeting));
+                    if words.is_some() {
+                        self.speech.extend(beep());
+                    }
                 }
             }
             LineEvent::HangUp { .. } => self.hang_up(),
@@ -383,6 +390,14 @@ impl Callee {
         );
         self.out_sip.push_back(bytes);
     }
+}
+
+/// 600 ms of silence and 400 ms of 1,000 Hz at -15 dBFS.
+fn beep() -> Vec<i16> {
+    let tone = |n: u16| (f32::from(n) * std::f32::consts::FRAC_PI_4).sin() * 5_800.0;
+    let mut samples = vec![0; 4_800];
+    samples.extend((0..3_200).map(|n| tone(n) as i16));
+    samples
 }
 
 fn payload_type(codec: Codec) -> u8 {

@@ -35,6 +35,7 @@ pub struct Fixture {
     pub story: String,
     #[serde(deserialize_with = "line_events")]
     pub line: Vec<LineEvent>,
+    /// Said on the answer; ` (beep)` at its end is a voicemail's.
     pub greeting: Option<String>,
     /// By node id; ids that are not named take `otherwise`.
     #[serde(default)]
@@ -58,6 +59,9 @@ pub struct Fixture {
     /// What the database needs for a finding; never answers when negative. Default 0 ms.
     #[serde(default = "at_once", deserialize_with = "store_delay")]
     pub stores_after_ms: Option<u64>,
+    /// The site leaves messages on voicemails.
+    #[serde(default)]
+    pub leaves_message: bool,
     #[serde(default)]
     pub knows_diagnosis: bool,
     #[serde(default)]
@@ -114,6 +118,8 @@ pub struct Expect {
     /// The call's shortest and longest time, in seconds.
     pub lasts_s: Option<(u64, u64)>,
     pub answered_by: Option<String>,
+    /// What a machine was told, or `nothing`.
+    pub told: Option<String>,
     pub screened: Option<bool>,
     /// How often the robot was interrupted.
     #[serde(default)]
