@@ -6,15 +6,19 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::audit::Sampling;
+use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{Cadence, CadenceDay, CallingPolicy, Caps, PolicyError, Window};
 use aftercall_core::time;
 use aftercall_core::work_order::Deadlines;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+
+use crate::trunk::driver::{self, LONGEST_LADDER};
 
 /// Everything a hospital sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub struct Config {
     pub hospital: Hospital,
     pub calling: Calling,
     pub trunk: Trunk,
+    /// The ladder of telephones that are tried when a person is asked for.
+    pub on_call: Vec<OnCall>,
     pub ears: Ears,
     pub voice: Voice,
     pub scripts: Scripts,
@@ -120,6 +126,26 @@ pub struct Trunk {
     pub lines: u32,
     /// When the engine stops: how long who talks may talk on.
     pub talk_on_s: u64,
+}
+
+/// One telephone of the ladder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnCall {
+    /// As the trunk takes it: an extension, or a mobile's number.
+    pub number: String,
+    #[serde(default = "twenty")]
+    pub ring_s: u64,
+}
+
+impl OnCall {
+    fn is_sound(&self) -> bool {
+        PhoneNumber::parse(&self.number).is_ok() && (5..=120).contains(&self.ring_s)
+    }
+}
+
+fn twenty() -> u64 {
+    20
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -255,6 +281,7 @@ impl Default for Config {
             hospital: Hospital::default(),
             calling: Calling::default(),
             trunk: Trunk::default(),
+            on_call: Vec::new(),
             ears: Ears::default(),
             voice: Voice::default(),
             scripts: Scripts::default(),
@@ -514,6 +541,17 @@ impl Config {
         Ok(config)
     }
 
+    /// The ladder as the driver climbs it.
+    pub fn on_call(&self) -> Arc<[driver::OnCall]> {
+        let rungs = self.on_call.iter().filter_map(|on_call| {
+            Some(driver::OnCall {
+                number: PhoneNumber::parse(&on_call.number).ok()?,
+                ring: Duration::from_secs(on_call.ring_s),
+            })
+        });
+        rungs.collect()
+    }
+
     /// The values that no type holds to their range.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let must = |holds: bool, key: &'static str, fault: &str| {
@@ -549,6 +587,11 @@ impl Config {
             (1..=1000).contains(&self.trunk.lines),
             "trunk.lines",
             "must be 1 to 1000",
+        )?;
+        must(
+            self.on_call.len() <= LONGEST_LADDER && self.on_call.iter().all(OnCall::is_sound),
+            "on_call",
+            "must be at most 16 telephones, each with a number and a ring_s of 5 to 120",
         )?;
         must(
             self.trunk.talk_on_s <= 3_600,

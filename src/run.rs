@@ -11,7 +11,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
 use aftercall_core::plan::StepState;
 use aftercall_core::script::speaking::variables;
-use aftercall_core::script::{Facts, Script};
+use aftercall_core::script::{Facts, Note, Script};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::{self, Timestamp};
 use anyhow::Context;
@@ -440,6 +440,7 @@ impl Caller {
             facts,
             record: call.patient.consent.recording,
             leaves_message: self.config.calling.voicemail_message,
+            on_call: self.config.on_call(),
         };
         if let Some(seen) = &self.seen
             && seen.send(Seen::Dialled(Box::new(call))).is_err()
@@ -577,6 +578,7 @@ fn recorded(what: &Told) -> Option<Record> {
         },
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
+        CallEvent::Noted(Note::AskedForPerson) => Record::AskedForPerson,
         CallEvent::Announced(_)
         | CallEvent::Met(_)
         | CallEvent::Beep { .. }

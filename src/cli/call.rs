@@ -215,6 +215,7 @@ async fn converse(
         facts: facts(args, config, today),
         record: args.record.is_some(),
         leaves_message: config.calling.voicemail_message,
+        on_call: config.on_call(),
     });
     let record = follow(args, inbox, &driver, attempt).await;
     tokio::task::spawn_blocking(move || driver.shut_down(Duration::ZERO)).await?;

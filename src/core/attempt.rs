@@ -272,6 +272,11 @@ pub enum CallNote {
     /// Two identity failures, or a person who would not say who they are.
     IdentityFailed,
     AskedForPerson,
+    /// They talked to a person on call, the one of this place in the ladder, from 0.
+    Connected {
+        rung: u32,
+        talk_ms: u64,
+    },
     /// Asked to be called later; the time in the words spoken.
     CallBackAt {
         words: Phi<String>,

@@ -368,5 +368,6 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
         facts: facts(lang, 3),
         record: true,
         leaves_message: false,
+        rungs: 0,
     }
 }

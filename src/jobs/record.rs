@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aftercall_core::attempt::{
-    AnsweredBy, AttemptState, CallRecord, Disposition, Ending, Progress, Turn,
+    AnsweredBy, AttemptState, CallNote, CallRecord, Disposition, Ending, Progress, Turn,
 };
 use aftercall_core::finding::{Confirmation, PlacedFinding};
 use aftercall_core::id::AttemptId;
@@ -39,6 +39,8 @@ pub enum Told {
         placed: Box<PlacedFinding>,
     },
     Progressed(Progress),
+    /// A person is asked for: a crash from here on leaves the order to the next start.
+    AskedForPerson,
     Ended(Box<CallRecord>),
     /// Nothing left this machine.
     NotStarted,
@@ -143,6 +145,7 @@ impl Recorder {
             Told::Progressed(progress) => self.moved(id, |live| live.progress = *progress).await,
             Told::Turn(turn) => self.store.append_turn(id, turn).await,
             Told::Found { position, placed } => self.found(id, *position, placed, at).await,
+            Told::AskedForPerson => self.store.note(id, &CallNote::AskedForPerson).await,
             Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
             Told::NotStarted => self.ended(id, not_started(), at).await,
         }

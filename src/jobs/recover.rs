@@ -112,6 +112,6 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
         findings,
         suppressed,
         line: None,
-        notes: Vec::new(),
+        notes: store.notes(id).await?,
     })
 }

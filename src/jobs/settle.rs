@@ -233,6 +233,7 @@ fn hour_asked_for_in(record: &CallRecord, patient: &Patient, now: Timestamp) -> 
         CallNote::NotAssessed { .. }
         | CallNote::IdentityFailed
         | CallNote::AskedForPerson
+        | CallNote::Connected { .. }
         | CallNote::OptedOut
         | CallNote::ReportedDeath
         | CallNote::ReportedReadmission

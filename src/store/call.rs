@@ -193,7 +193,25 @@ impl Store {
         rows.iter().map(read_finding).collect()
     }
 
-    /// What the conversation noted for a human; empty while the call runs.
+    /// Keeps what must outlive a crash of the call; the end of the call writes all its notes anew.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such attempt.
+    pub async fn note(&self, id: &AttemptId, note: &CallNote) -> Result<(), StoreError> {
+        let mut notes = self.notes(id).await?;
+        if notes.contains(note) {
+            return Ok(());
+        }
+        notes.push(note.clone());
+        sqlx::query("update attempt set notes = $2 where id = $1 and state <> 'ended'")
+            .bind(&id.0)
+            .bind(json(&notes))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// What the conversation noted for a human; while the call runs, what was kept of it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such attempt.

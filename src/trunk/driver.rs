@@ -4,6 +4,8 @@
 //! call is needed. It never waits for the database, for speech or for a disk: frames go to the recorder
 //! thread, utterances to the ears, texts to the voice, events to `jobs::record`, each by a channel.
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ use mio::{Events, Interest, Poll, Token};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, info, warn};
 
+pub use self::lines::{LONGEST_LADDER, OnCall};
+use self::lines::{Lines, SECOND};
 use crate::recording::{RecordingWriter, Recordings};
 use crate::speech::ears::{Ears, Job, JobId, Priority};
 use crate::speech::voice::Voice;
@@ -58,6 +62,8 @@ pub struct StartCall {
     pub record: bool,
     /// A voicemail is left a message.
     pub leaves_message: bool,
+    /// Who is tried, in this order, when a person is asked for; [`LONGEST_LADDER`] at most.
+    pub on_call: Arc<[OnCall]>,
 }
 
 /// What a running driver is asked to do.
@@ -203,6 +209,8 @@ struct Live {
     socket: UdpSocket,
     rtcp: UdpSocket,
     port: u16,
+    on_call: Arc<[OnCall]>,
+    lines: Lines,
     jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
 }
 
@@ -224,7 +232,8 @@ struct Media {
     speaker: Sender<ToSpeak>,
     recorder: Sender<ToRecord>,
     calls: BTreeMap<usize, Live>,
-    by_call_id: BTreeMap<String, usize>,
+    /// The call, and which of its second lines.
+    by_call_id: BTreeMap<String, (usize, Option<u32>)>,
     next_call: usize,
     resting: Vec<(u16, StdInstant)>,
     origin: StdInstant,
@@ -248,6 +257,7 @@ impl Media {
             for event in &events {
                 match event.token() {
                     token if Carrier::owns(token) => self.receive_sip(token),
+                    Token(token) if token & SECOND != 0 => self.receive_line(token),
                     Token(number) if number & RTCP != 0 => self.receive_rtcp(number & !RTCP),
                     Token(number) => self.receive_rtp(number),
                 }
@@ -288,14 +298,22 @@ impl Media {
                 Route::Drop => continue,
             };
             let now = self.now();
-            let Some(number) = self.by_call_id.get(&call_id).copied() else {
+            let Some((number, line)) = self.by_call_id.get(&call_id).copied() else {
                 self.standing.handle(&call_id, &datagram, now);
                 self.send_standing();
                 continue;
             };
             if let Some(live) = self.calls.get_mut(&number) {
                 let datagram = &datagram[..];
-                live.call.handle_input(Input::Sip { datagram, from }, now);
+                let input = match line {
+                    None => Input::Sip { datagram, from },
+                    Some(line) => Input::LineSip {
+                        line,
+                        datagram,
+                        from,
+                    },
+                };
+                live.call.handle_input(input, now);
             }
             self.drain(number);
         }
@@ -450,6 +468,7 @@ impl Media {
             facts,
             record,
             leaves_message,
+            on_call,
         } = start;
         if self.leave_by.is_some() {
             return self.not_started(attempt, "the engine is shutting down".to_owned());
@@ -483,10 +502,12 @@ impl Media {
             facts,
             record,
             leaves_message,
+            rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
         let call = Call::new(order, Arc::clone(&self.kit), seed, self.now());
         self.endpoint.add(call.call_id());
-        self.by_call_id.insert(call.call_id().to_owned(), number);
+        self.by_call_id
+            .insert(call.call_id().to_owned(), (number, None));
         info!(attempt.id = %attempt, "INVITE");
         self.calls.insert(
             number,
@@ -496,6 +517,8 @@ impl Media {
                 socket,
                 rtcp,
                 port,
+                on_call,
+                lines: Lines::new(),
                 jobs: BTreeMap::new(),
             },
         );
@@ -520,7 +543,9 @@ impl Media {
         let mut ports = (first..=last).filter(|port| port % 2 == 0);
         let taken = |port: &u16| {
             self.resting.iter().any(|(resting, _)| resting == port)
-                || self.calls.values().any(|live| live.port == *port)
+                || self.calls.values().any(|live| {
+                    live.port == *port || live.lines.values().any(|line| line.port == *port)
+                })
         };
         ports
             .by_ref()
@@ -587,6 +612,7 @@ impl Media {
                     debug!(%error, "RTP socket");
                 }
             }
+            self.close_lines(&mut live);
             self.endpoint.remove(live.call.call_id());
             self.by_call_id.remove(live.call.call_id());
             self.resting.push((live.port, StdInstant::now()));
@@ -606,6 +632,10 @@ impl Media {
                 }
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
                 Output::Rtcp { to, packet } => send(&live.rtcp, &packet, to),
+                Output::OpenLine { line } => self.open_line(number, line),
+                Output::CloseLine { line } => self.close_line(number, line),
+                Output::LineRtp { line, to, packet } => live.send_line(line, &packet, to),
+                Output::LineRtcp { line, to, packet } => live.send_line_report(line, &packet, to),
                 Output::Transcribe {
                     utterance,
                     samples,

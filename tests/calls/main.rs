@@ -1,6 +1,7 @@
 //! Whole calls in virtual time, and the tables of fixtures that the core is held to.
 
 mod answered;
+mod bridged;
 mod clips;
 mod ear;
 mod fuzz;

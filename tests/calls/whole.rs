@@ -130,6 +130,7 @@ pub fn order(fixture: &Fixture) -> CallOrder {
         facts: facts(fixture),
         record: true,
         leaves_message: fixture.leaves_message,
+        rungs: 0,
     }
 }
 

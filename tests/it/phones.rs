@@ -24,18 +24,24 @@ fn root() -> &'static Path {
 }
 
 /// A telephone network in this process, and its log.
-struct Network {
-    at: String,
-    folder: tempfile::TempDir,
+pub struct Network {
+    pub at: String,
+    /// Its log and its tapes.
+    pub folder: tempfile::TempDir,
 }
 
 impl Network {
     fn start() -> Network {
+        Network::of(&root().join("fixtures/phones"))
+    }
+
+    /// A network of the telephones in a folder.
+    pub fn of(phones: &Path) -> Network {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = PhonesConfig {
             listen: (LOCAL, 0).into(),
             folders: Folders {
-                phones: root().join("fixtures/phones"),
+                phones: phones.to_owned(),
                 audio: root().join("fixtures/audio"),
                 dialogs: root().join("dialogs"),
             },
@@ -69,7 +75,7 @@ impl Network {
     }
 
     /// The events of the telephone as words.
-    fn story(&self, phone: &str) -> Vec<String> {
+    pub fn story(&self, phone: &str) -> Vec<String> {
         let log = self.log();
         let mine = log.iter().filter(|line| line["phone"] == phone);
         mine.map(|line| {

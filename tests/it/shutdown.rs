@@ -9,7 +9,7 @@ use aftercall::library::{Library, trusted_keys};
 use aftercall::run::{start_ears, voice_config};
 use aftercall::speech::voice::Voice;
 use aftercall::trunk::config::Trunk;
-use aftercall::trunk::driver::{Command, Driver, Report, StartCall, Told};
+use aftercall::trunk::driver::{Command, Driver, OnCall, Report, StartCall, Told};
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
@@ -25,14 +25,14 @@ use crate::sipp::{free_port, ran_to_its_end, scenario, trunk};
 use crate::speech::model;
 
 /// A driver over the trunk, and what it tells.
-struct Line {
-    driver: Driver,
+pub struct Line {
+    pub driver: Driver,
     told: UnboundedReceiver<Report>,
     library: Library,
 }
 
 impl Line {
-    fn open(trunk: Trunk) -> Line {
+    pub fn open(trunk: Trunk) -> Line {
         model();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut config = Config::default();
@@ -55,14 +55,23 @@ impl Line {
     }
 
     fn call(&self, attempt: &str) {
+        self.call_to(attempt, "1000", Lang::En, &[]);
+    }
+
+    /// With the telephones of people on call, each rung for so many seconds.
+    pub fn call_to(&self, attempt: &str, number: &str, lang: Lang, ladder: &[(&str, u64)]) {
         let today = date(2026, 11, 23);
-        let script = self.library.script("cardiac", Lang::En, today);
+        let script = self.library.script("cardiac", lang, today);
+        let on_call = ladder.iter().map(|(number, ring_s)| OnCall {
+            number: PhoneNumber::parse(number).expect("a number"),
+            ring: Duration::from_secs(*ring_s),
+        });
         self.driver.start_call(StartCall {
             attempt: AttemptId(attempt.to_owned()),
-            number: PhoneNumber::parse("1000").expect("a number"),
+            number: PhoneNumber::parse(number).expect("a number"),
             script: script.expect("a script that may be used"),
             facts: Facts {
-                lang: Lang::En,
+                lang,
                 day: 3,
                 hospital: "Renhe Hospital".to_owned(),
                 patient: Phi::new("John Smith".to_owned()),
@@ -79,6 +88,7 @@ impl Line {
             },
             record: false,
             leaves_message: false,
+            on_call: on_call.collect(),
         });
     }
 
@@ -92,7 +102,7 @@ impl Line {
         }
     }
 
-    fn record(&mut self) -> CallRecord {
+    pub fn record(&mut self) -> CallRecord {
         self.wait_for(|told| match told {
             Told::Event(CallEvent::Ended(record)) => Some(*record),
             Told::Event(_) | Told::NotStarted(_) => None,

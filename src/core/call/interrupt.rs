@@ -234,6 +234,8 @@ impl Call {
             | Stage::Greeting
             | Stage::Machine { .. }
             | Stage::Telling
+            | Stage::Connecting
+            | Stage::Joined
             | Stage::Closing { .. }
             | Stage::Leaving
             | Stage::Ended => {}

@@ -94,7 +94,12 @@ impl Call {
     pub(super) fn treat_machine(&mut self, class: Option<Announcement>) {
         let is_over = matches!(
             self.stage,
-            Stage::Dialling | Stage::Closing { .. } | Stage::Leaving | Stage::Ended
+            Stage::Dialling
+                | Stage::Connecting
+                | Stage::Joined
+                | Stage::Closing { .. }
+                | Stage::Leaving
+                | Stage::Ended
         );
         let verdict = self.amd.verdict();
         if verdict.answerer != Answerer::Machine || is_over || self.stage == Stage::Telling {

@@ -54,6 +54,7 @@ impl Call {
             LegEvent::Transfer(_) => {}
             LegEvent::Ended(ending) => {
                 self.say_goodbye(now);
+                self.end_lines(now);
                 self.finish(&ending);
             }
         }
@@ -215,6 +216,7 @@ impl Call {
             self.outputs.push_back(Output::Frame { left, right });
         }
         self.slots += 1;
+        self.line_slot(None, now);
         self.check_limits(now);
     }
 
@@ -230,10 +232,12 @@ impl Call {
         if matches!(self.stage, Stage::Ended) {
             return;
         }
+        let second = self.line_slot(received.as_ref(), now);
         self.hold_breath();
-        let frame = match self.stage {
+        let frame = match (&self.stage, second) {
+            (Stage::Joined, Some(second)) => Played::Frame(second),
             // What it is to be told is ready, and waits for its silence.
-            Stage::Machine { .. } => Played::Waiting,
+            (Stage::Machine { .. }, _) => Played::Waiting,
             _ => self.player.next_frame(now),
         };
         let frame = match frame {
@@ -307,7 +311,7 @@ impl Call {
                 now.since(heard.max(began)) > self.kit.limits.media
             }
         };
-        let longest = if self.conversation.met_emergency() {
+        let longest = if self.conversation.met_emergency() || self.stage == Stage::Joined {
             self.kit.limits.stay
         } else {
             self.kit.limits.talk

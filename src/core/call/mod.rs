@@ -7,6 +7,7 @@
 //! Positions in milliseconds (`at_ms`) count the 20 ms slots since the answer; the recording has the same
 //! zero, so a finding's interval can be played as it is.
 
+mod bridge;
 mod echo;
 mod findings;
 pub mod hearing;
@@ -15,6 +16,7 @@ mod machine;
 mod media;
 mod opening;
 mod player;
+mod second;
 mod talk;
 mod verdict;
 
@@ -105,10 +107,11 @@ pub struct CallOrder {
     pub record: bool,
     /// A voicemail is left the neutral name and the call-back number, after its beep.
     pub leaves_message: bool,
+    /// Telephones of people on call that may be tried when a person is asked for, by [`Output::OpenLine`].
+    pub rungs: u32,
 }
 
-/// What the world tells the call.
-#[derive(Debug)]
+/// What the world tells the call. No `Debug`: a leg's URIs hold telephone numbers.
 pub enum Input<'a> {
     Sip {
         datagram: &'a [u8],
@@ -136,6 +139,25 @@ pub enum Input<'a> {
     Stored {
         position: u32,
     },
+    /// The answer to [`Output::OpenLine`]; `None` where no line can be had.
+    Line {
+        line: u32,
+        leg: Option<Box<LegConfig>>,
+    },
+    LineSip {
+        line: u32,
+        datagram: &'a [u8],
+        from: SocketAddr,
+    },
+    LineRtp {
+        line: u32,
+        datagram: &'a [u8],
+        from: SocketAddr,
+    },
+    LineRtcp {
+        line: u32,
+        datagram: &'a [u8],
+    },
     /// The engine shuts down or an operator ends the call.
     HangUp,
 }
@@ -162,6 +184,25 @@ pub enum Output {
     },
     /// From the port above RTP's.
     Rtcp {
+        to: SocketAddr,
+        packet: Vec<u8>,
+    },
+    /// A second line, to the telephone of this number in the ladder of those on call; its messages come by
+    /// [`Output::Sip`] too.
+    OpenLine {
+        line: u32,
+    },
+    /// Nothing more is sent on it.
+    CloseLine {
+        line: u32,
+    },
+    LineRtp {
+        line: u32,
+        to: SocketAddr,
+        packet: Vec<u8>,
+    },
+    LineRtcp {
+        line: u32,
         to: SocketAddr,
         packet: Vec<u8>,
     },
@@ -257,6 +298,10 @@ enum Stage {
     },
     /// It is told a name, or the message.
     Telling,
+    /// The conversation is over, and somebody on call is being asked for.
+    Connecting,
+    /// Two people talk.
+    Joined,
     /// Said everything; a short silence so that the last word is not cut.
     Closing {
         until_ms: u64,
@@ -322,6 +367,7 @@ pub struct Call {
     announcement: Option<Announcement>,
     opening: opening::Opening,
     machine: machine::Machine,
+    bridge: bridge::Bridge,
     amd: Amd,
     /// Somebody spoke or pressed a key.
     human: bool,
@@ -382,6 +428,7 @@ impl Call {
             announcement: None,
             opening: opening::Opening::default(),
             machine: machine::Machine::default(),
+            bridge: bridge::Bridge::new(order.rungs),
             amd: Amd::default(),
             human: false,
             rang: false,
@@ -419,8 +466,21 @@ impl Call {
                 if audio.is_none() {
                     self.machine.spoil();
                 }
+                self.fill_lines(id, audio.as_ref());
                 self.player.fill(id, audio);
             }
+            Input::Line { line, leg } => self.line_opened(line, leg.map(|leg| *leg), now),
+            Input::LineSip {
+                line,
+                datagram,
+                from,
+            } => self.line_sip(line, datagram, from, now),
+            Input::LineRtp {
+                line,
+                datagram,
+                from,
+            } => self.line_rtp(line, datagram, from, now),
+            Input::LineRtcp { line, datagram } => self.line_report(line, datagram, now),
             Input::Stored { position } => {
                 self.unstored.remove(&position);
             }
@@ -432,6 +492,7 @@ impl Call {
     /// Does what is due at `now`; early, late or repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.leg.handle_timeout(now);
+        self.wake_lines(now);
         self.drain_leg(now);
         while let Some(due) = self.next_slot.filter(|due| *due <= now) {
             let behind = now.since(due);
@@ -455,16 +516,18 @@ impl Call {
             .leg
             .poll_timeout()
             .map(|(at, timer)| (at, Timer::Sip(timer)));
+        let line = self.bridge.poll_timeout();
+        let line = line.map(|(at, timer)| (at, Timer::Sip(timer)));
         let slot = self.next_slot.map(|at| (at, Timer::Slot));
-        match (sip, slot) {
-            (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
-            (a, b) => a.or(b),
-        }
+        [sip, line, slot]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
     }
 
     /// Ended, and no retransmission is owed to the peer any more.
     pub fn is_finished(&self) -> bool {
-        self.stage == Stage::Ended && self.leg.is_finished()
+        self.stage == Stage::Ended && self.leg.is_finished() && self.bridge.is_finished()
     }
 
     /// Counts and measures of the audio so far; `None` before there was any.
@@ -487,6 +550,7 @@ impl Call {
             self.player.clear();
             self.acts.clear();
             self.stage = Stage::Leaving;
+            self.end_lines(now);
             self.leg.hang_up(now);
         }
     }
@@ -503,6 +567,7 @@ impl Call {
                 LegOutput::Event(event) => self.handle_leg_event(event, now),
             }
         }
+        self.drain_lines(now);
     }
 
     fn event(&mut self, event: CallEvent) {
@@ -524,6 +589,8 @@ impl Call {
         self.findings.end();
         self.tell_findings();
         let (findings, suppressed) = std::mem::take(&mut self.findings).into_parts();
+        let mut notes = verdict::call_notes(&self.notes);
+        notes.extend(self.bridge.note());
         let record = CallRecord {
             ending: self.ending(leg),
             progress: self.conversation.progress(),
@@ -531,7 +598,7 @@ impl Call {
             findings,
             suppressed,
             line: Some(self.line_record(leg)),
-            notes: verdict::call_notes(&self.notes),
+            notes,
         };
         self.event(CallEvent::Ended(Box::new(record)));
     }

@@ -47,6 +47,7 @@ impl Call {
             Stage::Closing { until_ms } if at_ms >= until_ms => self.hang_up(now),
             Stage::Machine { until_ms } => self.watch_machine(until_ms),
             Stage::Telling => self.has_told_machine(),
+            Stage::Connecting => self.watch_company(),
             Stage::Listening if self.keys_until_ms.is_some_and(|until| at_ms >= until) => {
                 self.submit_keys()
             }
@@ -65,6 +66,9 @@ impl Call {
                 Some(Act::Listen(listen)) => self.begin_listening(listen),
                 Some(Act::Note(note)) => self.note(note),
                 Some(Act::HangUp) => {
+                    if self.keep_company() {
+                        return self.bridge_holds(Act::HangUp);
+                    }
                     self.conversation.handle(Input::PromptDone);
                     self.progressed();
                     self.stage = Stage::Closing {
@@ -93,14 +97,20 @@ impl Call {
     }
 
     fn speak(&mut self, text: String, segment: usize) {
+        let id = self.ask_to_speak(text);
+        self.player.queue_awaited(id, segment);
+    }
+
+    /// The text's audio comes under this number.
+    pub(super) fn ask_to_speak(&mut self, text: String) -> u32 {
         let id = self.next_speech;
         self.next_speech += 1;
-        self.player.queue_awaited(id, segment);
         self.outputs.push_back(Output::Speak {
             id,
             lang: self.lang,
             text: Phi::new(text),
         });
+        id
     }
 
     pub(super) fn begin_listening(&mut self, listen: Listen) {
@@ -495,6 +505,9 @@ impl Call {
             if let Some(Act::Note(note)) = self.acts.pop_front() {
                 self.note(note);
             }
+            if self.keep_company() {
+                break;
+            }
         }
         self.progressed();
     }
@@ -535,6 +548,7 @@ impl Call {
             }
             Note::TurnClosed { meaning } => self.close_turn(meaning.clone()),
             Note::Identified { .. } => self.is_identified_now(),
+            Note::AskedForPerson => self.ask_for_person(),
             Note::Confirmation { concept, outcome } => self.confirmed(concept, *outcome),
             _ => {}
         }

@@ -172,12 +172,13 @@ impl Proof<'_> {
                 self.refuse(&at, Rule::MissingText, problem);
             }
         }
-        for name in [names::HELLO, names::MESSAGE] {
+        for name in [names::HELLO, names::MESSAGE, names::OFFER] {
             let Some(prompt) = self.script.prompts.get(name) else {
                 continue;
             };
             if let Some(word) = words::health(&prompt.text, self.script.lang) {
-                let problem = format!("prompt `{name}` says “{word}”: a voicemail is anybody's");
+                let problem =
+                    format!("prompt `{name}` says “{word}”: it is said to whoever listens");
                 self.refuse(&prompt.at, Rule::HealthBeforeIdentity, problem);
             }
         }

@@ -190,6 +190,23 @@ impl Conversation {
         speaking::message(&self.script, &self.facts)
     }
 
+    /// For who waits for a person on call: at first, and again.
+    pub fn company(&self, is_first: bool) -> Vec<Segment> {
+        let name = if is_first {
+            names::WAIT
+        } else {
+            names::CONNECTING
+        };
+        vec![self.recorded(name)]
+    }
+
+    /// For whoever answers the telephone of a person on call: who calls, and how the call is taken.
+    pub fn offer(&self) -> Vec<Segment> {
+        let mut speech = speaking::neutral_name(&self.script, &self.facts);
+        speech.push(self.recorded(names::OFFER));
+        speech
+    }
+
     /// The next acts; empty before the start and after the end.
     pub fn handle(&mut self, input: Input<'_>) -> Vec<Act> {
         if matches!(input, Input::PromptDone) {

@@ -37,9 +37,17 @@ pub mod names {
     pub const HELLO: &str = "opening_hello";
     /// Before the number, in the message for a voicemail.
     pub const MESSAGE: &str = "message_call_back";
-    pub const ALL: [&str; 14] = [
+    /// While somebody on call is being asked to take the call.
+    pub const WAIT: &str = "person_wait";
+    pub const CONNECTING: &str = "person_connecting";
+    /// To whoever answers there.
+    pub const OFFER: &str = "person_offer";
+    pub const ALL: [&str; 17] = [
         HELLO,
         MESSAGE,
+        WAIT,
+        CONNECTING,
+        OFFER,
         SORRY,
         NOISY,
         TOO_LATE,

@@ -74,6 +74,9 @@ pub struct Callee {
     pub bye_received: bool,
     pub cancelled: bool,
     pub acks: u32,
+    /// A key was pressed then, and so many frames of somebody's voice were heard since.
+    pub key_at: Option<Instant>,
+    pub heard_since_key: u32,
 }
 
 impl Callee {
@@ -106,6 +109,8 @@ impl Callee {
             bye_received: false,
             cancelled: false,
             acks: 0,
+            key_at: None,
+            heard_since_key: 0,
         }
     }
 
@@ -261,6 +266,8 @@ impl Callee {
                 && let Some(key) = self.keys.pop_front()
             {
                 stream.press(key);
+                self.key_at = Some(now);
+                self.heard_since_key = 0;
             }
             if !self.fixture.mute {
                 self.out_rtp.push_back(stream.send(&frame));
@@ -271,6 +278,7 @@ impl Callee {
                 self.echo.push_back(heard);
             }
             if level > LOUD {
+                self.heard_since_key += 1;
                 let held = self.robot_loud_at.map(|at| now.since(at));
                 let held = held.filter(|held| self.into_at.is_some() && *held >= BREATH);
                 self.breaths.extend(held);

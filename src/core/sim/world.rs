@@ -1,6 +1,6 @@
 //! The time, a call, a telephone and two links. `step` drains, delivers what is due, and jumps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::heard::{Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::lang::Lang;
 use crate::script::Note;
+use crate::sip::event::LegConfig;
 use crate::time::Instant;
 
 /// What the recogniser needs in virtual time.
@@ -35,8 +36,32 @@ enum Datagram {
     Rtp(Vec<u8>),
 }
 
+/// A telephone of the ladder, and the way there and back.
+struct Nurse {
+    callee: Callee,
+    there: Link<Datagram>,
+    back: Link<Datagram>,
+}
+
+impl Nurse {
+    fn new(fixture: Fixture, line: u32) -> Nurse {
+        let mut callee = Callee::new(fixture);
+        callee.asked("offer");
+        let seed = [u8::try_from(line).unwrap_or(u8::MAX); 32];
+        Nurse {
+            callee,
+            there: Link::new(LinkConfig::default(), seed),
+            back: Link::new(LinkConfig::default(), seed),
+        }
+    }
+}
+
 /// One call in virtual time.
 pub struct World {
+    leg: LegConfig,
+    ladder: Vec<Fixture>,
+    nurses: BTreeMap<u32, Nurse>,
+    nurse_said: u32,
     fixture: Fixture,
     now: Instant,
     call: Call,
@@ -86,6 +111,9 @@ pub struct Outcome {
     pub talked_over: Vec<Duration>,
     /// How long it held its breath within a speech each time.
     pub breaths: Vec<Duration>,
+    /// Voice that each telephone of the ladder heard since its key was pressed, and that came from there.
+    pub nurse_heard_ms: BTreeMap<u32, u64>,
+    pub nurse_said_ms: u64,
 }
 
 impl World {
@@ -99,6 +127,10 @@ impl World {
         let mut back = seed;
         back[0] ^= 1;
         World {
+            leg: order.leg.clone(),
+            ladder: Vec::new(),
+            nurses: BTreeMap::new(),
+            nurse_said: 0,
             now,
             call: Call::new(order, kit, seed, now),
             callee: Callee::new(fixture.clone()),
@@ -119,6 +151,12 @@ impl World {
             frames: 0,
             spoke_ms: None,
         }
+    }
+
+    /// With these telephones of people on call; what they do when told of the call stands under `offer`.
+    pub fn with_ladder(mut self, ladder: Vec<Fixture>) -> World {
+        self.ladder = ladder;
+        self
     }
 
     /// With 8 kHz samples on the line, from the first media on, instead of a made-up voice. What is wanted of them
@@ -155,6 +193,14 @@ impl World {
     /// When it is not.
     pub fn outcome(self) -> Outcome {
         let record = self.record.expect("a call ends with exactly one record");
+        let nurses = self.nurses.iter();
+        let heard = nurses.map(|(line, nurse)| {
+            let frames = match nurse.callee.key_at {
+                Some(_) => nurse.callee.heard_since_key,
+                None => 0,
+            };
+            (*line, u64::from(frames) * 20)
+        });
         Outcome {
             record,
             events: self.events,
@@ -166,6 +212,8 @@ impl World {
             cancelled: self.callee.cancelled,
             talked_over: self.callee.talked_over,
             breaths: self.callee.breaths,
+            nurse_heard_ms: heard.collect(),
+            nurse_said_ms: u64::from(self.nurse_said) * 20,
             took: self.now.since(Instant::from_millis(1_000)),
         }
     }
@@ -203,6 +251,7 @@ impl World {
             }
             self.drain();
         }
+        self.step_nurses();
         while let Some(place) = self.words.iter().position(|(at, ..)| *at <= now) {
             let (_, utterance, heard) = self.words.remove(place);
             self.call
@@ -230,7 +279,82 @@ impl World {
         !self.call.is_finished()
     }
 
+    fn step_nurses(&mut self) {
+        let now = self.now;
+        let mut arrived = Vec::new();
+        for (line, nurse) in &mut self.nurses {
+            while let Some(datagram) = nurse.there.receive(now) {
+                match datagram {
+                    Datagram::Sip(bytes) => nurse.callee.handle_sip(&bytes, now),
+                    Datagram::Rtp(bytes) => nurse.callee.handle_rtp(&bytes, now),
+                }
+            }
+            nurse.callee.handle_timeout(now);
+            while let Some(bytes) = nurse.callee.poll_sip() {
+                nurse.back.send(Datagram::Sip(bytes), now);
+            }
+            while let Some(bytes) = nurse.callee.poll_rtp() {
+                nurse.back.send(Datagram::Rtp(bytes), now);
+            }
+            while let Some(datagram) = nurse.back.receive(now) {
+                arrived.push((*line, datagram));
+            }
+        }
+        for (line, datagram) in arrived {
+            match &datagram {
+                Datagram::Sip(datagram) => {
+                    self.ladder(&format!("nurse {line} <-"), datagram);
+                    let from = CALLEE;
+                    let input = Input::LineSip {
+                        line,
+                        datagram,
+                        from,
+                    };
+                    self.call.handle_input(input, now);
+                }
+                Datagram::Rtp(datagram) => {
+                    let from = CALLEE_MEDIA;
+                    let input = Input::LineRtp {
+                        line,
+                        datagram,
+                        from,
+                    };
+                    self.call.handle_input(input, now);
+                }
+            }
+            self.drain();
+        }
+    }
+
+    /// The telephone of the ladder that a message is for.
+    fn nurse_of(&self, bytes: &[u8]) -> Option<u32> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = self.nurses.keys();
+        let is_of = |line: &&u32| {
+            let call_id = self.call.line_call_id(**line);
+            call_id.is_some_and(|call_id| text.contains(call_id))
+        };
+        lines.find(is_of).copied()
+    }
+
+    /// The shell's part: a second line to a telephone of the ladder.
+    fn open_line(&mut self, line: u32) {
+        let fixture = self.ladder.get(line as usize).cloned();
+        let leg = fixture.map(|fixture| {
+            self.nurses.insert(line, Nurse::new(fixture, line));
+            Box::new(self.leg.clone())
+        });
+        self.call.handle_input(Input::Line { line, leg }, self.now);
+    }
+
     fn next_event(&self) -> Option<Instant> {
+        let nurses = self.nurses.values().flat_map(|nurse| {
+            [
+                nurse.there.next_arrival(),
+                nurse.back.next_arrival(),
+                nurse.callee.poll_timeout(),
+            ]
+        });
         [
             self.to_callee.next_arrival(),
             self.to_call.next_arrival(),
@@ -241,6 +365,7 @@ impl World {
             self.shutdown_at,
         ]
         .into_iter()
+        .chain(nurses)
         .flatten()
         .min()
     }
@@ -248,10 +373,27 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.call.poll_output() {
             match output {
-                Output::RestTarget { .. } | Output::Rtcp { .. } => {}
-                Output::Sip { bytes, .. } => {
-                    self.ladder("->", &bytes);
-                    self.to_callee.send(Datagram::Sip(bytes), self.now);
+                Output::RestTarget { .. }
+                | Output::Rtcp { .. }
+                | Output::LineRtcp { .. }
+                | Output::CloseLine { .. } => {}
+                Output::Sip { bytes, .. } => match self.nurse_of(&bytes) {
+                    Some(line) => {
+                        self.ladder(&format!("nurse {line} ->"), &bytes);
+                        if let Some(nurse) = self.nurses.get_mut(&line) {
+                            nurse.there.send(Datagram::Sip(bytes), self.now);
+                        }
+                    }
+                    None => {
+                        self.ladder("->", &bytes);
+                        self.to_callee.send(Datagram::Sip(bytes), self.now);
+                    }
+                },
+                Output::OpenLine { line } => self.open_line(line),
+                Output::LineRtp { line, packet, .. } => {
+                    if let Some(nurse) = self.nurses.get_mut(&line) {
+                        nurse.there.send(Datagram::Rtp(packet), self.now);
+                    }
                 }
                 Output::Rtp { packet, .. } => self.to_callee.send(Datagram::Rtp(packet), self.now),
                 Output::Transcribe {
@@ -278,6 +420,8 @@ impl World {
                 Output::Frame { left, .. } => {
                     if left.iter().any(|&byte| G711::A.decode(byte).abs() > LOUD) {
                         self.spoke_ms.get_or_insert(self.frames * 20);
+                        let pressed = |nurse: &Nurse| nurse.callee.key_at.is_some();
+                        self.nurse_said += u32::from(self.nurses.values().any(pressed));
                     }
                     self.frames += 1;
                 }

@@ -12,6 +12,9 @@ use crate::trend::{Direction, History, Line, Rules, Trend, trends};
 
 use super::{Cause, Deadlines, WorkOrder, WorkOrderState};
 
+/// Less talk with a person on call than this leaves the order to call back.
+const TALKED_MS: u64 = 15_000;
+
 /// Whom an order is for. A call without a patient record has neither patient nor episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
@@ -39,6 +42,11 @@ pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
     let ended = cause_of_ending(record.ending.disposition, subject.high_risk);
     for cause in noted.chain(ended) {
         add(&mut causes, cause);
+    }
+    // Whoever asked for a person has talked to one.
+    let is_connected = |note: &CallNote| matches!(note, CallNote::Connected { talk_ms, .. } if *talk_ms >= TALKED_MS);
+    if record.notes.iter().any(is_connected) {
+        causes.retain(|cause| *cause != Cause::AskedForPerson);
     }
     if broke_off(record) {
         add(&mut causes, Cause::Incomplete);
@@ -173,6 +181,7 @@ fn cause_of_note(note: &CallNote, high_risk: bool) -> Option<Cause> {
         }),
         CallNote::IdentityFailed => Some(Cause::IdentityFailed),
         CallNote::AskedForPerson => Some(Cause::AskedForPerson),
+        CallNote::Connected { .. } => None,
         CallNote::CallBackAt { words } => Some(Cause::CallBackAt {
             words: words.expose().clone(),
         }),
