@@ -413,6 +413,25 @@ async fn a_crash_raises_the_findings_whose_confirming_question_was_out() {
     }
 }
 
+/// A crash while somebody on call is being asked for leaves the order to call back.
+#[tokio::test]
+async fn a_crash_on_the_way_to_a_person_leaves_the_order() {
+    let mut ward = Ward::open(1).await;
+    assert_eq!(ward.dial().await, 1);
+    let call = ward.calls.recv().await.expect("a call");
+    let mut recorder = ward.recorder();
+    for what in [Told::Ringing, Told::Answered, Told::AskedForPerson] {
+        tell(&mut recorder, &call.attempt, what).await;
+    }
+    // kill -9: the recorder is gone, and with it everything in memory.
+    drop(recorder);
+    recover::at_start(&ward.store, &ward.rules)
+        .await
+        .expect("recovered");
+    let causes = ward.order(&call.patient).await.map(|order| order.causes);
+    assert_eq!(causes, Some(vec![Cause::AskedForPerson]));
+}
+
 async fn tell_found(recorder: &mut Recorder, attempt: &AttemptId, placed: &PlacedFinding) {
     let placed = Box::new(placed.clone());
     tell(
