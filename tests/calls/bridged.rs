@@ -63,14 +63,12 @@ fn the_patient_talks_to_the_nurse_who_pressed_the_key() {
         "asks_for_a_person.toml",
         &[nurse(ANSWERS, TALKS)],
         |fixture| {
-            let says = "我要人工 / (silent) / 我这两天觉得没有力气 / 好的好的，谢谢您 / 知道了，我等着你们";
-            for node in ["screen_faint"] {
-                if let Some(words) = fixture.says.get_mut(node)
-                    && words.contains("人工")
-                {
-                    *words = says.to_owned();
-                }
-            }
+            let says = "我不想跟机器人说，转人工 / \
+                    我这两天觉得没有力气，吃饭也不香，晚上睡不着觉，心里很不踏实，想问问你们护士应该怎么办才好 / \
+                    好的好的，谢谢您 / 知道了，我等着你们";
+            fixture
+                .says
+                .insert("screen_faint".to_owned(), says.to_owned());
         },
     );
     let trace = outcome.trace.join("\n");

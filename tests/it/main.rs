@@ -2,7 +2,6 @@
 
 mod audit;
 mod bad_input;
-mod bridge;
 mod crash;
 mod crash_demo;
 mod jobs;
