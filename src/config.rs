@@ -99,6 +99,17 @@ pub struct CallingWindow {
     pub to: Time,
 }
 
+impl CallingWindow {
+    /// As the plan has it.
+    pub fn window(&self) -> Window {
+        Window {
+            days: self.days.iter().map(|day| day.weekday()).collect(),
+            from: self.from,
+            to: self.to,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DayName {
@@ -664,12 +675,8 @@ impl Config {
     /// What [`CallingPolicy::new`] refuses.
     pub fn policy(&self) -> Result<CallingPolicy, PolicyError> {
         let calling = &self.calling;
-        let window = |window: &CallingWindow| Window {
-            days: window.days.iter().map(|day| day.weekday()).collect(),
-            from: window.from,
-            to: window.to,
-        };
-        let windows: Vec<Window> = calling.windows.iter().map(window).collect();
+        let windows = calling.windows.iter().map(CallingWindow::window);
+        let windows: Vec<Window> = windows.collect();
         let rest = match calling.noon_rest.as_slice() {
             [from, to] => Some((*from, *to)),
             _ => None,

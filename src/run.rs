@@ -9,7 +9,7 @@ use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
-use aftercall_core::plan::StepState;
+use aftercall_core::plan::{Pace, StepState};
 use aftercall_core::script::speaking::variables;
 use aftercall_core::script::{Facts, Note, Script};
 use aftercall_core::sip::dialog::DialogSnapshot;
@@ -99,6 +99,10 @@ impl Engine {
                 .trunk
                 .lines
                 .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
+            pace: Pace::new(trunk.calls_per_second),
+            hours: trunk.hours.clone(),
+            callers: trunk.caller.ids.clone(),
+            zone: config.zone(),
             scripts: signed_scripts(&library),
             has_room,
         };
@@ -436,6 +440,7 @@ impl Caller {
         let start = StartCall {
             attempt: call.attempt.clone(),
             number: call.order.number.clone(),
+            caller: Some(call.caller.clone()),
             script,
             facts,
             record: call.patient.consent.recording,

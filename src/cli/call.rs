@@ -211,6 +211,7 @@ async fn converse(
     driver.start_call(StartCall {
         attempt: attempt.clone(),
         number,
+        caller: None,
         script,
         facts: facts(args, config, today),
         record: args.record.is_some(),

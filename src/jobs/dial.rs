@@ -5,10 +5,14 @@ use std::time::Duration;
 use aftercall_core::id::{AttemptId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Patient};
-use aftercall_core::plan::{DialOrder, NextStep, Reason, ReasonCode, Step};
+use aftercall_core::plan::{
+    CallerId, DialOrder, NextStep, Pace, Reason, ReasonCode, Step, TrunkHours, caller_with_room,
+    day_around,
+};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Subject, cause_of_step};
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -22,6 +26,8 @@ use crate::store::{Store, StoreError, new_id};
 pub struct ToDial {
     pub attempt: AttemptId,
     pub order: DialOrder,
+    /// What the callee sees.
+    pub caller: String,
     pub step: Step,
     pub patient: Patient,
     pub episode: Episode,
@@ -42,6 +48,14 @@ pub struct Lines {
     pub trunk: String,
     /// Calls at once.
     pub lines: u32,
+    /// Calls a second.
+    pub pace: Pace,
+    /// `None`: the trunk is always open.
+    pub hours: Option<TrunkHours>,
+    /// At least one, in the order in which they are used up.
+    pub callers: Vec<CallerId>,
+    /// The hospital's: hours and daily caps are in it.
+    pub zone: TimeZone,
     pub scripts: Vec<SignedScript>,
     /// False while those that talk are answered late: nobody else is called then.
     pub has_room: watch::Receiver<bool>,
@@ -60,17 +74,23 @@ const NOT_DECIDED: SignedDuration = SignedDuration::from_mins(15);
 pub async fn run(
     store: Store,
     rules: Rules,
-    lines: Lines,
+    mut lines: Lines,
     calls: mpsc::Sender<ToDial>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut renewed = Timestamp::MIN;
     loop {
-        if let Err(error) = round(&store, &rules, &lines, &calls, &mut renewed).await {
+        if let Err(error) = round(&store, &rules, &mut lines, &calls, &mut renewed).await {
             error!(%error, "dialling paused: the database did not answer");
             free_leases(&store, &rules).await;
         }
-        if calls.is_closed() || !next_round(ROUND, &mut shutdown).await {
+        let wait = Duration::try_from(lines.pace.wait(rules.clock.now())).unwrap_or(ROUND);
+        let wait = if wait.is_zero() {
+            ROUND
+        } else {
+            wait.min(ROUND)
+        };
+        if calls.is_closed() || !next_round(wait, &mut shutdown).await {
             free_leases(&store, &rules).await;
             return;
         }
@@ -87,7 +107,7 @@ async fn free_leases(store: &Store, rules: &Rules) {
 async fn round(
     store: &Store,
     rules: &Rules,
-    lines: &Lines,
+    lines: &mut Lines,
     calls: &mpsc::Sender<ToDial>,
     renewed: &mut Timestamp,
 ) -> Result<(), StoreError> {
@@ -101,15 +121,15 @@ async fn round(
     once(store, rules, lines, calls).await.map(|_| ())
 }
 
-/// One round: decides every due step until the lines are full or none is due; returns how many were dialled. Nobody
-/// is called while the ears are behind.
+/// One round: decides every due step until the lines are full, none is due or the trunk takes no further call in this
+/// second; returns how many were dialled. Nobody is called while the ears are behind.
 ///
 /// # Errors
 /// When the database refuses; steps already claimed come back when their lease ends.
 pub async fn once(
     store: &Store,
     rules: &Rules,
-    lines: &Lines,
+    lines: &mut Lines,
     calls: &mpsc::Sender<ToDial>,
 ) -> Result<u32, StoreError> {
     if !*lines.has_room.borrow() {
@@ -127,8 +147,12 @@ pub async fn once(
     let mut dialled = 0;
     while free > 0 {
         let now = rules.clock.now();
+        if !lines.pace.wait(now).is_zero() {
+            break;
+        }
+        let wanted = if lines.pace.is_limited() { 1 } else { free };
         let claimed = store
-            .claim_due_steps(now, free, rules.lease_until(now), &rules.engine)
+            .claim_due_steps(now, wanted, rules.lease_until(now), &rules.engine)
             .await?;
         if claimed.is_empty() {
             break;
@@ -139,6 +163,7 @@ pub async fn once(
                 Ok(true) => {
                     free -= 1;
                     dialled += 1;
+                    lines.pace.began(rules.clock.now());
                 }
                 Ok(false) => {}
                 Err(error @ StoreError::Database(_)) => return Err(error),
@@ -209,7 +234,14 @@ async fn try_step(
         .await?;
         return Ok(false);
     };
-    let attempt = new_attempt(rules, lines, &loaded, &order, script, now);
+    let caller = match allowed(store, lines, now).await? {
+        Ok(caller) => caller,
+        Err((until, why)) => {
+            put_off(store, rules, &loaded, &NextStep::Wait { until, why }, now).await?;
+            return Ok(false);
+        }
+    };
+    let attempt = new_attempt(rules, lines, &loaded, &order, script, &caller, now);
     match store.begin_attempt(&attempt).await? {
         Begun::Dial => {}
         Begun::LeaseLost => return Ok(false),
@@ -236,6 +268,7 @@ async fn try_step(
     let to_dial = ToDial {
         attempt: attempt.id,
         order,
+        caller,
         step,
         patient,
         episode,
@@ -246,12 +279,46 @@ async fn try_step(
     Ok(true)
 }
 
+/// The caller id to show, or why and until when the trunk takes no call.
+async fn allowed(
+    store: &Store,
+    lines: &Lines,
+    now: Timestamp,
+) -> Result<Result<String, (Timestamp, Reason)>, StoreError> {
+    let hours = lines.hours.as_ref();
+    if let Some(opens) = hours
+        .map(|hours| hours.next_open(&lines.zone, now))
+        .filter(|opens| *opens > now)
+    {
+        let why = Reason::new(
+            ReasonCode::TrunkClosed,
+            "the trunk takes no calls at this hour",
+        );
+        return Ok(Err((opens, why)));
+    }
+    let (today, tomorrow) = day_around(now, &lines.zone);
+    let shown = store.callers_shown(&lines.trunk, (today, tomorrow)).await?;
+    if let Some(caller) = caller_with_room(&lines.callers, &shown) {
+        return Ok(Ok(caller.user.clone()));
+    }
+    warn!(
+        trunk = lines.trunk,
+        "no caller id may be shown any more today"
+    );
+    let words = "every caller id of the trunk was shown as often today as its daily_cap allows";
+    Ok(Err((
+        tomorrow,
+        Reason::new(ReasonCode::CallerIdsUsed, words),
+    )))
+}
+
 fn new_attempt(
     rules: &Rules,
     lines: &Lines,
     loaded: &Loaded,
     order: &DialOrder,
     script: &SignedScript,
+    caller: &str,
     now: Timestamp,
 ) -> NewAttempt {
     NewAttempt {
@@ -264,6 +331,7 @@ fn new_attempt(
         engine: rules.engine.clone(),
         leased_until: rules.lease_until(now),
         trunk: lines.trunk.clone(),
+        caller: caller.to_owned(),
         script: script.pathway.clone(),
         script_hash: script.hash.clone(),
         day: loaded.step.day,

@@ -1,11 +1,14 @@
 //! Attempts: permission for one INVITE, and where it stands while it lives.
 
+use std::collections::BTreeMap;
+
 use aftercall_core::attempt::{Attempt, AttemptState, Disposition, Ending, LineRecord, Progress};
 use aftercall_core::id::{AttemptId, EpisodeId, PatientId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::PastAttempt;
 use aftercall_core::time::Timestamp;
+use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::page::{Page, PageRequest};
@@ -26,6 +29,8 @@ pub struct NewAttempt {
     pub engine: String,
     pub leased_until: Timestamp,
     pub trunk: String,
+    /// The caller id that the callee sees.
+    pub caller: String,
     pub script: String,
     pub script_hash: String,
     pub day: u16,
@@ -109,8 +114,9 @@ impl Store {
         }
         let inserted = sqlx::query(
             "insert into attempt (id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, \
-             trunk, script, script_hash, day, lang, started_at_ms) \
-             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14) on conflict do nothing",
+             trunk, script, script_hash, day, lang, started_at_ms, caller) \
+             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+             on conflict do nothing",
         )
         .bind(&new.id.0)
         .bind(new.step.as_ref().map(|id| id.0.clone()))
@@ -126,6 +132,7 @@ impl Store {
         .bind(i64::from(new.day))
         .bind(word(&new.lang))
         .bind(ms(new.started_at))
+        .bind(&new.caller)
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -133,6 +140,34 @@ impl Store {
         }
         tx.commit().await?;
         Ok(Begun::Dial)
+    }
+
+    /// How often each caller id of a trunk was shown between two instants, by any engine: begun is shown.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn callers_shown(
+        &self,
+        trunk: &str,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<BTreeMap<String, u32>, StoreError> {
+        let rows = sqlx::query(
+            "select caller, count(*) as shown from attempt \
+             where trunk = $1 and started_at_ms >= $2 and started_at_ms < $3 and caller is not null group by caller",
+        )
+        .bind(trunk)
+        .bind(ms(from))
+        .bind(ms(to))
+        .fetch_all(&self.pool)
+        .await?;
+        let shown = |row: &AnyRow| {
+            let count: i64 = row.try_get("shown")?;
+            Ok((
+                row.try_get("caller")?,
+                u32::try_from(count).unwrap_or(u32::MAX),
+            ))
+        };
+        rows.iter().map(shown).collect()
     }
 
     /// Saves where a live attempt stands. Flags are only ever set, and a state never goes back.

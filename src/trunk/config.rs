@@ -13,6 +13,7 @@ use std::time::Duration;
 use aftercall_core::codec::Codec;
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::{CallerId, TrunkHours};
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::{LegConfig, Target, Transport};
 use aftercall_core::sip::outside::Peer;
@@ -67,6 +68,10 @@ pub struct Trunk {
     /// An INVITE too large for UDP goes by TCP (RFC 3261 §18.1.1).
     pub large_by_tcp: bool,
     pub caller: Caller,
+    /// Calls begun a second; `None`: as fast as lines are free.
+    pub calls_per_second: Option<f64>,
+    /// When calls are begun, in the hospital's zone; `None`: always.
+    pub hours: Option<TrunkHours>,
     pub(super) account: Option<Account>,
     /// At least one, in the order of our offer.
     pub codecs: Vec<Codec>,
@@ -82,7 +87,8 @@ pub struct Trunk {
 /// Who rings, as the callee and the trunk see it.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub user: String,
+    /// In the order in which they are used up; at least one. A call by hand shows the first, and is not counted.
+    pub ids: Vec<CallerId>,
     /// `None`: the target's.
     pub domain: Option<String>,
     pub display: Option<String>,
@@ -214,7 +220,10 @@ impl Trunk {
     ) -> anyhow::Result<()> {
         if let Some(user) = user {
             anyhow::ensure!(file::is_user(user), "`{user}` cannot be a user name");
-            self.caller.user = user.to_owned();
+            self.caller.ids = vec![CallerId {
+                user: user.to_owned(),
+                daily_cap: None,
+            }];
         }
         let known = self.account.take();
         let variable = password_env.map(str::to_owned);
@@ -224,7 +233,7 @@ impl Trunk {
             username: match (user, known) {
                 (None, Some(known)) => known.username,
                 (Some(user), _) => user.to_owned(),
-                (None, None) => self.caller.user.clone(),
+                (None, None) => self.user().to_owned(),
             },
             password_env,
         });
@@ -270,9 +279,9 @@ impl Trunk {
         LegConfig {
             targets: reach.targets.iter().map(target).collect(),
             large_by_tcp: self.large_by_tcp,
-            from_uri: format!("sip:{}@{}", self.caller.user, self.domain()),
+            from_uri: self.caller_uri(self.user()),
             from_display: self.caller.display.clone(),
-            contact_uri: format!("sip:{}@{local}", self.caller.user),
+            contact_uri: format!("sip:{}@{local}", self.user()),
             via_host: local.to_string(),
             credentials,
             reliable_provisional: self.reliable_provisional,
@@ -284,21 +293,27 @@ impl Trunk {
             codecs: self.codecs.clone(),
             ring_timeout: self.ring_timeout,
             first_answer_limit: self.first_answer_limit,
-            extra_headers: self.identity(),
+            extra_headers: self.identity(self.user()),
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    /// Shows another of the caller ids than the first.
+    pub fn show(&self, caller: &str, leg: &mut LegConfig) {
+        leg.from_uri = self.caller_uri(caller);
+        leg.extra_headers = self.identity(caller);
     }
 
     /// Whom REGISTER and OPTIONS ask at one of the targets, and who we are there.
     pub fn peer(&self, place: &Place, local: SocketAddr, credentials: Option<Credentials>) -> Peer {
         let account = self.account.as_ref();
-        let user = account.map_or(&self.caller.user, |account| &account.username);
+        let user = account.map_or(self.user(), |account| &account.username);
         Peer {
             uri: format!("sip:{}", place.uri_host()),
             own_uri: format!("sip:{user}@{}", self.domain()),
             contact_uri: format!(
                 "sip:{}@{local}{}",
-                self.caller.user,
+                self.user(),
                 place.transport.uri_parameter()
             ),
             via_host: local.to_string(),
@@ -309,8 +324,16 @@ impl Trunk {
         }
     }
 
-    fn identity(&self) -> Vec<(String, String)> {
-        let value = format!("<sip:{}@{}>", self.caller.user, self.domain());
+    fn user(&self) -> &str {
+        self.caller.ids.first().map_or("", |caller| &caller.user)
+    }
+
+    fn caller_uri(&self, caller: &str) -> String {
+        format!("sip:{caller}@{}", self.domain())
+    }
+
+    fn identity(&self, caller: &str) -> Vec<(String, String)> {
+        let value = format!("<{}>", self.caller_uri(caller));
         let header = ("P-Asserted-Identity".to_owned(), value);
         self.caller.asserted.then_some(header).into_iter().collect()
     }

@@ -56,6 +56,8 @@ const CARE: Duration = Duration::from_secs(5);
 pub struct StartCall {
     pub attempt: AttemptId,
     pub number: PhoneNumber,
+    /// The caller id to show; `None`: the trunk's first.
+    pub caller: Option<String>,
     pub script: Arc<Script>,
     pub facts: Facts,
     /// The patient agreed to be recorded.
@@ -464,6 +466,7 @@ impl Media {
         let StartCall {
             attempt,
             number: callee,
+            caller,
             script,
             facts,
             record,
@@ -495,6 +498,9 @@ impl Media {
         let mut leg = self
             .trunk
             .leg_config(&callee, &reach, port, self.credentials.clone());
+        if let Some(caller) = &caller {
+            self.trunk.show(caller, &mut leg);
+        }
         self.standing.order(&mut leg.targets);
         let order = CallOrder {
             leg,

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use aftercall_core::codec::Codec;
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::{CallerId, TrunkHours, Window};
 use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, Transport};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::config::{Account, Caller, HostPort, Numbers, Trunk};
 use super::place::{Source, TrunkError};
+use crate::config::CallingWindow;
 
 /// Reads and proves a trunk file.
 ///
@@ -88,6 +90,8 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
             "1 to 32 s; a healthy target answers within 1 s",
         )?,
         caller: caller(source, raw.caller)?,
+        calls_per_second: calls_per_second(source, raw.calls_per_second.as_ref())?,
+        hours: hours(source, raw.hours)?,
         account: raw
             .account
             .map(|account| account_of(source, account))
@@ -127,6 +131,8 @@ struct TrunkFile {
     reliable_provisional: Option<bool>,
     bind: Spanned<String>,
     lines: Spanned<usize>,
+    calls_per_second: Option<Spanned<f64>>,
+    hours: Option<Spanned<Vec<CallingWindow>>>,
     ring_timeout_s: Option<Spanned<u64>>,
     first_answer_limit_s: Option<Spanned<u64>>,
     caller: CallerTable,
@@ -139,11 +145,20 @@ struct TrunkFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CallerTable {
-    user: Spanned<String>,
+    user: Option<Spanned<String>>,
+    daily_cap: Option<Spanned<u32>>,
+    users: Option<Spanned<Vec<CallerIdTable>>>,
     domain: Option<Spanned<String>>,
     display: Option<Spanned<String>>,
     #[serde(default)]
     asserted: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallerIdTable {
+    user: Spanned<String>,
+    daily_cap: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -330,13 +345,76 @@ fn bind(
     Ok(bind)
 }
 
-fn caller(source: &Source<'_>, raw: CallerTable) -> Result<Caller, TrunkError> {
-    check(
-        source,
-        &raw.user,
-        |user| is_user(user),
-        "the caller id: digits, letters, `+`, `-`, `_` and `.`",
-    )?;
+/// Slower than one in ten seconds is no pace, and no trunk of ours needs more than 200.
+fn calls_per_second(
+    source: &Source<'_>,
+    value: Option<&Spanned<f64>>,
+) -> Result<Option<f64>, TrunkError> {
+    if let Some(value) = value {
+        let hint = "0.1 to 200 calls a second, as the carrier allows them";
+        check(source, value, |rate| (0.1..=200.0).contains(rate), hint)?;
+    }
+    Ok(value.map(|value| *value.get_ref()))
+}
+
+fn hours(
+    source: &Source<'_>,
+    raw: Option<Spanned<Vec<CallingWindow>>>,
+) -> Result<Option<TrunkHours>, TrunkError> {
+    let Some(raw) = raw else {
+        return Ok(None);
+    };
+    let hint = "write [{ days = [\"mon\", \"tue\"], from = \"09:00\", to = \"18:00\" }]; leave the key out for always";
+    let error = |what| source.error(raw.span(), what, hint);
+    let windows = raw.get_ref().iter().map(CallingWindow::window);
+    let windows: Vec<Window> = windows.collect();
+    if windows.iter().any(|window| window.from >= window.to) {
+        return Err(error("a window ends before or when it begins"));
+    }
+    let hours = TrunkHours::new(&windows).ok_or_else(|| error("the trunk is never open"))?;
+    Ok(Some(hours))
+}
+
+/// `user` with its cap, or the list `users`.
+fn caller_ids(source: &Source<'_>, raw: &mut CallerTable) -> Result<Vec<CallerId>, TrunkError> {
+    let hint = "write one `user`, or several as `users = [{ user = \"4008001234\", daily_cap = 300 }, ...]`";
+    let ids = match (raw.user.take(), raw.users.take()) {
+        (Some(user), None) => vec![CallerIdTable {
+            user,
+            daily_cap: raw.daily_cap.take(),
+        }],
+        (None, Some(users)) if users.get_ref().is_empty() => {
+            return Err(source.error(users.span(), "there is no caller id", hint));
+        }
+        (None, Some(users)) => users.into_inner(),
+        (Some(_), Some(users)) => {
+            let what = "`user` and `users` are both given";
+            return Err(source.error(users.span(), what, hint));
+        }
+        (None, None) => return Err(source.error_without_line("[caller] has no `user`", hint)),
+    };
+    if let Some(cap) = &raw.daily_cap {
+        return Err(source.error(cap.span(), "`daily_cap` belongs to each of `users`", hint));
+    }
+    let mut proved: Vec<CallerId> = Vec::new();
+    for CallerIdTable { user, daily_cap } in ids {
+        let hint = "the caller id: digits, letters, `+`, `-`, `_` and `.`";
+        check(source, &user, |user| is_user(user), hint)?;
+        if let Some(cap) = &daily_cap {
+            check(source, cap, |cap| *cap > 0, "1 call a day or more")?;
+        }
+        let is_new = |user: &String| proved.iter().all(|known| known.user != *user);
+        check(source, &user, is_new, "each caller id stands once")?;
+        proved.push(CallerId {
+            user: user.into_inner(),
+            daily_cap: daily_cap.map(Spanned::into_inner),
+        });
+    }
+    Ok(proved)
+}
+
+fn caller(source: &Source<'_>, mut raw: CallerTable) -> Result<Caller, TrunkError> {
+    let ids = caller_ids(source, &mut raw)?;
     if let Some(domain) = &raw.domain {
         check(
             source,
@@ -350,7 +428,7 @@ fn caller(source: &Source<'_>, raw: CallerTable) -> Result<Caller, TrunkError> {
         check(source, display, is_right, "at most 60 bytes in one line")?;
     }
     Ok(Caller {
-        user: raw.user.into_inner(),
+        ids,
         domain: raw.domain.map(Spanned::into_inner),
         display: raw.display.map(Spanned::into_inner),
         asserted: raw.asserted,

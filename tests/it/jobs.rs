@@ -17,10 +17,11 @@ use aftercall_core::import::Defaults;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Life, Patient};
 use aftercall_core::phi::Phi;
-use aftercall_core::plan::{Step, StepState};
+use aftercall_core::plan::{CallerId, Pace, Step, StepState, TrunkHours, Window};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, WorkOrder};
 use jiff::SignedDuration;
+use jiff::civil::{Weekday, time};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -86,6 +87,13 @@ impl Ward {
         let lines = Lines {
             trunk: "loopback".to_owned(),
             lines,
+            pace: Pace::new(None),
+            hours: None,
+            callers: vec![CallerId {
+                user: "4001".to_owned(),
+                daily_cap: None,
+            }],
+            zone: config.zone(),
             scripts: scripts.collect(),
             has_room,
         };
@@ -134,8 +142,20 @@ impl Ward {
         self.rules.clock.now()
     }
 
+    /// Steps that wait for this reason.
+    async fn waiting(&self, reason: &str) -> Vec<Step> {
+        let page = PageRequest {
+            limit: 200,
+            after: None,
+        };
+        let steps = self.store.steps(None, &page).await.expect("a list").items;
+        let mut waiting = steps;
+        waiting.retain(|step| step.reason.starts_with(reason));
+        waiting
+    }
+
     async fn dial(&self) -> u32 {
-        dial::once(&self.store, &self.rules, &self.lines, &self.out)
+        dial::once(&self.store, &self.rules, &mut self.lines.clone(), &self.out)
             .await
             .expect("a round")
     }
@@ -511,19 +531,81 @@ async fn without_a_signed_script_nobody_is_rung() {
     let mut ward = Ward::open(4).await;
     ward.lines.scripts.clear();
     assert_eq!(ward.dial().await, 0);
-    let reasons: Vec<String> = {
-        let page = PageRequest {
-            limit: 200,
-            after: None,
-        };
-        let steps = ward.store.steps(None, &page).await.expect("a list").items;
-        steps.into_iter().map(|step| step.reason).collect()
+    assert!(!ward.waiting("no_script: ").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_id_rings_no_more_than_its_cap_allows_and_a_restart_forgets_nothing() {
+    let mut ward = Ward::open(10).await;
+    let caller = |user: &str, cap| CallerId {
+        user: user.to_owned(),
+        daily_cap: Some(cap),
     };
-    assert!(
-        reasons
-            .iter()
-            .any(|reason| reason.starts_with("no_script: "))
+    ward.lines.callers = vec![caller("4001", 2), caller("4002", 1)];
+    assert_eq!(ward.dial().await, 3);
+    let mut shown = Vec::new();
+    while let Ok(call) = ward.calls.try_recv() {
+        shown.push(call.caller);
+    }
+    assert_eq!(shown, ["4001", "4001", "4002"]);
+    let waiting = ward.waiting("caller_ids_used: ").await;
+    assert!(!waiting.is_empty());
+    let midnight: Timestamp = "2026-11-23T16:00:00Z".parse().expect("an instant");
+    assert!(waiting.iter().all(|step| step.next_at == midnight));
+    // The same day, after a restart, with one more caller id: the others stay used up.
+    let url = format!("sqlite://{}/jobs.db", ward._folder.path().display());
+    ward.store = Store::open(&url).await.expect("the database opens again");
+    ward.lines.callers.push(caller("4003", 1));
+    let midnight = midnight - SignedDuration::from_hours(16);
+    let day = (midnight, midnight + SignedDuration::from_hours(24));
+    let shown = ward
+        .store
+        .callers_shown("loopback", day)
+        .await
+        .expect("counts");
+    assert_eq!(
+        shown.into_iter().collect::<Vec<_>>(),
+        [("4001".to_owned(), 2), ("4002".to_owned(), 1)]
     );
+    let before = (midnight - SignedDuration::from_hours(24), midnight);
+    for (trunk, day) in [("loopback", before), ("another", day)] {
+        assert!(
+            ward.store
+                .callers_shown(trunk, day)
+                .await
+                .expect("counts")
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trunk_that_is_closed_rings_nobody_and_says_until_when() {
+    let mut ward = Ward::open(4).await;
+    // It is Monday, 10:00 at the hospital.
+    let window = Window {
+        days: vec![Weekday::Monday],
+        from: time(14, 0, 0, 0),
+        to: time(18, 0, 0, 0),
+    };
+    ward.lines.hours = TrunkHours::new(&[window]);
+    assert_eq!(ward.dial().await, 0);
+    let waiting = ward.waiting("trunk_closed: ").await;
+    let opens: Timestamp = "2026-11-23T06:00:00Z".parse().expect("an instant");
+    assert!(!waiting.is_empty() && waiting.iter().all(|step| step.next_at == opens));
+}
+
+#[tokio::test]
+async fn calls_are_begun_no_faster_than_the_trunk_takes_them() {
+    let mut ward = Ward::open(4).await;
+    ward.lines.pace = Pace::new(Some(0.1));
+    let mut lines = ward.lines.clone();
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let dialled = dial::once(&ward.store, &ward.rules, &mut lines, &ward.out).await;
+        begun.push(dialled.expect("a round"));
+    }
+    assert_eq!(begun, [1, 0]);
 }
 
 #[tokio::test]

@@ -128,6 +128,7 @@ pub fn new_attempt(step: &Step, phone: Option<PhoneNumber>) -> NewAttempt {
         engine: ENGINE.to_owned(),
         leased_until: at(60),
         trunk: "loopback".to_owned(),
+        caller: "4001".to_owned(),
         script: "cardiac".to_owned(),
         script_hash: "hash".to_owned(),
         day: step.day,

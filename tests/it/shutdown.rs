@@ -67,6 +67,7 @@ impl Line {
             ring: Duration::from_secs(*ring_s),
         });
         self.driver.start_call(StartCall {
+            caller: None,
             attempt: AttemptId(attempt.to_owned()),
             number: PhoneNumber::parse(number).expect("a number"),
             script: script.expect("a script that may be used"),

@@ -104,6 +104,7 @@ impl Stay {
             engine: ENGINE.to_owned(),
             leased_until: started,
             trunk: "loopback".to_owned(),
+            caller: "4001".to_owned(),
             script: "general".to_owned(),
             script_hash: "hash".to_owned(),
             day,

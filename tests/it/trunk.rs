@@ -191,14 +191,49 @@ fn each_mistake_names_file_line_and_field() {
         (
             "user = \"+86",
             "user = \"=86",
-            "x.toml:19: `caller.user`: \"=864008001234\" cannot",
+            "x.toml:21: `caller.users`: \"=864008001234\" cannot",
         ),
         (
             "\"pcma\", \"pcmu\"",
             "\"pcma\",\n  \"opus\"",
-            "x.toml:28: `media.codecs`: unknown variant",
+            "x.toml:32: `media.codecs`: unknown variant",
         ),
-        ("[media]", "[medea]", "x.toml:26: `medea`: unknown field"),
+        (
+            "daily_cap = 400 },\n]",
+            "daily_cap = 0 },\n]",
+            "x.toml:22: `caller.users`: 0 cannot",
+        ),
+        (
+            "864008001235\"",
+            "864008001234\"",
+            "x.toml:22: `caller.users`: \"+864008001234\" cannot",
+        ),
+        (
+            "domain =",
+            "user = \"4001\"\ndomain =",
+            "x.toml:20: `caller.users`: `user` and `users` are both given",
+        ),
+        (
+            "domain =",
+            "daily_cap = 4\ndomain =",
+            "x.toml:24: `caller.daily_cap`: `daily_cap` belongs to each",
+        ),
+        (
+            "calls_per_second = 5",
+            "calls_per_second = 0",
+            "x.toml:12: `calls_per_second`: 0.0 cannot",
+        ),
+        (
+            "calls_per_second = 5",
+            "hours = [{ days = [\"mon\"], from = \"18:00\", to = \"09:00\" }]",
+            "x.toml:12: `hours`: a window ends before",
+        ),
+        (
+            "calls_per_second = 5",
+            "hours = []",
+            "x.toml:12: `hours`: the trunk is never open",
+        ),
+        ("[media]", "[medea]", "x.toml:30: `medea`: unknown field"),
         (
             "bind = \"0.0.0.0:5063\"",
             "bind = \"0.0.0.0:5063\"\nname_servers = [\n  \"10.0.0.2:53\",\n  \"dns\",\n]",
@@ -260,6 +295,9 @@ fn a_leg_is_configured_from_the_trunk() {
     assert_eq!(config.from_uri, "sip:4008001234@hospital.example");
     assert_eq!(config.contact_uri, "sip:4008001234@192.0.2.1:5062");
     assert_eq!(config.via_host, "192.0.2.1:5062");
+    let mut config = config;
+    trunk.show("4008001235", &mut config);
+    assert_eq!(config.from_uri, "sip:4008001235@hospital.example");
     let error = trunk
         .credentials()
         .expect_err("no password in the tests' environment");

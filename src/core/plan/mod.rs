@@ -3,6 +3,7 @@
 //! Windows, consent, caps, do-not-call and retry rules live here and nowhere else, and refuse where they
 //! are in doubt. Every answer but "dial" carries a [`Reason`], so that an admin can read why.
 
+mod allowance;
 mod asked;
 mod calendar;
 mod decide;
@@ -13,6 +14,7 @@ mod retry;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+pub use allowance::{CallerId, Pace, TrunkHours, caller_with_room, day_around};
 pub use asked::hour_asked_for;
 pub use calendar::{Cadence, CadenceDay, Window, enroll};
 pub use decide::{PlanInput, next_step};

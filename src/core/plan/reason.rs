@@ -65,6 +65,12 @@ pub enum ReasonCode {
     /// No signed script for the pathway in the patient's language.
     #[display("no_script")]
     NoScript,
+    /// The trunk takes no calls at this hour.
+    #[display("trunk_closed")]
+    TrunkClosed,
+    /// Every caller id of the trunk has been shown as often as it may be today.
+    #[display("caller_ids_used")]
+    CallerIdsUsed,
     /// The database could not say what a decision needs.
     #[display("not_decided")]
     NotDecided,
