@@ -1,7 +1,8 @@
 # aftercall: everything a fresh Debian 12 needs is installed by these targets.
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
-#   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long
+#   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long, and make fuzz
+#   make fuzz [FUZZ=600]      four targets of hostile input, FUZZ seconds each
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
@@ -15,6 +16,7 @@ SHELL := /bin/bash
 
 ARGS ?=
 SOAK ?= 20
+FUZZ ?= 600
 CALLS ?= 1 4
 EVAL ?= redflags
 SHARE ?= 0.15
@@ -27,10 +29,10 @@ MODEL := models/ggml-base-q8_0.bin
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl
 
-.PHONY: help demo test soak bench eval check-rust packages-demo packages-test model lint pure
+.PHONY: help demo test soak fuzz bench eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,11s/^# *//p' Makefile
+	@sed -n '2,12s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -108,6 +110,20 @@ soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
 	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash testbed
+	@$(MAKE) --no-print-directory fuzz
+
+# The next seed until the time is over; a finding names its seed, and comes again with AFTERCALL_SEED.
+fuzz: check-rust
+	@for target in sip_messages session_descriptions rtp_and_rtcp legs; do \
+	  end=$$((SECONDS + $(FUZZ))); seed=0; inputs=0; \
+	  while [ $$SECONDS -lt $$end ]; do \
+	    seed=$$((seed + 1)); \
+	    said=$$(AFTERCALL_SOAK=$(SOAK) AFTERCALL_SEED=$$seed cargo test --quiet -p aftercall-core --test calls -- \
+	      --exact hostile::$$target --nocapture 2>&1) || { echo "$$said"; echo "$$target: found with AFTERCALL_SEED=$$seed"; exit 1; }; \
+	    inputs=$$((inputs + $$(sed -n 's/^inputs //p' <<< "$$said"))); \
+	  done; \
+	  echo "$$target: $$inputs inputs by $$seed seeds in $(FUZZ) s, nothing found"; \
+	done
 
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release

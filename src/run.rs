@@ -37,6 +37,7 @@ use crate::speech::voice::{Engine as VoiceOf, Voice, VoiceConfig};
 use crate::store::Store;
 use crate::store::script::ScriptVersion;
 use crate::trunk::config::Trunk;
+use crate::trunk::descriptors;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
 use crate::web;
 
@@ -79,6 +80,8 @@ impl Engine {
         seen: Option<mpsc::UnboundedSender<Seen>>,
     ) -> anyhow::Result<Engine> {
         let trunk = Trunk::load(&config.trunk.file)?;
+        let at_once = usize::try_from(config.trunk.lines).unwrap_or(usize::MAX);
+        descriptors::provide(at_once.min(trunk.lines))?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let library = Library::load(&config.scripts.dir, &keys, today)?;

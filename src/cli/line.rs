@@ -9,7 +9,7 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::sip::event::Transport;
 use anyhow::{Context, bail};
 
-use crate::trunk::config::Trunk;
+use crate::trunk::config::{Srtp, Trunk};
 
 /// How the call is placed. Each flag goes before what the trunk file says.
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,10 @@ pub struct LineArgs {
     /// Offer reliable provisional answers (RFC 3262): on, the default, or off.
     #[arg(long = "100rel", value_name = "ON", value_parser = on, num_args = 0..=1, default_missing_value = "on")]
     reliable: Option<bool>,
-    /// Encrypt the audio by SRTP, with keys in the session description (RFC 4568): sdes, or off.
+    /// Encrypt the audio by SRTP: sdes, with keys in the session description (RFC 4568), dtls, with keys by a handshake
+    /// on the media port (RFC 5763), or off.
     #[arg(long, value_name = "HOW", value_parser = srtp, num_args = 0..=1, default_missing_value = "sdes")]
-    srtp: Option<bool>,
+    srtp: Option<Srtp>,
     /// Session interval to ask for, in seconds (RFC 4028): 90 or more.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(90..=86_400))]
     session_expires: Option<u64>,
@@ -134,11 +135,12 @@ fn transport(text: &str) -> Result<Transport, String> {
     }
 }
 
-fn srtp(text: &str) -> Result<bool, String> {
+fn srtp(text: &str) -> Result<Srtp, String> {
     match text {
-        "sdes" | "on" | "true" => Ok(true),
-        "off" | "false" => Ok(false),
-        _ => Err(format!("`{text}`: write sdes or off")),
+        "sdes" | "on" | "true" => Ok(Srtp::Sdes),
+        "dtls" => Ok(Srtp::Dtls),
+        "off" | "false" => Ok(Srtp::Off),
+        _ => Err(format!("`{text}`: write sdes, dtls or off")),
     }
 }
 

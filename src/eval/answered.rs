@@ -20,7 +20,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::Script;
 use aftercall_core::sim::{Fixture, Outcome, World};
-use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Target, Transport};
+use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Protection, Target, Transport};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -362,7 +362,7 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
             reliable_provisional: false,
             session_expires: None,
             redirects: Vec::new(),
-            srtp: false,
+            srtp: Protection::Off,
         },
         script: Arc::clone(script),
         facts: facts(lang, 3),

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant as Clock};
 
 use aftercall_core::codec::Codec;
+use aftercall_core::media_key::Guard;
 use aftercall_core::sip::front_door::parse_message;
 use aftercall_core::sip::message::{Message, Method, Request};
 use aftercall_core::sip::sdp::{LocalMedia, MediaAnswer, Sdp};
@@ -187,7 +188,7 @@ impl Exchange {
         const OURS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
         let offer = Sdp::parse(offer).map_err(|error| error.to_string())?;
         let answer = offer
-            .negotiate(&OURS, None, None)
+            .negotiate(&OURS, None, Guard::Clear)
             .map_err(|error| error.to_string())?;
         let host = self.local().ip();
         let socket = UdpSocket::bind((host, 0)).map_err(|error| error.to_string())?;
@@ -198,7 +199,7 @@ impl Exchange {
             .local_addr()
             .map_err(|error| error.to_string())?
             .port();
-        let mut ours = LocalMedia::new(host, port, OURS.to_vec(), None, u32::from(port));
+        let mut ours = LocalMedia::new(host, port, OURS.to_vec(), Guard::Clear, u32::from(port));
         let sdp = ours.answer(&offer, &answer);
         Ok(Prepared {
             socket,

@@ -18,6 +18,8 @@ use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::{LegConfig, Target, Transport};
 use aftercall_core::sip::outside::Peer;
 
+use serde::Deserialize;
+
 use super::file;
 use super::place::{Source, TrunkError};
 use super::socket::{Place, Reach};
@@ -75,13 +77,25 @@ pub struct Trunk {
     pub(super) account: Option<Account>,
     /// At least one, in the order of our offer.
     pub codecs: Vec<Codec>,
-    /// Audio is encrypted by SDES-SRTP (RFC 4568), or the call ends.
-    pub srtp: bool,
+    /// Audio is encrypted so, or the call ends.
+    pub srtp: Srtp,
     /// RTP on the even ports, RTCP on the odd ones.
     pub rtp_ports: RangeInclusive<u16>,
     /// The address in our session descriptions, where it is not that of the SIP socket.
     pub media_address: Option<IpAddr>,
     pub(super) numbers: Numbers,
+}
+
+/// How the keys of encrypted audio are agreed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Srtp {
+    #[default]
+    Off,
+    /// In the session description (RFC 4568).
+    Sdes,
+    /// By a handshake on the media port (RFC 5763).
+    Dtls,
 }
 
 /// Who rings, as the callee and the trunk see it.
@@ -287,7 +301,7 @@ impl Trunk {
             reliable_provisional: self.reliable_provisional,
             session_expires: self.session_expires,
             redirects: reach.redirects.clone(),
-            srtp: self.srtp,
+            srtp: reach.protection(self.srtp),
             media_host: self.media_address.unwrap_or(local.ip()),
             media_port,
             codecs: self.codecs.clone(),

@@ -24,6 +24,7 @@ use aftercall_core::script::{Facts, Script};
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
 use aftercall_core::sip::outside::Sent;
+use aftercall_core::sip::sdp::Dtls;
 use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -37,6 +38,7 @@ use crate::speech::ears::{Ears, Job, JobId, Priority};
 use crate::speech::voice::Voice;
 use crate::trunk::carrier::{Carrier, Received};
 use crate::trunk::config::{MissingPassword, Trunk};
+use crate::trunk::dtls::{self, Handshake, Identity};
 use crate::trunk::socket::{self, Reach, SipSocket, SocketError};
 use crate::trunk::standing::Standing;
 
@@ -213,7 +215,47 @@ struct Live {
     port: u16,
     on_call: Arc<[OnCall]>,
     lines: Lines,
+    /// Where a handshake gives the audio's keys.
+    handshake: Option<Handshake>,
     jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
+}
+
+impl Live {
+    fn secure(&mut self, identity: Option<&Identity>, dtls: Dtls, to: SocketAddr, now: Instant) {
+        let begun = identity.and_then(|identity| {
+            let local = self.socket.local_addr().ok()?;
+            Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
+        });
+        if begun.is_none() {
+            self.call.handle_input(Input::Secured(None), now);
+        }
+        self.handshake = begun;
+        self.shake_hands(now);
+    }
+
+    fn wake_handshake(&mut self, now: Instant) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.handle_timeout(StdInstant::now());
+        }
+        self.shake_hands(now);
+    }
+
+    /// What the handshake wants sent, and what came of it.
+    fn shake_hands(&mut self, now: Instant) {
+        let Some(handshake) = &mut self.handshake else {
+            return;
+        };
+        while let Some((packet, to)) = handshake.poll_send() {
+            send(&self.socket, &packet, to);
+        }
+        let Some(outcome) = handshake.poll_outcome() else {
+            return;
+        };
+        if let Err(error) = &outcome {
+            warn!(attempt.id = %self.attempt, %error, "no keys for the audio: the call ends");
+        }
+        self.call.handle_input(Input::Secured(outcome.ok()), now);
+    }
 }
 
 struct Media {
@@ -361,7 +403,15 @@ impl Media {
             match live.socket.recv_from(&mut buffer) {
                 Ok((len, from)) => {
                     let datagram = &buffer[..len];
-                    live.call.handle_input(Input::Rtp { datagram, from }, now);
+                    match &mut live.handshake {
+                        Some(handshake) if dtls::is_dtls(datagram) => {
+                            handshake.handle(datagram, from, StdInstant::now());
+                            live.shake_hands(now);
+                        }
+                        Some(_) | None => {
+                            live.call.handle_input(Input::Rtp { datagram, from }, now);
+                        }
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => debug!(%error, "RTP receive"),
@@ -525,6 +575,7 @@ impl Media {
                 port,
                 on_call,
                 lines: Lines::new(),
+                handshake: None,
                 jobs: BTreeMap::new(),
             },
         );
@@ -587,6 +638,15 @@ impl Media {
 
     fn wake_calls(&mut self) {
         let now = self.now();
+        let is_shaking = |live: &Live| live.handshake.is_some();
+        let shaking = self.calls.iter().filter(|(_, live)| is_shaking(live));
+        let shaking: Vec<usize> = shaking.map(|(number, _)| *number).collect();
+        for number in shaking {
+            if let Some(live) = self.calls.get_mut(&number) {
+                live.wake_handshake(now);
+            }
+            self.drain(number);
+        }
         let due: Vec<usize> = self
             .calls
             .iter()
@@ -637,6 +697,11 @@ impl Media {
                     self.standing.rest(target, pause, now);
                 }
                 Output::Rtp { to, packet } => send(&live.socket, &packet, to),
+                Output::Secure { to, dtls } => {
+                    let identity = self.reach.identity.as_deref();
+                    let now = Instant::from_micros(self.origin.elapsed().as_micros() as u64);
+                    live.secure(identity, dtls, to, now);
+                }
                 Output::Rtcp { to, packet } => send(&live.rtcp, &packet, to),
                 Output::OpenLine { line } => self.open_line(number, line),
                 Output::CloseLine { line } => self.close_line(number, line),

@@ -12,7 +12,7 @@ use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, Transport};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::config::{Account, Caller, HostPort, Numbers, Trunk};
+use super::config::{Account, Caller, HostPort, Numbers, Srtp, Trunk};
 use super::place::{Source, TrunkError};
 use crate::config::CallingWindow;
 
@@ -175,7 +175,7 @@ struct MediaTable {
     ports: Spanned<[u16; 2]>,
     address: Option<IpAddr>,
     #[serde(default)]
-    srtp: bool,
+    srtp: Srtp,
 }
 
 #[derive(Default, Deserialize)]

@@ -6,17 +6,18 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use aftercall_core::codec::{Codec, FRAME, G711};
 use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
 use aftercall_core::sip::event::{LegConfig, LegEnding, LegEvent, LegOutput, Transfer};
 use aftercall_core::sip::leg::Leg;
-use aftercall_core::sip::sdp::MediaAnswer;
+use aftercall_core::sip::sdp::{Dtls, MediaAnswer};
 use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
 
 use super::config::Trunk;
+use super::dtls::{Handshake, Identity, is_dtls};
 use crate::recording::RecordingWriter;
 
 const SLOT: Duration = Duration::from_millis(20);
@@ -92,6 +93,8 @@ pub struct Line {
     remote_rtcp: Option<SocketAddr>,
     rtcp_mux: bool,
     srtp: bool,
+    identity: Option<Arc<Identity>>,
+    handshake: Option<Handshake>,
     sends: bool,
     next_slot: Option<Instant>,
     /// Samples played.
@@ -116,6 +119,7 @@ impl Line {
         config: LegConfig,
         order: Playback,
         (rtp, rtcp): (UdpSocket, UdpSocket),
+        identity: Option<Arc<Identity>>,
         now: Instant,
     ) -> std::io::Result<Line> {
         let (mut seed, mut media_seed) = ([0; 32], [0; 12]);
@@ -135,6 +139,8 @@ impl Line {
             remote_rtcp: None,
             rtcp_mux: false,
             srtp: false,
+            identity,
+            handshake: None,
             sends: true,
             next_slot: None,
             at: 0,
@@ -198,6 +204,10 @@ impl Line {
     pub fn handle_timeout(&mut self, now: Instant) -> anyhow::Result<()> {
         self.leg.handle_timeout(now);
         self.drain(now);
+        if let Some(handshake) = &mut self.handshake {
+            handshake.handle_timeout(StdInstant::now());
+            self.shake_hands(now);
+        }
         while let Some(due) = self.next_slot.filter(|due| *due <= now) {
             self.next_slot = Some(due + SLOT);
             self.slot(now)?;
@@ -285,7 +295,12 @@ impl Line {
     pub fn receive_rtp(&mut self, now: Instant) {
         let mut buffer = [0; 2_048];
         while let Ok((length, from)) = self.rtp.recv_from(&mut buffer) {
-            if let Some(stream) = &mut self.stream {
+            if let Some(handshake) = &mut self.handshake
+                && is_dtls(&buffer[..length])
+            {
+                handshake.handle(&buffer[..length], from, StdInstant::now());
+                self.shake_hands(now);
+            } else if let Some(stream) = &mut self.stream {
                 stream.receive_from(&buffer[..length], from, now);
                 self.remote = self.remote.and(stream.target());
             }
@@ -301,7 +316,59 @@ impl Line {
         }
     }
 
+    /// What the handshake wants sent, and what came of it: without keys there is no call.
+    fn shake_hands(&mut self, now: Instant) {
+        let Some(handshake) = &mut self.handshake else {
+            return;
+        };
+        while let Some((packet, to)) = handshake.poll_send() {
+            if let Err(error) = self.rtp.send_to(&packet, to) {
+                tracing::debug!(%error, "handshake not sent");
+            }
+        }
+        match (handshake.poll_outcome(), &mut self.stream) {
+            (None, _) => {}
+            (Some(Ok(keys)), Some(stream)) => {
+                stream.set_keys(Some(keys));
+                self.srtp = true;
+            }
+            (Some(outcome), _) => {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "no keys for the audio: the call ends");
+                }
+                self.hang_up(now);
+            }
+        }
+    }
+
+    /// Keys by DTLS; the same certificate and the same roles go on with the same keys.
+    fn secure(&mut self, dtls: Dtls, to: SocketAddr, now: Instant) {
+        if self
+            .handshake
+            .as_ref()
+            .is_some_and(|known| known.agreed() == dtls)
+        {
+            return;
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.await_keys();
+        }
+        self.srtp = false;
+        let begun = self.identity.as_ref().and_then(|identity| {
+            let local = self.rtp.local_addr().ok()?;
+            Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
+        });
+        self.handshake = begun;
+        if self.handshake.is_none() {
+            self.hang_up(now);
+        }
+        self.shake_hands(now);
+    }
+
     fn send_rtcp(&mut self, packet: &[u8]) {
+        if packet.is_empty() {
+            return;
+        }
         let socket = if self.rtcp_mux { &self.rtp } else { &self.rtcp };
         let to = if self.rtcp_mux {
             self.remote
@@ -363,7 +430,6 @@ impl Line {
         if !self.codecs.contains(&answer.codec) {
             self.codecs.push(answer.codec);
         }
-        self.srtp = answer.srtp.is_some();
         self.media_at.get_or_insert(now);
         let (codec, payload_type, event) =
             (answer.codec, answer.payload_type, answer.telephone_event);
@@ -383,11 +449,17 @@ impl Line {
             }
         }
         if let Some(stream) = &mut self.stream {
-            stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+            if answer.dtls.is_none() {
+                stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+                self.srtp = answer.srtp.is_some();
+            }
             if let Some(remote) = self.remote {
                 stream.aim(remote);
                 self.remote = stream.target();
             }
+        }
+        if let Some(dtls) = answer.dtls {
+            self.secure(dtls, answer.remote, now);
         }
         self.next_slot.get_or_insert(now);
     }
@@ -419,7 +491,7 @@ impl Line {
         let packet = stream.send(&frame);
         let pulled = stream.pull(now).samples;
         self.heard.extend(std::iter::from_fn(|| stream.poll_key()));
-        if let Some(to) = self.remote
+        if let Some(to) = self.remote.filter(|_| !packet.is_empty())
             && let Err(error) = self.rtp.send_to(&packet, to)
         {
             tracing::debug!(%error, "packet not sent");

@@ -15,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::carrier::{Carrier, Received};
 use super::config::Trunk;
+use super::descriptors;
 use super::line::{Line, Playback, Played, Until, open_rtp};
 use super::socket::{self, Reach, SipSocket};
 use crate::recording::Recordings;
@@ -23,6 +24,8 @@ use crate::recording::Recordings;
 const NAP: Duration = Duration::from_millis(10);
 /// Tokens of RTCP sockets; those of RTP are the numbers of the calls, from 1.
 const RTCP: usize = 1 << 32;
+/// What a call takes besides its talk, for the count of calls at once.
+const SET_UP: Duration = Duration::from_secs(10);
 /// A call that nobody answers is given up after this.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
@@ -83,6 +86,8 @@ impl Measured {
 /// # Errors
 /// When a socket cannot be had, the password is missing, or a recording cannot be written.
 pub fn run(trunk: &Trunk, number: &PhoneNumber, load: Load) -> anyhow::Result<Measured> {
+    let at_once = load.rate * (load.talk + SET_UP).as_secs_f64();
+    descriptors::provide(load.calls.min(at_once.ceil() as usize))?;
     let SipSocket { bound, reach } = SipSocket::open(trunk)?;
     let poll = Poll::new()?;
     let tls = socket::tls(trunk, &reach)?;
@@ -203,9 +208,7 @@ impl Crowd<'_> {
 
     fn begin(&mut self, number: usize) -> anyhow::Result<()> {
         let sockets = open_rtp(self.trunk, self.begun - 1);
-        let (rtp, rtcp, port) = sockets.context(
-            "no free pair of RTP ports, or the limit of open files is reached (`ulimit -n`)",
-        )?;
+        let (rtp, rtcp, port) = sockets.context("no free pair of RTP ports")?;
         let credentials = self.trunk.credentials()?;
         let mut lots = [0; 32];
         getrandom::fill(&mut lots).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
@@ -224,7 +227,7 @@ impl Crowd<'_> {
             recording: recording.transpose()?,
             stop: Arc::clone(&self.load.stop),
         };
-        let mut line = Line::new(config, order, (rtp, rtcp), self.now())?;
+        let mut line = Line::new(config, order, (rtp, rtcp), reach.identity, self.now())?;
         let registry = self.poll.registry();
         registry.register(&mut line.rtp, Token(number), Interest::READABLE)?;
         registry.register(&mut line.rtcp, Token(number | RTCP), Interest::READABLE)?;

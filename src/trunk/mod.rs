@@ -2,7 +2,9 @@
 
 pub mod carrier;
 pub mod config;
+pub mod descriptors;
 pub mod driver;
+pub mod dtls;
 mod file;
 pub mod flow;
 pub mod line;

@@ -38,7 +38,7 @@ pub fn play(
     let config = trunk.leg_config(number, &reach.drawn(lots), port, trunk.credentials()?);
     let began = StdInstant::now();
     let now = || Instant::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(0));
-    let mut line = Line::new(config, order, (rtp, rtcp), now())?;
+    let mut line = Line::new(config, order, (rtp, rtcp), reach.identity.clone(), now())?;
     let registry = poll.registry();
     registry.register(&mut line.rtp, RTP, Interest::READABLE)?;
     registry.register(&mut line.rtcp, RTCP, Interest::READABLE)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-use aftercall_core::sip::event::{RedirectHost, Transport};
+use aftercall_core::sip::event::{Protection, RedirectHost, Transport};
 use aftercall_core::sip::locate::{Rank, in_turn};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -14,7 +14,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::carrier::Tls;
-use super::config::{HostPort, Trunk};
+use super::config::{HostPort, Srtp, Trunk};
+use super::dtls::{DtlsError, Identity};
 use super::names;
 
 /// Why a trunk cannot be used.
@@ -36,6 +37,8 @@ pub enum SocketError {
         #[source]
         source: io::Error,
     },
+    #[error("no certificate for DTLS-SRTP could be made")]
+    Identity(#[from] DtlsError),
     #[error("trunk `{trunk}`: there is no route to {target}")]
     Route {
         trunk: String,
@@ -84,9 +87,20 @@ pub struct Reach {
     /// All addresses of all targets, in the order of the file and of their SRV records; at least one.
     pub targets: Vec<Place>,
     pub redirects: Vec<RedirectHost>,
+    /// Our certificate for DTLS-SRTP, where the trunk has that.
+    pub identity: Option<Arc<Identity>>,
 }
 
 impl Reach {
+    /// What a leg is told of a trunk's way to encrypt.
+    pub fn protection(&self, srtp: Srtp) -> Protection {
+        match (srtp, &self.identity) {
+            (Srtp::Sdes, _) => Protection::Sdes,
+            (Srtp::Dtls, Some(identity)) => Protection::Dtls(identity.fingerprint()),
+            (Srtp::Off, _) | (Srtp::Dtls, None) => Protection::Off,
+        }
+    }
+
     /// As one call tries the targets: those that SRV records weigh against each other by lot.
     pub fn drawn(&self, seed: [u8; 32]) -> Reach {
         let mut random = ChaCha20Rng::from_seed(seed);
@@ -119,6 +133,10 @@ impl SipSocket {
                 ip: names::address(trunk, host)?,
             });
         }
+        let identity = match trunk.srtp {
+            Srtp::Off | Srtp::Sdes => None,
+            Srtp::Dtls => Some(Arc::new(Identity::new()?)),
+        };
         let name = || trunk.name.clone();
         let bind_error = |source| SocketError::Bind {
             trunk: name(),
@@ -130,6 +148,7 @@ impl SipSocket {
             local,
             targets,
             redirects,
+            identity,
         };
         if local.ip().is_unspecified() {
             let target = reach.targets[0].address;

@@ -6,6 +6,7 @@ mod clips;
 mod ear;
 mod fuzz;
 mod held;
+mod hostile;
 mod lexicon;
 mod metamorphic;
 mod packs;

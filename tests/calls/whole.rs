@@ -16,7 +16,7 @@ use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::{Facts, Note, Script};
 use aftercall_core::sim::{Fixture, Outcome, World, spoken};
-use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Target, Transport};
+use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Protection, Target, Transport};
 use aftercall_core::work_order::{Cause, Subject, causes_of, urgency_of};
 use jiff::civil::date;
 
@@ -124,7 +124,7 @@ pub fn order(fixture: &Fixture) -> CallOrder {
             reliable_provisional: true,
             session_expires: None,
             redirects: Vec::new(),
-            srtp: false,
+            srtp: Protection::Off,
         },
         script: script(&fixture.script, fixture.lang),
         facts: facts(fixture),

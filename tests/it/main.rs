@@ -4,6 +4,7 @@ mod audit;
 mod bad_input;
 mod crash;
 mod crash_demo;
+mod dtls;
 mod jobs;
 mod kamailio;
 mod names;

@@ -11,7 +11,7 @@ use aftercall::speech::audio::decode_file;
 use aftercall_core::codec::{Codec, FRAME};
 use aftercall_core::rtp::{Stream, StreamConfig};
 use aftercall_core::sip::event::{
-    EndCause, LegConfig, LegEnding, LegEvent, LegOutput, Target, Transport,
+    EndCause, LegConfig, LegEnding, LegEvent, LegOutput, Protection, Target, Transport,
 };
 use aftercall_core::sip::leg::Leg;
 use aftercall_core::time::Instant;
@@ -138,7 +138,7 @@ impl Robot {
             reliable_provisional: true,
             session_expires: None,
             redirects: Vec::new(),
-            srtp: false,
+            srtp: Protection::Off,
         };
         Robot {
             leg: Leg::new(config, seed, Instant::ZERO),

@@ -286,6 +286,7 @@ fn a_leg_is_configured_from_the_trunk() {
             rank: Rank::default(),
         }],
         redirects: Vec::new(),
+        identity: None,
     };
     let config = trunk.leg_config(&number("+8613800138000"), &reach, 20_000, None);
     assert_eq!(

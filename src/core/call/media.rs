@@ -104,7 +104,17 @@ impl Call {
         }
     }
 
+    /// A packet that could not be encrypted is empty, and stays here.
+    fn send_rtp(&mut self, to: SocketAddr, packet: Vec<u8>) {
+        if !packet.is_empty() {
+            self.outputs.push_back(Output::Rtp { to, packet });
+        }
+    }
+
     fn send_rtcp(&mut self, to: SocketAddr, packet: Vec<u8>) {
+        if packet.is_empty() {
+            return;
+        }
         let output = match self.remote {
             // One port for both: where the audio goes.
             Some(to) if self.rtcp_mux => Output::Rtp { to, packet },
@@ -175,7 +185,17 @@ impl Call {
             }
         }
         if let Some(stream) = &mut self.stream {
-            stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+            match answer.dtls {
+                None => stream.set_keys(answer.srtp.map(|srtp| srtp.keys)),
+                // The same certificate and the same roles are the same keys.
+                Some(dtls) if self.dtls == Some(dtls) => {}
+                Some(dtls) => {
+                    self.dtls = Some(dtls);
+                    stream.await_keys();
+                    let to = answer.remote;
+                    self.outputs.push_back(Output::Secure { to, dtls });
+                }
+            }
             // On hold at 0.0.0.0 the peer is where it was.
             if !answer.remote.ip().is_unspecified() {
                 stream.aim(answer.remote);
@@ -208,7 +228,7 @@ impl Call {
             while stream.poll_key().is_some() {}
             let packet = stream.send(&silence);
             if let Some(to) = self.remote.filter(|to| !to.ip().is_unspecified()) {
-                self.outputs.push_back(Output::Rtp { to, packet });
+                self.send_rtp(to, packet);
             }
         }
         if self.record {
@@ -249,7 +269,7 @@ impl Call {
         };
         if let (Some(stream), Some(to)) = (&mut self.stream, self.remote) {
             let packet = stream.send(&frame);
-            self.outputs.push_back(Output::Rtp { to, packet });
+            self.send_rtp(to, packet);
         }
         self.sent(&frame, received);
         self.after_slot(now);

@@ -37,6 +37,7 @@ use crate::finding::PlacedFinding;
 use crate::heard::{Choices, Heard, Transcript};
 use crate::id::{NodeId, UtteranceId};
 use crate::lang::Lang;
+use crate::media_key::MediaKeys;
 use crate::phi::Phi;
 use crate::reading::Reading;
 use crate::redflag::Lexicon;
@@ -45,6 +46,7 @@ use crate::script::{Act, Conversation, Facts, Note, Script};
 use crate::sip::dialog::DialogSnapshot;
 use crate::sip::event::{LegConfig, LegEnding, LegOutput};
 use crate::sip::leg::Leg;
+use crate::sip::sdp::Dtls;
 use crate::time::Instant;
 
 pub use crate::codec::FRAME;
@@ -135,6 +137,8 @@ pub enum Input<'a> {
         id: u32,
         audio: Option<Arc<[i16]>>,
     },
+    /// The handshake of [`Output::Secure`] gave these keys; `None`: it failed, and the call ends.
+    Secured(Option<MediaKeys>),
     /// A finding that was told is on disk.
     Stored {
         position: u32,
@@ -181,6 +185,11 @@ pub enum Output {
     Rtp {
         to: SocketAddr,
         packet: Vec<u8>,
+    },
+    /// A DTLS handshake is to give the audio's keys, from RTP's port with this place.
+    Secure {
+        to: SocketAddr,
+        dtls: Dtls,
     },
     /// From the port above RTP's.
     Rtcp {
@@ -323,6 +332,8 @@ pub struct Call {
     remote_rtcp: Option<SocketAddr>,
     /// RTCP shares RTP's port.
     rtcp_mux: bool,
+    /// What the audio's keys were last asked for by.
+    dtls: Option<Dtls>,
     codec: Option<Codec>,
     began: Instant,
     /// The peer put us on hold, then: nobody listens, and what comes is music.
@@ -392,6 +403,7 @@ impl Call {
             stream: None,
             remote: None,
             remote_rtcp: None,
+            dtls: None,
             rtcp_mux: false,
             codec: None,
             began: now,
@@ -450,6 +462,10 @@ impl Call {
         match input {
             Input::Sip { datagram, from } => self.leg.handle_datagram(datagram, from, now),
             Input::SipRefused { to } => self.leg.handle_refused_connection(to, now),
+            Input::Secured(keys) => match (keys, &mut self.stream) {
+                (Some(keys), Some(stream)) => stream.set_keys(Some(keys)),
+                (None, _) | (_, None) => self.hang_up(now),
+            },
             Input::Rtp { datagram, from } => {
                 if let Some(stream) = &mut self.stream {
                     stream.receive_from(datagram, from, now);

@@ -146,13 +146,21 @@ pub struct Stream {
     /// Bytes of payload sent.
     octets: u32,
     rtcp: Rtcp,
-    /// Where the stream is encrypted (SRTP).
-    secure: Option<Secure>,
+    secrecy: Secrecy,
     /// Where the peer is; `None`: whoever sends is believed, and the owner knows where to send.
     latch: Option<Latch>,
     /// Where it was ever agreed on.
     g722: Option<Box<G722>>,
     stats: StreamStats,
+}
+
+/// How the stream is protected.
+#[derive(Debug)]
+enum Secrecy {
+    Clear,
+    /// It will be encrypted; until the keys are there nothing is sent and nothing is believed.
+    Awaited,
+    Encrypted(Box<Secure>),
 }
 
 #[derive(Clone, Debug)]
@@ -186,7 +194,7 @@ impl Stream {
             last_received: None,
             octets: 0,
             rtcp: Rtcp::default(),
-            secure: None,
+            secrecy: Secrecy::Clear,
             latch: None,
             g722: None,
             stats: StreamStats::default(),
@@ -208,11 +216,18 @@ impl Stream {
 
     /// Encrypts from now on, with these keys; `None`: no longer.
     pub fn set_keys(&mut self, keys: Option<MediaKeys>) {
-        match (&mut self.secure, keys) {
-            (Some(secure), Some(keys)) => secure.renew(keys),
-            (None, Some(keys)) => self.secure = Some(Secure::new(keys)),
-            (_, None) => self.secure = None,
+        match (&mut self.secrecy, keys) {
+            (Secrecy::Encrypted(secure), Some(keys)) => secure.renew(keys),
+            (Secrecy::Clear | Secrecy::Awaited, Some(keys)) => {
+                self.secrecy = Secrecy::Encrypted(Box::new(Secure::new(keys)));
+            }
+            (_, None) => self.secrecy = Secrecy::Clear,
         }
+    }
+
+    /// Falls silent and deaf until [`Stream::set_keys`]: a handshake is to give the keys.
+    pub fn await_keys(&mut self) {
+        self.secrecy = Secrecy::Awaited;
     }
 
     /// The peer's place as its description names it; from now on only who is believed to be there is heard.
@@ -241,15 +256,19 @@ impl Stream {
     fn take(&mut self, datagram: &[u8], from: Option<SocketAddr>, now: Instant) {
         let opened;
         let mut datagram = datagram;
-        if let Some(secure) = &mut self.secure
-            && !is_report(datagram)
-        {
-            let Some(plain) = secure.open(datagram) else {
-                self.stats.malformed += 1;
-                return;
-            };
-            opened = plain;
-            datagram = &opened;
+        match &mut self.secrecy {
+            Secrecy::Clear => {}
+            // The peer may be quicker with its keys than we are.
+            Secrecy::Awaited => return,
+            Secrecy::Encrypted(_) if is_report(datagram) => {}
+            Secrecy::Encrypted(secure) => {
+                let Some(plain) = secure.open(datagram) else {
+                    self.stats.malformed += 1;
+                    return;
+                };
+                opened = plain;
+                datagram = &opened;
+            }
         }
         let Some(packet) = Packet::parse(datagram) else {
             // A peer that sends its reports on this port, though we did not agree on that (RFC 5761).
@@ -282,7 +301,7 @@ impl Stream {
         }
     }
 
-    /// Encodes one frame into one packet, exactly one 20 ms slot further; while a key is pressed the packet is
+    /// Encodes one frame into one packet (empty where it may not be sent yet), exactly one 20 ms slot further; while a key is pressed the packet is
     /// its event instead.
     pub fn send(&mut self, frame: &[i16; FRAME]) -> Vec<u8> {
         let encoded = match self.config.codec.g711() {
@@ -295,10 +314,11 @@ impl Stream {
     /// Sends a frame that is encoded already, as prompts are.
     pub fn send_encoded(&mut self, frame: &[u8]) -> Vec<u8> {
         let packet = self.packet(frame);
-        match &mut self.secure {
+        match &mut self.secrecy {
+            Secrecy::Clear => packet,
             // Nothing goes out in the clear: what cannot be encrypted is lost.
-            Some(secure) => secure.seal(&packet).unwrap_or_default(),
-            None => packet,
+            Secrecy::Awaited => Vec::new(),
+            Secrecy::Encrypted(secure) => secure.seal(&packet).unwrap_or_default(),
         }
     }
 
@@ -333,12 +353,16 @@ impl Stream {
     pub fn receive_report(&mut self, datagram: &[u8], now: Instant) -> bool {
         let opened;
         let mut datagram = datagram;
-        if let Some(secure) = &mut self.secure {
-            let Some(plain) = secure.open_report(datagram) else {
-                return false;
-            };
-            opened = plain;
-            datagram = &opened;
+        match &mut self.secrecy {
+            Secrecy::Clear => {}
+            Secrecy::Awaited => return false,
+            Secrecy::Encrypted(secure) => {
+                let Some(plain) = secure.open_report(datagram) else {
+                    return false;
+                };
+                opened = plain;
+                datagram = &opened;
+            }
         }
         self.rtcp.receive(datagram, self.config.ssrc, now)
     }
@@ -356,9 +380,10 @@ impl Stream {
     }
 
     fn sealed_report(&mut self, report: Vec<u8>) -> Vec<u8> {
-        match &mut self.secure {
-            Some(secure) => secure.seal_report(&report).unwrap_or_default(),
-            None => report,
+        match &mut self.secrecy {
+            Secrecy::Clear => report,
+            Secrecy::Awaited => Vec::new(),
+            Secrecy::Encrypted(secure) => secure.seal_report(&report).unwrap_or_default(),
         }
     }
 

@@ -483,3 +483,31 @@ fn a_patient_listener_waits_for_late_packets() {
     }
     assert_eq!((stream.stats().late, concealed), (0, 0));
 }
+
+#[test]
+fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
+    let keys = |ours, theirs| MediaKeys {
+        ours: MediaKey([ours; 30]),
+        theirs: MediaKey([theirs; 30]),
+    };
+    let (mut we, mut they) = (stream(), stream());
+    we.await_keys();
+    let frame = [500; FRAME];
+    let clear = they.send(&frame);
+    we.receive(&clear, Instant::ZERO);
+    assert!(we.send(&frame).is_empty() && we.goodbye(Instant::ZERO).is_empty());
+    assert_eq!((we.stats().received, we.first_received()), (0, None));
+    we.set_keys(Some(keys(1, 2)));
+    they.set_keys(Some(keys(2, 1)));
+    let (sealed, theirs) = (we.send(&frame), they.send(&frame));
+    assert_eq!((sealed.len(), theirs.len()), (182, 182));
+    we.receive(&theirs, Instant::ZERO);
+    they.receive(&sealed, Instant::ZERO);
+    assert_eq!((we.stats().received, they.stats().received), (1, 1));
+    we.receive(&clear, Instant::ZERO);
+    assert_eq!(
+        we.stats().malformed,
+        1,
+        "nor is what comes in the clear afterwards"
+    );
+}

@@ -375,6 +375,7 @@ impl World {
             match output {
                 Output::RestTarget { .. }
                 | Output::Rtcp { .. }
+                | Output::Secure { .. }
                 | Output::LineRtcp { .. }
                 | Output::CloseLine { .. } => {}
                 Output::Sip { bytes, .. } => match self.nurse_of(&bytes) {

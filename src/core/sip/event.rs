@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Credentials;
 use super::sdp::MediaAnswer;
 use crate::codec::Codec;
+use crate::media_key::Fingerprint;
 
 /// How long a target may keep silent before the next one is tried: Timer B's 32 s is too long for that.
 pub const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(6);
@@ -69,6 +70,17 @@ pub struct RedirectHost {
     pub ip: IpAddr,
 }
 
+/// What keeps the audio from being overheard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protection {
+    #[default]
+    Off,
+    /// SRTP with a key in the session description (RFC 4568).
+    Sdes,
+    /// SRTP with keys by DTLS (RFC 5763); the fingerprint of our certificate.
+    Dtls(Fingerprint),
+}
+
 /// Everything one outgoing call needs to know. No `Debug`: the URIs hold telephone numbers.
 #[derive(Clone)]
 pub struct LegConfig {
@@ -101,8 +113,8 @@ pub struct LegConfig {
     /// The session interval that the INVITE asks for (RFC 4028): 90 s or more. `None` leaves it to the peer.
     pub session_expires: Option<Duration>,
     pub redirects: Vec<RedirectHost>,
-    /// The audio is encrypted by SDES (RFC 4568), or there is none. Only TLS keeps the keys secret.
-    pub srtp: bool,
+    /// The audio is encrypted as this says, or there is none. Only SIP over TLS keeps SDES's keys secret.
+    pub srtp: Protection,
 }
 
 /// What a leg wants done, in order.

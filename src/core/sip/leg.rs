@@ -27,12 +27,14 @@ use self::session::{Refresh, Session};
 use self::transfer::Referral;
 use super::authorize::Authorizer;
 use super::dialog::{Dialog, DialogSnapshot, MAGIC_COOKIE};
-use super::event::{EndCause, LegConfig, LegEnding, LegEvent, LegOutput, LegStats, Target};
+use super::event::{
+    EndCause, LegConfig, LegEnding, LegEvent, LegOutput, LegStats, Protection, Target,
+};
 use super::front_door::parse_message;
 use super::message::{Message, Method, Response, token};
 use super::sdp::{LocalMedia, MediaAnswer};
 use super::transaction::{ClientInvite, ClientRequest, TIMEOUT};
-use crate::media_key::MediaKey;
+use crate::media_key::{Guard, MediaKey};
 use crate::time::Instant;
 
 /// One outgoing call's signalling.
@@ -124,12 +126,16 @@ impl Leg {
             first_answer: now + config.first_answer_limit,
             ring: now + config.ring_timeout,
         };
-        let key = config.srtp.then(|| MediaKey::random(&mut random));
+        let guard = match config.srtp {
+            Protection::Off => Guard::Clear,
+            Protection::Sdes => Guard::Sdes(MediaKey::random(&mut random)),
+            Protection::Dtls(ours) => Guard::Dtls(ours),
+        };
         let media = LocalMedia::new(
             config.media_host,
             config.media_port,
             config.codecs.clone(),
-            key,
+            guard,
             session_id,
         );
         let here = config.targets.first().expect("a leg has a target").clone();

@@ -1,8 +1,8 @@
 //! Session descriptions of a telephone call: a lenient reader, and the offers and answers that we write.
 //!
 //! RFC 4566/8866 and 3264 as trunks really speak them: `s=` and `t=` may be missing, lines may come in any order
-//! and with blanks, session ids may be longer than 64 bits. One audio stream, G.711 and telephone-event, in the clear
-//! or encrypted by SDES (RFC 4568), never either; every
+//! and with blanks, session ids may be longer than 64 bits. One audio stream and telephone-event, in the clear, encrypted
+//! by SDES (RFC 4568) or by DTLS (RFC 5763), never one for the other; every
 //! other m-line is answered with port 0. A host name in `c=` is refused: resolving it is not the core's work.
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crypto::{Crypto, OUR_TAG};
 use crate::codec::Codec;
-use crate::media_key::{MediaKey, MediaKeys};
+use crate::media_key::{Fingerprint, Guard, MediaKeys};
 
 /// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
 const OUR_TELEPHONE_EVENT: u8 = 101;
@@ -89,6 +89,8 @@ pub struct MediaAnswer {
     pub telephone_event: Option<u8>,
     /// The stream is encrypted; `tag` is that of the offer's `a=crypto` (RFC 4568).
     pub srtp: Option<Srtp>,
+    /// The stream is encrypted once a handshake on it has given the keys (RFC 5763).
+    pub dtls: Option<Dtls>,
     /// The packet time that the peer wishes to receive.
     pub ptime_ms: u32,
     /// Seen from our side: `SendOnly` means that we may send and will hear nothing.
@@ -100,6 +102,23 @@ pub struct MediaAnswer {
 pub struct Srtp {
     pub tag: u32,
     pub keys: MediaKeys,
+}
+
+/// With whom the handshake is made, and who begins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtls {
+    /// Of the peer's certificate.
+    pub fingerprint: Fingerprint,
+    /// We are the client: our `a=setup` is `active` (RFC 4145 §4).
+    pub we_connect: bool,
+}
+
+/// `a=setup` of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setup {
+    Active,
+    Passive,
+    Either,
 }
 
 /// Why a session description cannot be used.
@@ -115,7 +134,7 @@ pub enum SdpError {
     NoAddress,
     #[error("the connection address is a host name; an IP address is needed")]
     HostName,
-    #[error("no `a=crypto` line that we can use")]
+    #[error("no `a=crypto` or `a=fingerprint` line that we can use")]
     NoKey,
     #[error("no codec in common")]
     NoCommonCodec,
@@ -143,6 +162,8 @@ struct Media {
     rtcp: Option<u16>,
     rtcp_mux: bool,
     cryptos: Vec<Crypto>,
+    fingerprint: Option<Fingerprint>,
+    setup: Option<Setup>,
     direction: Direction,
 }
 
@@ -176,8 +197,8 @@ impl Sdp {
         }
     }
 
-    /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any. With a `key`
-    /// only an encrypted stream can be used, without one only one in the clear.
+    /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any. Only a
+    /// stream that is guarded as our `guard` is can be used.
     ///
     /// # Errors
     /// [`SdpError`], saying what is missing.
@@ -185,21 +206,29 @@ impl Sdp {
         &self,
         ours: &[Codec],
         keep: Option<Codec>,
-        key: Option<MediaKey>,
+        guard: Guard,
     ) -> Result<MediaAnswer, SdpError> {
-        let audio = &self.media[self.audio(key.is_some())?];
+        let audio = &self.media[self.audio(guard)?];
         if audio.port == 0 {
             return Err(SdpError::Refused);
         }
         let (ip, direction) = audio.connection()?;
-        let srtp = match key {
-            None => None,
-            Some(ours) => {
+        let (mut srtp, mut dtls) = (None, None);
+        match guard {
+            Guard::Clear => {}
+            Guard::Sdes(ours) => {
                 let Crypto { tag, key: theirs } = *audio.cryptos.first().ok_or(SdpError::NoKey)?;
                 let keys = MediaKeys { ours, theirs };
-                Some(Srtp { tag, keys })
+                srtp = Some(Srtp { tag, keys });
             }
-        };
+            Guard::Dtls(_) => {
+                dtls = Some(Dtls {
+                    fingerprint: audio.fingerprint.ok_or(SdpError::NoKey)?,
+                    // Who may be either leaves the choice to us; who says nothing connects (RFC 4145 §4).
+                    we_connect: matches!(audio.setup, Some(Setup::Passive | Setup::Either)),
+                });
+            }
+        }
         let common: Vec<(Codec, u8)> = audio
             .payload_types()
             .filter_map(|pt| Some((audio.codec(pt)?, pt)))
@@ -220,6 +249,7 @@ impl Sdp {
             payload_type,
             telephone_event: audio.telephone_event(),
             srtp,
+            dtls,
             ptime_ms: audio
                 .ptime_ms
                 .filter(|ms| (10..=200).contains(ms))
@@ -228,8 +258,8 @@ impl Sdp {
         })
     }
 
-    fn audio(&self, is_secure: bool) -> Result<usize, SdpError> {
-        let is_audio = |media: &Media| media.is_audio(is_secure);
+    fn audio(&self, guard: Guard) -> Result<usize, SdpError> {
+        let is_audio = |media: &Media| media.is_audio(guard);
         let usable = |media: &Media| is_audio(media) && media.port != 0;
         self.media
             .iter()
@@ -252,6 +282,8 @@ impl Media {
             rtcp: None,
             rtcp_mux: false,
             cryptos: Vec::new(),
+            fingerprint: None,
+            setup: None,
             direction: Direction::SendRecv,
         }
     }
@@ -285,6 +317,15 @@ impl Media {
             self.ptime_ms = value.trim().parse().ok();
         } else if let Some(value) = attribute.strip_prefix("crypto:") {
             self.cryptos.extend(Crypto::parse(value));
+        } else if let Some(value) = attribute.strip_prefix("fingerprint:") {
+            self.fingerprint = Fingerprint::parse(value).or(self.fingerprint);
+        } else if let Some(value) = attribute.strip_prefix("setup:") {
+            self.setup = match value.trim().to_ascii_lowercase().as_str() {
+                "active" => Some(Setup::Active),
+                "passive" => Some(Setup::Passive),
+                "actpass" => Some(Setup::Either),
+                _ => None,
+            };
         } else if attribute == "rtcp-mux" {
             self.rtcp_mux = true;
         } else if let Some(value) = attribute.strip_prefix("rtcp:") {
@@ -306,11 +347,17 @@ impl Media {
         }
     }
 
-    fn is_audio(&self, is_secure: bool) -> bool {
-        let known = if is_secure {
-            ["RTP/SAVP", "RTP/SAVPF"]
-        } else {
-            ["RTP/AVP", "RTP/AVPF"]
+    fn is_audio(&self, guard: Guard) -> bool {
+        let known: &[&str] = match guard {
+            Guard::Clear => &["RTP/AVP", "RTP/AVPF"],
+            Guard::Sdes(_) => &["RTP/SAVP", "RTP/SAVPF"],
+            // Older ends leave out what carries it (RFC 8842 §5.5).
+            Guard::Dtls(_) => &[
+                "UDP/TLS/RTP/SAVP",
+                "UDP/TLS/RTP/SAVPF",
+                "RTP/SAVP",
+                "RTP/SAVPF",
+            ],
         };
         self.kind == "audio"
             && known
@@ -371,8 +418,9 @@ pub struct LocalMedia {
     host: IpAddr,
     port: u16,
     codecs: Vec<Codec>,
-    /// With it the stream is encrypted, and never in the clear.
-    key: Option<MediaKey>,
+    guard: Guard,
+    /// Who began the handshake of the stream, once that is agreed on: a later offer changes it not (RFC 8842 §5.5).
+    connects: Option<bool>,
     session_id: u32,
     version: u64,
     /// What we last sent below the o-line, and the whole of it.
@@ -385,14 +433,15 @@ impl LocalMedia {
         host: IpAddr,
         port: u16,
         codecs: Vec<Codec>,
-        key: Option<MediaKey>,
+        guard: Guard,
         session_id: u32,
     ) -> LocalMedia {
         LocalMedia {
             host,
             port,
             codecs,
-            key,
+            guard,
+            connects: None,
             session_id,
             version: 1,
             last: String::new(),
@@ -405,7 +454,19 @@ impl LocalMedia {
     /// # Errors
     /// [`SdpError`], saying what is missing.
     pub fn read_offer(&self, offer: &Sdp, keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
-        offer.negotiate(&self.codecs, keep, self.key)
+        let mut agreed = offer.negotiate(&self.codecs, keep, self.guard)?;
+        let setup = offer.media[offer.audio(self.guard)?].setup;
+        if let (Some(dtls), Some(Setup::Either), Some(connects)) =
+            (&mut agreed.dtls, setup, self.connects)
+        {
+            dtls.we_connect = connects;
+        }
+        Ok(agreed)
+    }
+
+    /// Takes note of what both ends have agreed on.
+    pub fn settle(&mut self, agreed: &MediaAnswer) {
+        self.connects = agreed.dtls.map(|dtls| dtls.we_connect).or(self.connects);
     }
 
     /// Reads the peer's answer to our offer.
@@ -427,15 +488,17 @@ impl LocalMedia {
         for &codec in &self.codecs {
             payloads.push((codec, codec.payload_type()));
         }
-        let protocol = if self.key.is_some() {
-            "RTP/SAVP"
-        } else {
-            "RTP/AVP"
+        let protocol = match self.guard {
+            Guard::Clear => "RTP/AVP",
+            Guard::Sdes(_) => "RTP/SAVP",
+            Guard::Dtls(_) => "UDP/TLS/RTP/SAVP",
         };
         let event = Some(OUR_TELEPHONE_EVENT);
         let mut body = audio_section(self.port, protocol, &payloads, event, direction);
-        if let Some(key) = self.key {
-            body.push_str(&Crypto { tag: OUR_TAG, key }.line());
+        match self.guard {
+            Guard::Clear => {}
+            Guard::Sdes(key) => body.push_str(&Crypto { tag: OUR_TAG, key }.line()),
+            Guard::Dtls(ours) => body.push_str(&dtls_lines(ours, "actpass")),
         }
         body.push_str(RTCP_MUX);
         self.finish(body)
@@ -443,7 +506,7 @@ impl LocalMedia {
 
     /// The answer to `offer`, of which `agreed` was negotiated: as many m-lines as the offer has (RFC 3264 §6).
     pub fn answer(&mut self, offer: &Sdp, agreed: &MediaAnswer) -> Vec<u8> {
-        let audio = offer.audio(self.key.is_some()).ok();
+        let audio = offer.audio(self.guard).ok();
         let mut body = String::new();
         for (index, media) in offer.media.iter().enumerate() {
             if Some(index) == audio {
@@ -458,6 +521,10 @@ impl LocalMedia {
                 if let Some(Srtp { tag, keys }) = agreed.srtp {
                     let key = keys.ours;
                     body.push_str(&Crypto { tag, key }.line());
+                }
+                if let (Some(dtls), Guard::Dtls(ours)) = (agreed.dtls, self.guard) {
+                    let setup = if dtls.we_connect { "active" } else { "passive" };
+                    body.push_str(&dtls_lines(ours, setup));
                 }
                 if agreed.rtcp_mux {
                     body.push_str(RTCP_MUX);
@@ -501,6 +568,10 @@ impl LocalMedia {
     pub fn again(&self) -> Vec<u8> {
         self.text.clone().into_bytes()
     }
+}
+
+fn dtls_lines(ours: Fingerprint, setup: &str) -> String {
+    format!("a=fingerprint:{ours}\r\na=setup:{setup}\r\n")
 }
 
 fn audio_section(

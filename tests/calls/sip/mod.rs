@@ -8,7 +8,7 @@ pub mod peer;
 mod reliable;
 mod secured;
 mod session;
-mod tables;
+pub mod tables;
 mod targets;
 mod transfer;
 mod unanswered;

@@ -7,8 +7,8 @@ use aftercall_core::codec::Codec;
 use aftercall_core::phi::Phi;
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::{
-    EndCause, FIRST_ANSWER_LIMIT, LegConfig, LegEnding, LegEvent, LegOutput, Target, Timer,
-    Transport,
+    EndCause, FIRST_ANSWER_LIMIT, LegConfig, LegEnding, LegEvent, LegOutput, Protection, Target,
+    Timer, Transport,
 };
 use aftercall_core::sip::front_door::parse_message;
 use aftercall_core::sip::leg::Leg;
@@ -41,7 +41,7 @@ pub fn config() -> LegConfig {
         reliable_provisional: true,
         session_expires: None,
         redirects: Vec::new(),
-        srtp: false,
+        srtp: Protection::Off,
     }
 }
 
@@ -156,6 +156,11 @@ impl Line {
             Message::Response(response) => panic!("a {} was sent", response.status),
         })
         .collect()
+    }
+
+    /// All that was sent, of either kind.
+    pub fn messages(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.sent)
     }
 
     /// The one thing that was sent: a response.

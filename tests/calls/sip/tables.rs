@@ -6,10 +6,12 @@
 use std::fs;
 
 use aftercall_core::codec::Codec;
+use aftercall_core::media_key::Guard;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
+use aftercall_core::sip::event::EndCause;
 use aftercall_core::sip::front_door::parse_message;
 use aftercall_core::sip::leg::Leg;
-use aftercall_core::sip::message::Message;
+use aftercall_core::sip::message::{Message, Method};
 use aftercall_core::sip::sdp::Sdp;
 use aftercall_core::time::Instant;
 use rand_chacha::ChaCha20Rng;
@@ -18,13 +20,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::peer::{ANSWER, Line, config, peer_request, response, target};
 use crate::support::rounds;
 
-struct Row {
+pub struct Row {
     name: String,
     expected: String,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
-fn rows(file: &str) -> Vec<Row> {
+pub fn rows(file: &str) -> Vec<Row> {
     let path = format!("{}/../../fixtures/sip/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(&path).expect("the fixture is in the repository");
     let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -104,7 +106,7 @@ fn the_front_door_reads_what_peers_send_and_names_what_is_wrong() {
 fn session_descriptions_are_read_leniently() {
     for row in rows("sdp.txt") {
         let read = Sdp::parse(&row.bytes)
-            .and_then(|sdp| sdp.negotiate(&[Codec::Pcma, Codec::Pcmu], None, None));
+            .and_then(|sdp| sdp.negotiate(&[Codec::Pcma, Codec::Pcmu], None, Guard::Clear));
         let found = match read {
             Err(error) => format!("error: {error}"),
             Ok(answer) => {
@@ -164,6 +166,37 @@ fn torture_of_every_length_is_borne() {
             bent[length] ^= 0x5a;
             said(&mut endpoint, &bent);
         }
+    }
+}
+
+/// In the middle of a call each of them comes, as nobody's and under the call's own Call-ID: the call goes on, and ends as
+/// it would have.
+#[test]
+fn torture_within_a_call_leaves_the_call_alive() {
+    let all = ["torture.txt", "strangers.txt", "front_door.txt"];
+    for row in all.into_iter().flat_map(rows) {
+        let mut line = Line::large(config());
+        let invite = line.request(Method::Invite);
+        line.answer(&invite, 200, "a", ANSWER);
+        line.request(Method::Ack);
+        let call_id = format!("Call-ID: {}", line.leg.call_id());
+        let text = String::from_utf8_lossy(&row.bytes).into_owned();
+        let own = text
+            .lines()
+            .find(|line| line.to_ascii_lowercase().starts_with("call-id:"));
+        let ours = own
+            .map(|own| text.replace(own, &call_id))
+            .unwrap_or_default();
+        for bytes in [&row.bytes[..], ours.as_bytes()] {
+            line.deliver(bytes);
+            assert!(line.is_open(), "{}", row.name);
+        }
+        drop(line.messages());
+        line.hang_up();
+        let bye = line.request(Method::Bye);
+        line.answer(&bye, 200, "a", "");
+        line.ended_as(EndCause::LocalBye, Some(200));
+        line.comes_to_rest();
     }
 }
 

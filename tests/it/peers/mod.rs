@@ -223,20 +223,15 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
     );
 }
 
-#[test]
-fn speaking_encrypted_both_ways_to_baresip() {
+/// Both sides are heard through SRTP: `how` is our flag, `lines` and `mediaenc` are baresip's.
+fn encrypted_both_ways(how: &str, lines: &str, mediaenc: &str) {
     let _alone = only_one_speaks();
     let port = free_port();
     let says = [clip("mrs_gao_hello"), vec![0; 240_000]].concat();
-    let parameters = "audio_codecs=pcma;mediaenc=srtp-mand";
-    let mut baresip = Baresip::with(port, &says, "module srtp.so\n", parameters);
+    let parameters = format!("audio_codecs=pcma;mediaenc={mediaenc}");
+    let mut baresip = Baresip::with(port, &says, lines, &parameters);
     let outcome = Robot::new(&format!("sip:1000@127.0.0.1:{port}"))
-        .args([
-            "--play",
-            "fixtures/audio/mrs_gao_stop.flac",
-            "--srtp",
-            "sdes",
-        ])
+        .args(["--play", "fixtures/audio/mrs_gao_stop.flac", "--srtp", how])
         .args(["--hangup-after", "8"])
         .call();
     let record = &outcome.record;
@@ -262,6 +257,17 @@ fn speaking_encrypted_both_ways_to_baresip() {
         voiced_ms(&callee) > 300,
         "what baresip said is in the recording"
     );
+}
+
+#[test]
+fn speaking_encrypted_both_ways_to_baresip() {
+    encrypted_both_ways("sdes", "module srtp.so\n", "srtp-mand");
+}
+
+#[test]
+fn speaking_encrypted_by_a_handshake_both_ways_to_baresip() {
+    let lines = "module dtls_srtp.so\nrtcp_mux yes\n";
+    encrypted_both_ways("dtls", lines, "dtls_srtp");
 }
 
 #[test]
@@ -344,6 +350,27 @@ fn sipp_takes_thirty_calls_at_once_and_each_is_counted_and_recorded() {
     let recorded = std::fs::read_dir(&recordings).expect("a folder").count();
     assert_eq!(recorded, 30);
     ran_to_its_end(sipp);
+}
+
+#[test]
+fn more_calls_than_files_may_be_open_are_refused_with_the_cure() {
+    let program = env!("CARGO_BIN_EXE_aftercall");
+    let run = format!(
+        "ulimit -n 124 && exec {program} bench calls --to sip:1000@127.0.0.1:9 --calls 21 --rate 60 --seconds 1 --play \
+         fixtures/audio/mrs_gao_stop.flac"
+    );
+    let mut shell = Command::new("sh");
+    shell
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["-c", &run]);
+    let output = shell.output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let permitted = "the limit of open files, 124, permits 20 calls at once, and 21 are asked for";
+    assert!(
+        said.contains(permitted) && said.contains("`ulimit -n 127`"),
+        "{said}"
+    );
 }
 
 #[test]

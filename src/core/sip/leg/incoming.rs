@@ -304,6 +304,7 @@ impl Leg {
     }
 
     pub(super) fn change_media(&mut self, answer: MediaAnswer) {
+        self.media.settle(&answer);
         if let State::Talking(talk) = &mut self.state
             && talk.answer != answer
         {

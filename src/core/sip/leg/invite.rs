@@ -146,6 +146,7 @@ impl Leg {
         now: Instant,
     ) {
         let session = self.session_of(response, now);
+        self.media.settle(&answer);
         self.state = State::Talking(Box::new(Talk {
             dialog,
             answer: answer.clone(),

@@ -1,0 +1,221 @@
+//! DTLS-SRTP (RFC 5763, RFC 5764): the keys of an encrypted stream are agreed on within the stream itself, by
+//! `rtc-dtls`. Each end knows the other by the fingerprint in its session description, and by nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aftercall_core::media_key::{Fingerprint, KEY_BYTES, MediaKey, MediaKeys};
+use aftercall_core::sip::sdp::Dtls;
+use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_srtp::crypto::{RTCCryptoProvider, default_provider};
+use sha2::{Digest, Sha256};
+
+/// What keys are exported by (RFC 5764 §4.2).
+const LABEL: &str = "EXTRACTOR-dtls_srtp";
+/// The master key within a [`MediaKey`]; the salt is the rest.
+const MASTER: usize = 16;
+/// First pause before a flight is repeated; it doubles (RFC 6347 §4.2.4.1 allows less than 1 s for media).
+const FLIGHT: Duration = Duration::from_millis(250);
+/// A stream that has no keys after so long never gets them.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum DtlsError {
+    #[error("the handshake failed: {0}")]
+    Handshake(String),
+    #[error("the peer's certificate is not the one that its session description names")]
+    Fingerprint,
+    #[error("the peer does not encrypt as we do (SRTP_AES128_CM_HMAC_SHA1_80)")]
+    Profile,
+    #[error("the handshake did not end in time")]
+    Late,
+}
+
+/// Our certificate, made anew at each start: nobody knows us by it but the callee, who is told its fingerprint.
+#[derive(Clone)]
+pub struct Identity {
+    certificate: Certificate,
+    provider: Arc<dyn RTCCryptoProvider>,
+}
+
+impl Identity {
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new() -> Result<Identity, DtlsError> {
+        let provider = default_provider().map_err(failed)?;
+        let names = vec!["aftercall".to_owned()];
+        let certificate = Certificate::generate_self_signed(names, provider.crypto());
+        Ok(Identity {
+            certificate: certificate.map_err(failed)?,
+            provider,
+        })
+    }
+
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.certificate.certificate[0])
+    }
+
+    fn config(&self, is_client: bool) -> Result<HandshakeConfig, DtlsError> {
+        ConfigBuilder::default()
+            .with_crypto_provider(Arc::clone(&self.provider))
+            .with_certificates(vec![self.certificate.clone()])
+            .with_srtp_protection_profiles(vec![PROFILE])
+            .with_extended_master_secret(ExtendedMasterSecretType::Request)
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            // No authority vouches for a telephone: its fingerprint is checked before its keys are used.
+            .with_insecure_skip_verify(true)
+            .with_flight_interval(FLIGHT)
+            .build(is_client, None)
+            .map_err(failed)
+    }
+}
+
+const PROFILE: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
+
+/// One handshake, and what is answered to its repetitions afterwards.
+pub struct Handshake {
+    endpoint: Endpoint,
+    agreed: Dtls,
+    /// Where the peer is, as far as is known: its session description, then its first packet.
+    peer: SocketAddr,
+    began: Instant,
+    outcome: Option<Result<MediaKeys, DtlsError>>,
+    is_over: bool,
+}
+
+/// Whether a packet on the media port is DTLS (RFC 7983 §7).
+pub fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(20..=63))
+}
+
+impl Handshake {
+    /// Begins, or waits for the peer to begin, as was agreed on.
+    ///
+    /// # Errors
+    /// [`DtlsError::Handshake`].
+    pub fn new(
+        identity: &Identity,
+        agreed: Dtls,
+        (local, peer): (SocketAddr, SocketAddr),
+        now: Instant,
+    ) -> Result<Handshake, DtlsError> {
+        let config = Arc::new(identity.config(agreed.we_connect)?);
+        let server = (!agreed.we_connect).then(|| Arc::clone(&config));
+        let mut endpoint = Endpoint::new(local, Default::default(), server);
+        if agreed.we_connect {
+            endpoint.connect(now, peer, config, None).map_err(failed)?;
+        }
+        Ok(Handshake {
+            endpoint,
+            agreed,
+            peer,
+            began: now,
+            outcome: None,
+            is_over: false,
+        })
+    }
+
+    /// What was agreed on: another answer of the peer's with the same goes on with the same keys.
+    pub fn agreed(&self) -> Dtls {
+        self.agreed
+    }
+
+    /// A DTLS packet from the media port. A stranger's changes nothing: it has not the key of the fingerprint.
+    pub fn handle(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+        // A client knows one server; a server takes the first client, wherever a NAT has put it.
+        if self.agreed.we_connect && from != self.peer {
+            return;
+        }
+        let events = match self.endpoint.read(now, from, None, datagram.into()) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::debug!(%error, "DTLS");
+                return;
+            }
+        };
+        let is_complete = |event: &EndpointEvent| matches!(event, EndpointEvent::HandshakeComplete);
+        if !self.is_over && events.iter().any(is_complete) {
+            self.peer = from;
+            let keys = self.keys(from);
+            // Another client may still be the one that is meant.
+            if keys.is_ok() || self.agreed.we_connect {
+                self.end(keys);
+            }
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let peers: Vec<SocketAddr> = self.endpoint.get_connections_keys().copied().collect();
+        for peer in peers {
+            if let Err(error) = self.endpoint.handle_timeout(peer, now) {
+                tracing::debug!(%error, "DTLS");
+            }
+        }
+        if !self.is_over && now.duration_since(self.began) > LIMIT {
+            self.end(Err(DtlsError::Late));
+        }
+    }
+
+    pub fn poll_send(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
+        let sent = self.endpoint.poll_transmit()?;
+        Some((sent.message.to_vec(), sent.transport.peer_addr))
+    }
+
+    /// The keys, or why there are none: once.
+    pub fn poll_outcome(&mut self) -> Option<Result<MediaKeys, DtlsError>> {
+        self.outcome.take()
+    }
+
+    fn end(&mut self, outcome: Result<MediaKeys, DtlsError>) {
+        self.is_over = true;
+        self.outcome = Some(outcome);
+    }
+
+    fn keys(&self, peer: SocketAddr) -> Result<MediaKeys, DtlsError> {
+        let state = self.endpoint.get_connection_state(peer);
+        let state = state.ok_or(DtlsError::Fingerprint)?;
+        let theirs = state.peer_certificates.first();
+        if theirs.map(|certificate| fingerprint(certificate)) != Some(self.agreed.fingerprint) {
+            return Err(DtlsError::Fingerprint);
+        }
+        if state.srtp_protection_profile() != PROFILE {
+            return Err(DtlsError::Profile);
+        }
+        let exported = state.export_keying_material(LABEL, &[], 2 * KEY_BYTES);
+        let exported = exported.map_err(failed)?;
+        let (masters, salts) = exported.as_ref().split_at(2 * MASTER);
+        let salt = KEY_BYTES - MASTER;
+        // The client's comes first in both halves.
+        let key = |side: usize| {
+            let mut key = [0; KEY_BYTES];
+            key[..MASTER].copy_from_slice(&masters[side * MASTER..][..MASTER]);
+            key[MASTER..].copy_from_slice(&salts[side * salt..][..salt]);
+            MediaKey(key)
+        };
+        let (client, server) = (key(0), key(1));
+        Ok(if self.agreed.we_connect {
+            MediaKeys {
+                ours: client,
+                theirs: server,
+            }
+        } else {
+            MediaKeys {
+                ours: server,
+                theirs: client,
+            }
+        })
+    }
+}
+
+fn fingerprint(certificate: &[u8]) -> Fingerprint {
+    Fingerprint(Sha256::digest(certificate).into())
+}
+
+fn failed(error: impl std::fmt::Display) -> DtlsError {
+    DtlsError::Handshake(error.to_string())
+}
