@@ -23,6 +23,9 @@ const FLIGHT: Duration = Duration::from_millis(250);
 /// A stream that has no keys after so long never gets them.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// So many ends may try to be the client, besides the one at the described place.
+const STRANGERS: usize = 4;
+
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum DtlsError {
@@ -41,6 +44,12 @@ pub enum DtlsError {
 pub struct Identity {
     certificate: Certificate,
     provider: Arc<dyn RTCCryptoProvider>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Identity({})", self.fingerprint())
+    }
 }
 
 impl Identity {
@@ -128,7 +137,9 @@ impl Handshake {
     /// A DTLS packet from the media port. A stranger's changes nothing: it has not the key of the fingerprint.
     pub fn handle(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
         // A client knows one server; a server takes the first client, wherever a NAT has put it.
-        if self.agreed.we_connect && from != self.peer {
+        let known = || self.endpoint.get_connections_keys();
+        let is_new = from != self.peer && known().all(|at| *at != from);
+        if is_new && (self.agreed.we_connect || known().len() >= STRANGERS) {
             return;
         }
         let events = match self.endpoint.read(now, from, None, datagram.into()) {

@@ -5,6 +5,7 @@
 use super::*;
 use crate::codec::G711;
 use crate::ear::upsample::Noise;
+use crate::media_key::MediaKey;
 use std::time::Duration;
 
 fn config() -> StreamConfig {
@@ -490,7 +491,7 @@ fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
         ours: MediaKey([ours; 30]),
         theirs: MediaKey([theirs; 30]),
     };
-    let (mut we, mut they) = (stream(), stream());
+    let (mut we, mut they) = (Stream::new(config()), Stream::new(config()));
     we.await_keys();
     let frame = [500; FRAME];
     let clear = they.send(&frame);

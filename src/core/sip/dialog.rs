@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::event::Transport;
-use super::message::{Headers, Method, Request, Response, address_uri, parameter};
+use super::message::{Headers, Method, Request, Response, address_uri, is_uri, parameter};
 use super::transaction::ClientInvite;
 use crate::phi::Phi;
 
@@ -57,7 +57,7 @@ impl Dialog {
             .headers
             .first("Contact")
             .map(address_uri)
-            .filter(|uri| !uri.is_empty());
+            .filter(|uri| is_uri(uri));
         Dialog {
             call_id: invite.headers.call_id().to_owned(),
             local: header("From"),
@@ -98,7 +98,7 @@ impl Dialog {
         if let Some(uri) = headers
             .first("Contact")
             .map(address_uri)
-            .filter(|uri| !uri.is_empty())
+            .filter(|uri| is_uri(uri))
         {
             self.target = uri.to_owned();
         }
@@ -149,12 +149,14 @@ impl Dialog {
         let Some((first, rest)) = self.route_set.split_first() else {
             return (self.target.clone(), Vec::new());
         };
-        if parameter(address_uri(first), "lr").is_some() {
+        // What cannot be a request line's URI is no strict router either.
+        let router = address_uri(first);
+        if parameter(router, "lr").is_some() || !is_uri(router) {
             return (self.target.clone(), self.route_set.clone());
         }
         let last = format!("<{}>", self.target);
         (
-            address_uri(first).to_owned(),
+            router.to_owned(),
             rest.iter().cloned().chain([last]).collect(),
         )
     }

@@ -312,6 +312,11 @@ fn address_parameter(value: &str, name: &str) -> Option<String> {
     parameter(value, name).filter(|value| !value.is_empty())
 }
 
+/// Whether a URI of the peer's can stand in a request line of ours: a blank in it would make the line unreadable.
+pub fn is_uri(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
 /// The URI of an address (`"Ward" <sip:1@h;lr>;q=1`), without display name and header parameters.
 pub fn address_uri(value: &str) -> &str {
     let unquoted = skip_quoted(value.trim());

@@ -406,3 +406,26 @@ fn the_snapshot_of_an_answered_call_is_a_bye_with_room_for_later_requests() {
     line.hang_up();
     assert!(line.leg.dialog_snapshot().is_none());
 }
+
+/// Found by `make fuzz`: a blank in the Contact or in a strict router's URI made our BYE unreadable, and the call stayed up.
+#[test]
+fn a_contact_that_cannot_stand_in_a_request_line_is_passed_over() {
+    for (name, value) in [
+        ("Contact", "<sip:cal lee@192.0.2.20>"),
+        ("Record-Route", "<sip:pro xy.example>"),
+        ("Record-Route", "< >"),
+    ] {
+        let (mut line, invite) = Line::dialled();
+        let mut answer = invite.respond(200, "a");
+        answer.headers.push(name, value);
+        answer.headers.push("Content-Type", "application/sdp");
+        answer.body = ANSWER.as_bytes().to_vec();
+        line.deliver(&answer.to_bytes());
+        assert_eq!(line.request(Method::Ack).uri, invite.uri, "{name}: {value}");
+        line.hang_up();
+        let bye = line.request(Method::Bye);
+        assert_eq!(bye.uri, invite.uri);
+        line.answer(&bye, 200, "a", "");
+        line.comes_to_rest();
+    }
+}

@@ -7,7 +7,7 @@ use super::{Leg, Setup, State, Talk};
 use crate::sip::authorize::MAX_CHALLENGES;
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{EndCause, LegEvent, LegOutput, RedirectHost, Target};
-use crate::sip::message::{Response, address_uri, host_port, parameter};
+use crate::sip::message::{Response, address_uri, host_port, is_uri, parameter};
 use crate::sip::sdp::{MediaAnswer, SdpError};
 use crate::sip::transaction::InvitePhase;
 use crate::time::Instant;
@@ -264,7 +264,8 @@ impl Leg {
         contacts.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
         let allowed = contacts.into_iter().find_map(|contact| {
             let uri = without_headers(address_uri(contact));
-            let is_new = uri != self.here.request_uri
+            let is_new = is_uri(uri)
+                && uri != self.here.request_uri
                 && !self.tries.redirects.iter().any(|followed| followed == uri);
             let address = allowed_address(&self.config.redirects, uri)?;
             is_new.then(|| Target {
