@@ -284,10 +284,11 @@ impl Call {
             packet,
             report,
         } = slot?;
-        if let Some((to, packet)) = packet {
+        // What could not be encrypted is empty.
+        if let Some((to, packet)) = packet.filter(|(_, packet)| !packet.is_empty()) {
             self.outputs.push_back(Output::LineRtp { line, to, packet });
         }
-        if let Some((to, packet)) = report {
+        if let Some((to, packet)) = report.filter(|(_, packet)| !packet.is_empty()) {
             self.outputs.push_back(if mux {
                 Output::LineRtp { line, to, packet }
             } else {

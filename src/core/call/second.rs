@@ -172,7 +172,11 @@ impl Second {
             })
         });
         stream.retarget(codec, payload_type, event);
-        stream.set_keys(answer.srtp.map(|srtp| srtp.keys));
+        match answer.dtls {
+            None => stream.set_keys(answer.srtp.map(|srtp| srtp.keys)),
+            // Only the patient's line makes handshakes: this one stays silent, never in the clear, and nobody accepts on it.
+            Some(_) => stream.await_keys(),
+        }
         // On hold at 0.0.0.0 nothing is sent.
         self.remote = None;
         if !answer.remote.ip().is_unspecified() {
