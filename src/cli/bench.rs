@@ -7,12 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use aftercall_core::phone::PhoneNumber;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::cli::line::LineArgs;
 use crate::speech::audio::decode_file;
-use crate::trunk::load::{self, Load, Measured};
+use crate::trunk::config::Trunk;
+use crate::trunk::load::{self, Bare, Load, Measured};
+
+/// The bare loop beside which the calls are put lasts no longer, in seconds.
+const BARE_S: u64 = 5;
 
 /// Measure calls.
 #[derive(Debug, clap::Args)]
@@ -34,13 +39,14 @@ enum What {
   sipp -sn uas -i 127.0.0.1 -p 5080 -rtp_echo &
   aftercall bench calls --to sip:1000@127.0.0.1:5080 --calls 500 --rate 100 --seconds 30 --play prompt.wav
 
-Two sockets a call: `ulimit -n` must allow them. CPU is this process alone, as a share of one core.")]
+Two sockets a call: `ulimit -n` must allow them. CPU is this process alone, as a share of one core; beside it a
+bare loop that sends and receives as many packets a call, for its ratio.")]
 struct CallsArgs {
-    /// `sip:USER@HOST:PORT` on this machine.
-    #[arg(long, value_name = "URI")]
-    to: String,
+    /// `sip:USER@HOST:PORT` on this machine; several users of one host are called in turn.
+    #[arg(long, value_name = "URI", required = true)]
+    to: Vec<String>,
     /// How many calls.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     calls: u32,
     /// How many are begun a second.
     #[arg(long, value_name = "R", default_value_t = 50.0)]
@@ -67,9 +73,20 @@ struct CallsArgs {
 /// Usage and local errors.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let What::Calls(args) = &args.what;
-    let (mut trunk, number) = args.line.trunk(&args.to)?;
-    if !trunk.is_loopback() {
+    let asked: Vec<(Trunk, PhoneNumber)> = args
+        .to
+        .iter()
+        .map(|to| args.line.trunk(to))
+        .collect::<anyhow::Result<_>>()?;
+    let (trunks, numbers): (Vec<Trunk>, Vec<PhoneNumber>) = asked.into_iter().unzip();
+    let Some(mut trunk) = trunks.first().cloned() else {
+        bail!("--to: no target");
+    };
+    if !trunks.iter().all(Trunk::is_loopback) {
         bail!("so many calls go to a target on this machine only");
+    }
+    if trunks.iter().any(|other| other.targets != trunk.targets) {
+        bail!("--to: all must be on one host and port");
     }
     if !(args.rate > 0.0 && args.rate <= 10_000.0) {
         bail!("--rate: more than 0 and at most 10000 calls a second");
@@ -92,57 +109,44 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         stop: Arc::new(AtomicBool::new(false)),
     };
     let is_recorded = load.record.is_some();
-    let measured = load::run(&trunk, &number, load)?;
+    let measured = load::run(&trunk, &numbers, load)?;
+    let bare = load::bare(
+        measured.peak.max(1),
+        Duration::from_secs(args.seconds.min(BARE_S)),
+    )?;
     let mut out = std::io::stdout().lock();
-    let report = report(&measured, is_recorded);
+    let report = report(&measured, &bare, is_recorded);
     if args.json {
         writeln!(out, "{report}")?;
     } else {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     }
-    let answered = measured
-        .played
-        .iter()
-        .filter(|played| played.answered_after.is_some());
-    Ok(if answered.count() == args.calls as usize {
+    Ok(if measured.set_up_ms.len() == args.calls as usize {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(3)
     })
 }
 
-fn report(measured: &Measured, is_recorded: bool) -> Value {
-    let played = &measured.played;
-    let answers = played.iter().filter_map(|played| played.answered_after);
-    let mut set_up: Vec<f64> = answers.map(|time| time.as_secs_f64() * 1_000.0).collect();
-    set_up.sort_by(f64::total_cmp);
+fn report(measured: &Measured, bare: &Bare, is_recorded: bool) -> Value {
+    let mut set_up = measured.set_up_ms.clone();
+    set_up.sort_by(f32::total_cmp);
     let quantile = |share: f64| {
         let last = set_up.len().checked_sub(1)?;
         set_up.get((last as f64 * share).round() as usize).copied()
     };
-    let sum = |figure: fn(&crate::trunk::line::Played) -> Option<u64>| {
-        played.iter().filter_map(figure).sum::<u64>()
-    };
-    let mut ends = serde_json::Map::new();
-    for played in played {
-        let why = json!(played.ending.why);
-        let count = ends
-            .entry(why.as_str().unwrap_or("unknown"))
-            .or_insert(json!(0));
-        *count = json!(count.as_u64().unwrap_or(0) + 1);
-    }
-    let talked: f64 = played
-        .iter()
-        .map(|played| played.talked.as_secs_f64())
-        .sum();
+    let talked = measured.talked.as_secs_f64();
     let cpu = measured.cpu.as_secs_f64();
-    let [before, most] = measured.memory_kb;
-    let grown = most.saturating_sub(before);
+    let share = (talked > 0.0).then(|| 100.0 * cpu / talked);
+    let least = bare.cpu_percent_of_a_core_a_call;
+    let grown = measured
+        .most_memory_kb
+        .saturating_sub(measured.before.memory_kb);
     json!({
-        "placed": played.len(),
+        "placed": measured.ends.values().sum::<usize>(),
         "answered": set_up.len(),
         "not_begun": measured.not_begun,
-        "ends": ends,
+        "ends": measured.ends,
         "peak": measured.peak,
         "recorded": is_recorded,
         "took_s": measured.took.as_secs_f64(),
@@ -152,16 +156,14 @@ fn report(measured: &Measured, is_recorded: bool) -> Value {
             "p99": measured.lateness_ms(0.99),
             "max": measured.lateness_ms(1.0),
         },
-        "packets": {
-            "sent": sum(|played| Some(played.rtp?.sent)),
-            "received": sum(|played| Some(played.rtp?.received)),
-            "lost": sum(|played| Some(played.rtp?.lost)),
-            "late": sum(|played| Some(played.rtp?.late)),
-            "lost_as_the_far_end_says": sum(|played| Some(u64::from(played.rtp?.far.lost))),
-        },
+        "packets": measured.packets,
         "cpu_s": cpu,
-        "cpu_percent_of_a_core_a_call": (talked > 0.0).then(|| 100.0 * cpu / talked),
-        "memory_kb": { "before": before, "most": most },
+        "cpu_percent_of_a_core_a_call": share,
+        "bare_loop": bare,
+        "times_the_bare_loop": share.filter(|_| least > 0.0).map(|share| share / least),
+        "held_before": measured.before,
+        "held_after": measured.after,
+        "most_memory_kb": measured.most_memory_kb,
         "memory_kb_a_call": (measured.peak > 0).then(|| grown as f64 / measured.peak as f64),
     })
 }

@@ -1,5 +1,6 @@
 //! The telephony shell: trunk files, SIP sockets, media threads. It decides nothing: `aftercall_core::sip` does.
 
+mod alarms;
 pub mod carrier;
 pub mod config;
 pub mod descriptors;

@@ -501,9 +501,20 @@ impl Conversation {
         match asking.form.clone() {
             Form::ReadBack(quantity) => self.read_back(asking, quantity, text, acts),
             Form::Plain | Form::Confirm { .. } => {
-                // Words that no script foresees are understood where the red-flag judgement understood them.
-                let judged = || understanding::judged(verdict.there?, self.node(asking.node));
-                let answer = self.read(asking.node, text).or_else(judged);
+                // Words that no script foresees are understood where the red-flag judgement understood them; where it
+                // understood them otherwise (手脚都有劲 is no yes to weakness), the answer is its.
+                let judged = verdict
+                    .there
+                    .and_then(|there| understanding::judged(there, self.node(asking.node)));
+                let read = self.read(asking.node, text);
+                let answer = match (read, judged) {
+                    (Some(read), Some(judged))
+                        if read.key == judged.key || read.quantity.is_some() =>
+                    {
+                        Some(read)
+                    }
+                    (read, judged) => judged.or(read),
+                };
                 let node = self.node(asking.node);
                 let is_faint =
                     |said: &Answer| node.emergency && said.key == "no" && logprob < FAINT;

@@ -95,6 +95,8 @@ fn what_is_doubtful_is_asked_about_and_nothing_emergent_is_denied_faintly() {
     let emergency = "screen_chest";
     for (node, text, logprob, choice, otherwise, means) in [
         (emergency, "没有", -0.2, None, "", "no"),
+        // 有 is in it, and no yes.
+        ("screen_weak", "手脚都有劲", -0.2, None, "", "no"),
         (emergency, "没有", -1.4, None, "", "unclear"),
         (emergency, "没有", -0.7, None, "没油", "no"),
         // Another hearing holds an emergency.
