@@ -112,6 +112,7 @@ soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
 	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash testbed
+	AFTERCALL_SOAK=$$(($(SOAK) * 20)) cargo test --test it -- every_way_to_end
 	@$(MAKE) --no-print-directory fuzz
 
 # The next seed until the time is over; a finding names its seed, and comes again with AFTERCALL_SEED.

@@ -15,6 +15,7 @@ use aftercall_core::sip::leg::Leg;
 use aftercall_core::sip::sdp::Direction;
 use aftercall_core::time::Instant;
 use mio::{Events, Poll};
+use serde_json::Value;
 
 use crate::process::Process;
 
@@ -205,6 +206,58 @@ pub fn scenario(port: u16, name: &str, keys: &[(&str, &str)]) -> Process {
 pub fn ran_to_its_end(mut sipp: Process) {
     let exit = sipp.finish(Duration::from_secs(20));
     assert_eq!(exit, 0, "{}", sipp.said.join("\n"));
+}
+
+/// Calls of one process that end by every way there is: nothing of them is left. 24,000 in a soak of 400.
+#[test]
+fn every_way_to_end_leaves_nothing_behind() {
+    let times = option_env!("AFTERCALL_SOAK").unwrap_or("1");
+    let calls = 60 * times.parse::<u32>().expect("AFTERCALL_SOAK is a number");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let far_end = Command::new("sipp")
+        .arg("-sf")
+        .arg(root.join("fixtures/sip/sipp_ends.xml"))
+        .args([
+            "-i",
+            "127.0.0.1",
+            "-mi",
+            "127.0.0.1",
+            "-rtp_echo",
+            "-nostdin",
+            "-p",
+        ])
+        .arg(port.to_string())
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("SIPp is installed (apt install sip-tester)");
+    let _far_end = Sipp(far_end);
+    let output = Command::new(env!("CARGO_BIN_EXE_aftercall"))
+        .args(["bench", "calls", "--json", "--rate", "60", "--seconds", "1"])
+        .args([
+            "--to",
+            &format!("sip:1000@127.0.0.1:{port}"),
+            "--calls",
+            &calls.to_string(),
+        ])
+        .arg("--play")
+        .arg(root.join("dialogs/common/prompts/zh/screen_chest.flac"))
+        .output()
+        .expect("the bench runs");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("a JSON object");
+    assert_eq!(found["placed"], calls, "{found}");
+    for end in ["local_bye", "remote_bye", "rejected"] {
+        assert!(found["ends"][end].as_u64() > Some(0), "{end}: {found}");
+    }
+    for held in ["descriptors", "routes", "alarms"] {
+        assert_eq!(
+            found["held_after"][held], found["held_before"][held],
+            "{held}: {found}"
+        );
+    }
 }
 
 #[test]
