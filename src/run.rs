@@ -587,7 +587,8 @@ fn recorded(what: &Told) -> Option<Record> {
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
         CallEvent::Noted(Note::AskedForPerson) => Record::AskedForPerson,
-        CallEvent::Announced(_)
+        CallEvent::AskedForPatience
+        | CallEvent::Announced(_)
         | CallEvent::Met(_)
         | CallEvent::Beep { .. }
         | CallEvent::Asked { .. }

@@ -337,6 +337,7 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
         CallEvent::Dialog(_)
         | CallEvent::Noted(_)
         | CallEvent::Progressed(_)
+        | CallEvent::AskedForPatience
         | CallEvent::Ended(_) => return Ok(()),
     };
     let mut out = std::io::stdout().lock();

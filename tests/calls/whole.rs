@@ -253,6 +253,13 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
         expect.interrupted.to_string(),
         got.to_string(),
     );
+    let patience = |event: &&CallEvent| matches!(event, CallEvent::AskedForPatience);
+    let got = outcome.events.iter().filter(patience).count();
+    differ(
+        "asked for patience",
+        expect.patience.to_string(),
+        got.to_string(),
+    );
     if let Some(most) = expect.talked_over_ms {
         let longest = outcome.talked_over.iter().max().map(Duration::as_millis);
         let fits = longest.is_some_and(|longest| longest <= u128::from(most));

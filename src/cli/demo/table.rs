@@ -176,6 +176,7 @@ impl Row {
             | CallEvent::Beep { .. }
             | CallEvent::TurnClosed(_)
             | CallEvent::Noted(_)
+            | CallEvent::AskedForPatience
             | CallEvent::Progressed(_) => return false,
         }
         true

@@ -262,7 +262,9 @@ impl Call {
         };
         let frame = match frame {
             Played::Frame(frame) => {
-                self.note_latency(&frame, at_ms);
+                if !self.asks_for_patience() {
+                    self.note_latency(&frame, at_ms);
+                }
                 frame
             }
             Played::Waiting | Played::Finished => [0; FRAME],

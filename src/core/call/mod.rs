@@ -32,7 +32,7 @@ use crate::attempt::{AnsweredBy, CallRecord, Progress, Turn};
 use crate::codec::Codec;
 use crate::ear::amd::{self, Amd, Answerer};
 use crate::ear::announcement::Announcement;
-use crate::ear::{Ear, EarConfig};
+use crate::ear::{Ear, EarConfig, Utterance};
 use crate::finding::PlacedFinding;
 use crate::heard::{Choices, Heard, Transcript};
 use crate::id::{NodeId, UtteranceId};
@@ -77,6 +77,9 @@ pub struct Limits {
     pub hold: Duration,
     /// Words of an utterance must be here by then, or they are too late. Default 4 s.
     pub words: Duration,
+    /// From the end of a turn to a word that the robot is listening, where its words are late. Default 0.7 s, which is
+    /// 1.2 s after the last word of a yes or no.
+    pub filler: Duration,
     /// The longest call. Default 8 min.
     pub talk: Duration,
     /// The longest call in which an emergency was met: the robot stays on the line. Default 45 min.
@@ -92,6 +95,7 @@ impl Default for Limits {
             media: Duration::from_secs(20),
             hold: Duration::from_secs(120),
             words: Duration::from_secs(4),
+            filler: Duration::from_millis(700),
             talk: Duration::from_secs(480),
             stay: Duration::from_secs(2_700),
             store: Duration::from_secs(2),
@@ -268,6 +272,8 @@ pub enum CallEvent {
     },
     HeardWords(Phi<Transcript>),
     TurnClosed(Box<Turn>),
+    /// The words of the reply are late: the robot asked for a moment.
+    AskedForPatience,
     /// New, or changed: settled by its confirming question, or denied later. It keeps its position.
     /// [`Input::Stored`] answers it.
     Found {
@@ -297,9 +303,11 @@ enum Stage {
     /// The robot's turn, or a silence before it hangs up.
     Speaking,
     Listening,
-    /// The reply ended; its words are awaited.
+    /// The reply ended; its words are awaited, and whoever speaks on meanwhile is heard.
     Waiting {
         until_ms: u64,
+        /// The robot asks for patience then, once a turn.
+        filler_ms: Option<u64>,
     },
     /// A machine answered: its beep is waited for, or whoever it fetches.
     Machine {
@@ -354,6 +362,9 @@ pub struct Call {
     early_slots: u64,
     answered_at: Option<Instant>,
     pending: Option<talk::Pending>,
+    filler: talk::Filler,
+    /// What was said before the robot waited for its words, where the same reply went on afterwards.
+    before: Option<Utterance>,
     /// Somebody may speak into the question that is being asked.
     barge: Option<interrupt::Barge>,
     /// How often the robot fell silent for nobody since somebody did speak.
@@ -422,6 +433,8 @@ impl Call {
             early_slots: 0,
             answered_at: None,
             pending: None,
+            filler: talk::Filler::default(),
+            before: None,
             barge: None,
             holds_in_vain: 0,
             sent: [0; FRAME],

@@ -33,6 +33,15 @@ pub(super) struct Pending {
     pub(super) ended: bool,
 }
 
+/// The word that asks for patience while the ear is late: one a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Filler {
+    #[default]
+    Unsaid,
+    Playing,
+    Said,
+}
+
 impl Call {
     /// What follows a slot: the next act when the prompt is over, late words, limits.
     pub(super) fn after_slot(&mut self, now: Instant) {
@@ -43,7 +52,11 @@ impl Call {
                 self.watch_for_speech();
                 self.run_acts(now);
             }
-            Stage::Waiting { until_ms } if at_ms >= until_ms => self.words_are_late(),
+            Stage::Waiting { until_ms, .. } if at_ms >= until_ms => self.words_are_late(),
+            Stage::Waiting {
+                filler_ms: Some(filler_ms),
+                ..
+            } if at_ms >= filler_ms => self.ask_for_patience(),
             Stage::Closing { until_ms } if at_ms >= until_ms => self.hang_up(now),
             Stage::Machine { until_ms } => self.watch_machine(until_ms),
             Stage::Telling => self.has_told_machine(),
@@ -53,7 +66,37 @@ impl Call {
             }
             _ => {}
         }
+        if self.filler == Filler::Playing && self.player.is_idle() {
+            self.filler = Filler::Said;
+        }
         self.check_limits(now);
+    }
+
+    /// The robot's voice of this moment is no answer yet.
+    pub(super) fn asks_for_patience(&self) -> bool {
+        self.filler == Filler::Playing
+    }
+
+    fn ask_for_patience(&mut self) {
+        self.filler = Filler::Playing;
+        if let Stage::Waiting { filler_ms, .. } = &mut self.stage {
+            *filler_ms = None;
+        }
+        self.say(vec![self.conversation.filler()]);
+        self.event(CallEvent::AskedForPatience);
+    }
+
+    /// Somebody speaks on while the words so far are awaited: the turn is not over.
+    fn goes_on_after_all(&mut self) {
+        let (Stage::Waiting { .. }, Some(pending)) = (&self.stage, &mut self.pending) else {
+            return;
+        };
+        pending.ended = false;
+        self.before = Some(pending.utterance.clone());
+        self.stage = Stage::Listening;
+        if self.filler == Filler::Playing {
+            self.player.fade_out();
+        }
     }
 
     fn run_acts(&mut self, now: Instant) {
@@ -118,13 +161,11 @@ impl Call {
         if let Some(turn) = &mut self.open_turn {
             turn.prompt_to_ms = at_ms;
         }
-        let spec = ListenSpec {
-            end_silence_ms: listen.end_silence_ms,
-            no_input_ms: listen.no_input_ms,
-            max_ms: listen.max_ms,
-        };
+        let spec = spec(&listen);
         self.stage = Stage::Listening;
         self.listen = Some(listen);
+        self.filler = Filler::default();
+        self.before = None;
         if self.is_being_answered() {
             return self.take_up_reply();
         }
@@ -226,13 +267,15 @@ impl Call {
     pub(super) fn handle_ear(&mut self, event: EarEvent) {
         match event {
             EarEvent::SpeechStarted { at_ms } => {
+                self.goes_on_after_all();
                 self.opening_spoken(at_ms);
                 self.spoken_into(Some(at_ms));
             }
             EarEvent::Paused(utterance) => {
                 self.opening_paused(&utterance);
                 self.spoken_paused();
-                self.transcribe(utterance);
+                let whole = self.with_what_went_before(utterance);
+                self.transcribe(whole);
             }
             EarEvent::Resumed { id } => {
                 self.opening_spoken(self.at_ms());
@@ -248,6 +291,19 @@ impl Call {
             EarEvent::Ended { id } => self.utterance_ended(id),
             EarEvent::NoInput { .. } => self.nobody_spoke(),
             EarEvent::Tone(tone) => self.handle_tone(&tone),
+        }
+    }
+
+    /// Together with what was said before the robot waited for its words: one reply, heard as one.
+    fn with_what_went_before(&mut self, utterance: Utterance) -> Utterance {
+        let Some(before) = &self.before else {
+            return utterance;
+        };
+        let samples = [&before.samples[..], &utterance.samples[..]].concat();
+        Utterance {
+            samples: samples.into(),
+            from_ms: before.from_ms,
+            ..utterance
         }
     }
 
@@ -337,9 +393,19 @@ impl Call {
     pub(super) fn await_words(&mut self, id: UtteranceId) {
         self.outputs.push_back(Output::Promote { utterance: id });
         let patience = self.kit.limits.words.as_millis() as u64;
+        let at_ms = self.at_ms();
+        let filler_ms = at_ms + self.kit.limits.filler.as_millis() as u64;
         self.stage = Stage::Waiting {
-            until_ms: self.at_ms() + patience,
+            until_ms: at_ms + patience,
+            filler_ms: (self.filler == Filler::Unsaid).then_some(filler_ms),
         };
+        if let Some(listen) = &self.listen {
+            let spec = ListenSpec {
+                no_input_ms: u32::MAX,
+                ..spec(listen)
+            };
+            self.ear.listen(spec, at_ms);
+        }
     }
 
     fn nobody_spoke(&mut self) {
@@ -494,6 +560,7 @@ impl Call {
         self.keys.clear();
         self.keys_until_ms = None;
         self.barge = None;
+        self.before = None;
         self.acts = acts.into();
         self.stage = Stage::Speaking;
         self.overhear();
@@ -597,5 +664,13 @@ impl Call {
             reply.latency_ms = latency;
         }
         self.emit_turn();
+    }
+}
+
+fn spec(listen: &Listen) -> ListenSpec {
+    ListenSpec {
+        end_silence_ms: listen.end_silence_ms,
+        no_input_ms: listen.no_input_ms,
+        max_ms: listen.max_ms,
     }
 }

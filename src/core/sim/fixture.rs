@@ -53,6 +53,9 @@ pub struct Fixture {
     /// Nodes whose words come too late.
     #[serde(default)]
     pub late: Vec<String>,
+    /// Nodes whose words come so much later, in milliseconds.
+    #[serde(default)]
+    pub heard_after_ms: BTreeMap<String, u64>,
     /// Nodes whose words are unsure (mean log-probability -1.2).
     #[serde(default)]
     pub unsure: Vec<String>,
@@ -124,6 +127,9 @@ pub struct Expect {
     /// How often the robot was interrupted.
     #[serde(default)]
     pub interrupted: usize,
+    /// How often the robot asked for patience, as the words were late.
+    #[serde(default)]
+    pub patience: usize,
     /// How often nodes were asked, where more than whether matters.
     #[serde(default)]
     pub times_asked: BTreeMap<String, usize>,

@@ -11,7 +11,7 @@ use super::link::{Link, LinkConfig};
 use crate::attempt::CallRecord;
 use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
 use crate::codec::G711;
-use crate::heard::{Heard, Transcript};
+use crate::heard::{Choices, Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::lang::Lang;
 use crate::script::Note;
@@ -89,6 +89,8 @@ pub struct Wanted {
     pub utterance: UtteranceId,
     pub samples: Arc<[i16]>,
     pub lang: Lang,
+    pub hot_words: Vec<String>,
+    pub choices: Choices,
 }
 
 /// What came of it.
@@ -401,11 +403,14 @@ impl World {
                     utterance,
                     samples,
                     lang,
-                    ..
+                    hot_words,
+                    choices,
                 } if self.by_sound => self.wanted.push_back(Wanted {
                     utterance,
                     samples,
                     lang,
+                    hot_words,
+                    choices,
                 }),
                 Output::Transcribe { utterance, .. } => self.transcribe(utterance),
                 Output::Forget { utterance } => {
@@ -460,7 +465,9 @@ impl World {
                 None => Heard::NoSpeech,
             }
         };
-        self.words.push((self.now + EAR_DELAY, utterance, heard));
+        let slow = self.fixture.heard_after_ms.get(&node);
+        let after = slow.map_or(EAR_DELAY, |ms| Duration::from_millis(*ms));
+        self.words.push((self.now + after, utterance, heard));
     }
 
     fn happened(&mut self, event: CallEvent) {
@@ -481,6 +488,7 @@ impl World {
                     self.stored.push((at, *position));
                 }
             }
+            CallEvent::AskedForPatience => self.line("asked for patience".to_owned()),
             CallEvent::Noted(Note::Interrupted { unheard_ms }) => {
                 self.line(format!("interrupted {unheard_ms} ms before the end"));
             }
