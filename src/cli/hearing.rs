@@ -5,16 +5,21 @@ use std::fs::{self, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use aftercall_core::lang::Lang;
+use aftercall_core::script::Script;
 use anyhow::Context;
 
+use crate::eval::answered::Robot;
+use crate::eval::elder::{self, Elder, Manner};
 use crate::eval::heard::{figures, lines};
 use crate::eval::hearing::{self, Asking, ECHOED, Item, Row, Variant};
 use crate::eval::line::{Beds, Condition};
 use crate::eval::nonspeech::{self, SECONDS, Sound};
 use crate::eval::set::{self, OWN, Set, half};
 use crate::speech::model::Model;
+use crate::speech::prompts::Prompts;
 use crate::speech::whisper::Recogniser;
 use crate::{dialogs, redflags};
 
@@ -27,6 +32,7 @@ use crate::{dialogs, redflags};
 #[command(after_help = "Examples:
   aftercall hearing /tmp/hearing --share 0.2
   aftercall hearing /tmp/hearing --conditions clean,noise10 --variants full,no-relistening
+  aftercall hearing /tmp/hearing --elder --share 0.2
   aftercall hearing /tmp/hearing --share 0 --misses 20     only the figures of what was heard before")]
 pub struct Args {
     /// Folder of the clips, with `hearing.tsv`.
@@ -44,7 +50,7 @@ pub struct Args {
     /// full, no-hot-words, no-choices, no-relistening, whole-context, no-padding.
     #[arg(long, value_delimiter = ',', value_parser = variant, default_value = "full")]
     variants: Vec<Variant>,
-    /// Only these: yes_no, choice, number, symptom, row.
+    /// Only these: yes_no, choice, number, symptom, row; with `--nobody` sounds, as television.
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
     /// A GGML whisper file.
@@ -59,6 +65,10 @@ pub struct Args {
     /// Instead of the clips, so many hours in which nobody speaks to the robot: what of them is taken for words.
     #[arg(long, value_name = "HOURS")]
     nobody: Option<f64>,
+    /// Instead of single answers, replies with pauses of 2.5 s inside, each said to a whole call under the profile for who
+    /// hears badly: how often the robot speaks into them, and how long it waits after them.
+    #[arg(long, conflicts_with = "nobody")]
+    elder: bool,
     /// Print so many of the replies that were not understood.
     #[arg(long, value_name = "N", default_value_t = 0)]
     misses: usize,
@@ -82,6 +92,9 @@ fn variant(name: &str) -> Result<Variant, String> {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(hours) = args.nobody {
         return nobody(args, hours);
+    }
+    if args.elder {
+        return elder_replies(args);
     }
     let all = hearing::items(&args.clips)?;
     let (of_half, part) = half(&all, |item| &item.half, &args.half, args.share)?;
@@ -160,6 +173,64 @@ fn hear(args: &Args, due: &[&Item], kept: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says the whole replies of the set with pauses, and prints how often the robot spoke into one.
+fn elder_replies(args: &Args) -> anyhow::Result<ExitCode> {
+    let all = hearing::items(&args.clips)?;
+    let (of_half, _) = half(&all, |item| &item.half, &args.half, 1.0)?;
+    let rows: Vec<&Item> = of_half
+        .iter()
+        .filter(|i| i.group == "row")
+        .copied()
+        .collect();
+    let part = (rows.len() as f64 * args.share.clamp(0.0, 1.0)).round() as usize;
+    let conditions = match args.conditions.is_empty() {
+        true => vec![Condition::Alaw, Condition::Noise20, Condition::Loss3],
+        false => args.conditions.clone(),
+    };
+    let scripts = dialogs::load(&args.scripts)?;
+    let scripts = scripts.into_iter().filter(|script| script.id == "general");
+    let scripts: Vec<Arc<Script>> = scripts.map(Arc::new).collect();
+    let prompts = Prompts::load(&args.scripts)?;
+    let elder = Elder {
+        robot: &Robot::new(redflags::load(None)?, &prompts, scripts.clone()),
+        scripts: &scripts,
+        prompts: &prompts,
+        beds: &Beds::load(&args.clips, &args.scripts.join(ECHOED))?,
+        clips: &args.clips,
+    };
+    let mut recogniser = Recogniser::new(&Model::load(&args.model)?)?;
+    let mut out = std::io::stdout();
+    let mut said = Vec::new();
+    for (nth, item) in rows[..part].iter().enumerate() {
+        let short = of_half
+            .iter()
+            .filter(|i| i.group == "yes_no" && i.lang == item.lang);
+        let short = short
+            .cycle()
+            .nth(nth)
+            .context("the set has short replies")?;
+        let condition = conditions[nth % conditions.len()];
+        for manner in Manner::ALL {
+            let what = (*item, *short, nth / conditions.len());
+            said.push(elder.call(&mut recogniser, what, condition, manner)?);
+        }
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&said)?).context("cannot print")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{}", elder::lines(&said)).context("cannot print")?;
+    for row in said.iter().filter(|row| row.is_cut).take(args.misses) {
+        writeln!(
+            out,
+            "{} [{}] {} | {} | {}",
+            row.id, row.line, row.node, row.said, row.heard
+        )
+        .context("cannot print")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Listens to so many hours of no words: of the frozen half, or of the other by which thresholds were set.
 fn nobody(args: &Args, hours: f64) -> anyhow::Result<ExitCode> {
     let beds = Beds::load(&args.clips, &args.scripts.join(ECHOED))?;
@@ -169,7 +240,10 @@ fn nobody(args: &Args, hours: f64) -> anyhow::Result<ExitCode> {
     let from = if args.half == "frozen" { 0 } else { 1_000_000 };
     let mut out = std::io::stdout();
     let mut all = (0, 0, 0, 0);
-    for sound in Sound::ALL {
+    let wanted = |sound: &Sound| {
+        args.groups.is_empty() || args.groups.iter().any(|name| name == sound.name())
+    };
+    for sound in Sound::ALL.into_iter().filter(wanted) {
         let (mut cut, mut words, mut found) = (0, 0, 0);
         for nth in from..from + stretches {
             for utterance in nonspeech::cut_out(sound, nth, &beds) {

@@ -18,8 +18,8 @@ use aftercall_core::ear::{Ear, EarConfig, EarEvent};
 use aftercall_core::heard::{Choices, Heard, Transcript};
 use aftercall_core::lang::Lang;
 use aftercall_core::redflag::Lexicon;
-use aftercall_core::script::Script;
-use aftercall_core::sim::{Fixture, Outcome, World};
+use aftercall_core::script::{Facts, Script};
+use aftercall_core::sim::{self, Fixture, Outcome, World};
 use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Protection, Target, Transport};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -219,6 +219,10 @@ impl Robot {
         }
     }
 
+    pub(super) fn kit(&self) -> Arc<CallKit> {
+        Arc::clone(&self.kit)
+    }
+
     /// Places one call to the opening, over one kind of line.
     ///
     /// # Errors
@@ -242,22 +246,30 @@ impl Robot {
         let lang = opening.lang.unwrap_or(Lang::Zh);
         let fixture = Fixture::parse(&opening.id, &fixture(opening, lang, ms))?;
         let script = self.scripts.iter().find(|script| script.lang == lang);
-        let order = order(script.context("no script in this language")?, lang);
-        let kit = Arc::clone(&self.kit);
-        let mut world = World::new(fixture, order, kit, [7; 32]).with_clip(sound);
-        while world.step() {
-            while let Some(wanted) = world.poll_wanted() {
-                let seconds = wanted.samples.len() as f64 / 8_000.0;
-                let heard = listener.hear(&wanted.samples, wanted.lang)?;
-                let after = DECODE + DECODE_PER_SECOND.mul_f64(seconds);
-                world.hear(wanted.utterance, heard, after);
-            }
-        }
-        let mut row = row(opening, condition, &world.outcome());
+        let script = script.context("no script in this language")?;
+        let order = order(script, facts(lang, 3));
+        let world = World::new(fixture, order, self.kit(), [7; 32]).with_clip(sound);
+        let outcome = to_the_end(world, |wanted| listener.hear(&wanted.samples, wanted.lang))?;
+        let mut row = row(opening, condition, &outcome);
         // A call leaves a voicemail that it knows by its words before the beep comes, so the ear hears it alone.
         row.beep_end_ms = opening.beep_ms.and_then(|_| beep_end(&frames));
         Ok(row)
     }
+}
+
+/// Runs a call to its end; each utterance is heard as late as an idle machine hears it.
+pub(super) fn to_the_end(
+    mut world: World,
+    mut hear: impl FnMut(&sim::Wanted) -> anyhow::Result<Heard>,
+) -> anyhow::Result<Outcome> {
+    while world.step() {
+        while let Some(wanted) = world.poll_wanted() {
+            let seconds = wanted.samples.len() as f64 / 8_000.0;
+            let after = DECODE + DECODE_PER_SECOND.mul_f64(seconds);
+            world.hear(wanted.utterance, hear(&wanted)?, after);
+        }
+    }
+    Ok(world.outcome())
 }
 
 fn fixture(opening: &Opening, lang: Lang, ms: u64) -> String {
@@ -328,7 +340,7 @@ fn beep_end(frames: &[[i16; FRAME]]) -> Option<u64> {
 }
 
 /// How loud the loud half of a clip is.
-fn talker(clip: &[i16]) -> f32 {
+pub(super) fn talker(clip: &[i16]) -> f32 {
     let mut levels: Vec<f32> = clip.chunks(FRAME).map(level).collect();
     levels.retain(|&level| level > QUIET_TALKER / 4.0);
     let squares: f32 = levels.iter().map(|level| level * level).sum();
@@ -338,7 +350,7 @@ fn talker(clip: &[i16]) -> f32 {
     (squares / levels.len() as f32).sqrt()
 }
 
-fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
+pub(super) fn order(script: &Arc<Script>, facts: Facts) -> CallOrder {
     CallOrder {
         leg: LegConfig {
             targets: vec![Target {
@@ -358,14 +370,14 @@ fn order(script: &Arc<Script>, lang: Lang) -> CallOrder {
             ring_timeout: Duration::from_secs(60),
             first_answer_limit: FIRST_ANSWER_LIMIT,
             extra_headers: Vec::new(),
-            user_agent: "aftercall-answered".to_owned(),
+            user_agent: "aftercall-eval".to_owned(),
             reliable_provisional: false,
             session_expires: None,
             redirects: Vec::new(),
             srtp: Protection::Off,
         },
         script: Arc::clone(script),
-        facts: facts(lang, 3),
+        facts,
         record: true,
         leaves_message: false,
         rungs: 0,

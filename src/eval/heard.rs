@@ -107,6 +107,23 @@ impl Errors {
         self.of += said.len();
     }
 
+    /// Syllables without their tones, or words.
+    pub(super) fn of_reply(&mut self, lang: Lang, said: &str, heard: &str) {
+        match lang {
+            Lang::Zh => {
+                let (said, heard) = (plain_zh(said), plain_zh(heard));
+                self.add(&pinyin::toneless(&said), &pinyin::toneless(&heard));
+            }
+            Lang::En => {
+                let (said, heard) = (plain_en(said), plain_en(heard));
+                self.add(
+                    &said.split_whitespace().collect::<Vec<_>>(),
+                    &heard.split_whitespace().collect::<Vec<_>>(),
+                );
+            }
+        }
+    }
+
     pub fn percent(self) -> f64 {
         100.0 * self.edits as f64 / self.of.max(1) as f64
     }
@@ -168,16 +185,9 @@ impl Figures {
                     &said.chars().collect::<Vec<_>>(),
                     &heard.chars().collect::<Vec<_>>(),
                 );
-                self.syllables
-                    .add(&pinyin::toneless(&said), &pinyin::toneless(&heard));
+                self.syllables.of_reply(item.lang, &said, &heard);
             }
-            Lang::En => {
-                let (said, heard) = (plain_en(&item.text), plain_en(heard));
-                self.words.add(
-                    &said.split_whitespace().collect::<Vec<_>>(),
-                    &heard.split_whitespace().collect::<Vec<_>>(),
-                );
-            }
+            Lang::En => self.words.of_reply(item.lang, &item.text, heard),
         }
     }
 }
@@ -275,7 +285,7 @@ pub fn lines(figures: &Figures) -> String {
     lines.join("\n")
 }
 
-fn share(hits: usize, of: usize) -> String {
+pub(super) fn share(hits: usize, of: usize) -> String {
     let share = Share::new(hits, of);
     match share.share {
         Some(value) => format!(

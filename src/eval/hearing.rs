@@ -180,10 +180,7 @@ impl Asking<'_> {
         let script = script.with_context(|| format!("no script in {}", item.lang))?;
         let start = script.find(&item.node);
         let start = start.with_context(|| format!("{}: no such node", item.node))?;
-        let mut script = script.clone();
-        script.start = start;
-        script.nodes[start].when.clear();
-        script.nodes[start].days.clear();
+        let script = beginning_at(script, start);
         let day = script.days.first().copied().unwrap_or(3);
         let mut conversation = Conversation::new(Arc::new(script), facts(item.lang, day));
         let listen = conversation.start().into_iter().find_map(|act| match act {
@@ -331,7 +328,8 @@ pub fn hear(
 }
 
 /// What is heard where nobody spoke, under an emergency question with all its expectations, and how many findings
-/// that makes; `None` where it is taken for no speech.
+/// that makes; `None` where it is taken for no speech. Behind the words stand their log-probability and the one of no
+/// speech.
 ///
 /// # Errors
 /// A recogniser that fails.
@@ -368,7 +366,11 @@ pub fn to_nobody(
     };
     let alerting = assess(lexicon, &question, &reply);
     let findings = alerting.findings.iter().filter(|f| f.alerts()).count();
-    Ok(Some((heard.text, findings)))
+    let text = format!(
+        "{} ({:.2}, {:.2})",
+        heard.text, heard.logprob, heard.no_speech
+    );
+    Ok(Some((text, findings)))
 }
 
 /// The parts of a reply as one; it is as sure as its least sure part.
@@ -392,6 +394,15 @@ fn spot() -> Spot {
         from_ms: 0,
         to_ms: 0,
     }
+}
+
+/// The script with one of its questions first, whatever was said before.
+pub(super) fn beginning_at(script: &Script, start: usize) -> Script {
+    let mut script = script.clone();
+    script.start = start;
+    script.nodes[start].when.clear();
+    script.nodes[start].days.clear();
+    script
 }
 
 /// What a call of an evaluation knows: nothing that could be heard in a reply.

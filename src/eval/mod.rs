@@ -3,6 +3,7 @@
 //! The judging is the core's, unchanged; nothing here decides about a patient.
 
 pub mod answered;
+pub mod elder;
 pub mod heard;
 pub mod hearing;
 pub mod line;

@@ -37,11 +37,12 @@ pub enum Sound {
     Knocks,
     Office,
     Street,
+    Babble,
     Television,
 }
 
 impl Sound {
-    pub const ALL: [Sound; 16] = [
+    pub const ALL: [Sound; 17] = [
         Sound::Silence,
         Sound::ComfortNoise,
         Sound::Hiss,
@@ -57,6 +58,7 @@ impl Sound {
         Sound::Knocks,
         Sound::Office,
         Sound::Street,
+        Sound::Babble,
         Sound::Television,
     ];
 
@@ -77,6 +79,7 @@ impl Sound {
             Sound::Knocks => "knocks",
             Sound::Office => "office",
             Sound::Street => "street",
+            Sound::Babble => "babble",
             Sound::Television => "television",
         }
     }
@@ -177,6 +180,16 @@ fn made(sound: Sound, beds: &Beds, dice: &mut Dice) -> Vec<f32> {
         }
         Sound::Office => played(beds.room(0), count, loud, dice),
         Sound::Street => played(beds.room(1), count, loud, dice),
+        // Six people at once, some way off in a waiting room.
+        Sound::Babble => {
+            let each = db(-48.0 + 8.0 * dice.share() as f32);
+            let mut room = hiss(count, db(-60.0), dice);
+            for _ in 0..6 {
+                let talker = played(beds.television(), count, each, dice);
+                room.iter_mut().zip(talker).for_each(|(x, said)| *x += said);
+            }
+            room
+        }
         // As far away as the next room: 20 dB under who holds the telephone.
         Sound::Television => {
             let far = db(-46.0 + 6.0 * dice.share() as f32);

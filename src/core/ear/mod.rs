@@ -41,9 +41,11 @@ const CARRY_BACK: u64 = 1_000 * PER_MS;
 const BEHIND_DB: f32 = 7.0;
 const ABOVE_FLOOR_DB: f32 = 10.0;
 /// Who has answered once is not so much quieter the next time: that is a television, or somebody else in the room.
-/// Forgotten by 1 dB in ten seconds, for people walk about with their telephone.
-const FAR_DB: f32 = 15.0;
+/// Forgotten by 1 dB in ten seconds and no further than this, for people walk about with their telephone, and in a long
+/// silence a television must not take their place.
+const FAR_DB: f32 = 10.0;
 const FORGET_DB: f32 = 0.0016;
+const FORGOTTEN_DB: f32 = 2.0;
 /// Within one reply nobody sinks so far.
 const SINKS_DB: f32 = 22.0;
 /// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
@@ -125,6 +127,8 @@ pub struct Ear {
     talker: Talker,
     /// How loud who answered before was: see [`Ear::had_words`].
     known_db: f32,
+    /// By how much that is forgotten.
+    forgotten_db: f32,
     onset: Onset,
     listening: Option<Listening>,
     next_id: u32,
@@ -192,6 +196,7 @@ impl Ear {
             speech: Speech::None { run: 0 },
             talker: Talker::default(),
             known_db: f32::NEG_INFINITY,
+            forgotten_db: 0.0,
             onset: Onset::default(),
             listening: None,
             next_id: 0,
@@ -303,6 +308,7 @@ impl Ear {
     /// The reply that ended last had words in it: so loud is who is on the telephone.
     pub fn had_words(&mut self) {
         let level_db = self.talker.level_db;
+        self.forgotten_db = 0.0;
         // One shout must not make the next reply a whisper.
         self.known_db = if self.known_db.is_finite() {
             (self.known_db + level_db) / 2.0
@@ -370,9 +376,10 @@ impl Ear {
 
     /// Tells the talker from the room behind: in noise a hop far under the talker is none of hers.
     fn in_front(&mut self, hop: Judged) -> Judged {
-        self.known_db -= FORGET_DB;
+        self.forgotten_db = (self.forgotten_db + FORGET_DB).min(FORGOTTEN_DB);
+        let far_db = self.known_db - self.forgotten_db - FAR_DB;
         let hop = Judged {
-            is_on: hop.is_on && hop.level_db >= self.known_db - FAR_DB,
+            is_on: hop.is_on && hop.level_db >= far_db,
             ..hop
         };
         if let Speech::None { .. } = self.speech {
