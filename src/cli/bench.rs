@@ -1,4 +1,4 @@
-//! `aftercall bench`: what calls cost on this machine and line.
+//! `aftercall bench`: what calls and ears cost on this machine.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use aftercall_core::phone::PhoneNumber;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::cli::bench_ears;
 use crate::cli::line::LineArgs;
 use crate::speech::audio::decode_file;
 use crate::trunk::config::Trunk;
@@ -19,7 +20,7 @@ use crate::trunk::load::{self, Bare, Load, Measured};
 /// The bare loop beside which the calls are put lasts no longer, in seconds.
 const BARE_S: u64 = 5;
 
-/// Measure calls.
+/// Measure calls and ears.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,6 +30,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Calls(CallsArgs),
+    Ears(bench_ears::Args),
 }
 
 /// Place many calls at once, and print set-up times, send lateness, loss, CPU and memory.
@@ -72,7 +74,13 @@ struct CallsArgs {
 /// # Errors
 /// Usage and local errors.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let What::Calls(args) = &args.what;
+    match &args.what {
+        What::Calls(args) => calls(args),
+        What::Ears(args) => bench_ears::run(args),
+    }
+}
+
+fn calls(args: &CallsArgs) -> anyhow::Result<ExitCode> {
     let asked: Vec<(Trunk, PhoneNumber)> = args
         .to
         .iter()

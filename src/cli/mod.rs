@@ -4,6 +4,7 @@ pub mod answered;
 pub mod assess;
 pub mod audit;
 pub mod bench;
+mod bench_ears;
 pub mod call;
 pub mod check;
 pub mod demo;

@@ -455,7 +455,7 @@ fn memory_kb() -> u64 {
 }
 
 /// A line of `/proc/self/status`, in kB.
-fn process(name: &str) -> Option<u64> {
+pub fn process(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
