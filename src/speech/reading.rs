@@ -44,7 +44,7 @@ const LONG_SURNAMES: [(&str, &str); 3] = [
 ];
 
 /// Words in which a character is read otherwise than alone.
-const WORDS: [(&str, &str); 139] = [
+const WORDS: [(&str, &str); 140] = [
     ("长期", "chang2 qi1"),
     ("长大", "zhang3 da4"),
     ("长好", "zhang3 hao3"),
@@ -148,6 +148,7 @@ const WORDS: [(&str, &str); 139] = [
     ("频率", "pin2 lv4"),
     ("卡住", "qia3 zhu4"),
     ("嗓子干", "sang3 zi5 gan1"),
+    ("不干", "bu4 gan1"),
     ("干不干", "gan1 bu4 gan1"),
     ("大便干", "da4 bian4 gan1"),
     ("嘴干", "zui3 gan1"),
