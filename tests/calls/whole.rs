@@ -483,3 +483,27 @@ fn nothing_is_asked_before_an_emergent_finding_is_on_disk() {
     assert!(waited.contains(&700), "a slow database was waited for");
     assert!(waited.iter().any(|ms| *ms >= 1_980), "a silent one was not");
 }
+
+/// From the first syllable of a question on. Counted at the telephone to the robot's last loud frame: the line's and the
+/// jitter buffer's time is in it.
+#[test]
+fn the_robot_falls_silent_as_soon_whenever_somebody_speaks_into_its_question() {
+    let told = fixture("speaks_into_a_question.toml");
+    let begin_ms: Vec<u64> = (0..20).map(|nth| 50 + nth * 150).collect();
+    let mut talked_on: Vec<(u128, u64)> = std::thread::scope(|scope| {
+        let runs = begin_ms.iter().map(|&ms| {
+            let mut told = told.clone();
+            let says = format!("(into {ms}ms) 没有啊，我今天早上吃过药了 / 好一些");
+            told.says.insert("trend".to_owned(), says);
+            scope.spawn(move || {
+                let longest = run(&told).talked_over.into_iter().max();
+                (longest.expect("somebody spoke into it").as_millis(), ms)
+            })
+        });
+        let runs: Vec<_> = runs.collect();
+        let done = runs.into_iter().map(|run| run.join().expect("it ends"));
+        done.collect()
+    });
+    talked_on.sort_unstable();
+    assert!(talked_on[19].0 <= 220, "(ms, begun at): {talked_on:?}");
+}

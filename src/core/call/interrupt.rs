@@ -1,6 +1,6 @@
 //! Barge-in: somebody speaks while the robot asks.
 //!
-//! From 300 ms into a question that may be interrupted, the ear listens, with the robot's own echo taken out. At the
+//! From 120 ms into a question that may be interrupted, the ear listens, with the robot's own echo taken out. At the
 //! first sign of a voice the robot holds its breath. A noise, a short 嗯 or "ok" is no wish to speak: it goes on from the
 //! last gap between two syllables. Voice of 800 ms, or in the question's last 600 ms of 250, and other short words once
 //! they are understood, end the question. The conversation learns how much was not heard, and takes no answer to a
@@ -14,7 +14,7 @@ use crate::heard::Heard;
 use crate::script::{Act, BargeIn, Input, Listen, is_backchannel};
 
 /// Nobody means the robot in the first moments of its question: they still speak to somebody else.
-const DEAF_MS: u64 = 300;
+const DEAF_MS: u64 = 120;
 /// Silence after which a sign of a voice was nothing, or one syllable was all; the detector has hung on for 100 ms before.
 const NOTHING_MS: u64 = 100;
 /// Voice no longer than this, with the 100 ms that the detector hangs on, is a syllable or two, most likely 嗯: the robot
