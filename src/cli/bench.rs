@@ -29,7 +29,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    Calls(CallsArgs),
+    Calls(Box<CallsArgs>),
     Ears(bench_ears::Args),
 }
 

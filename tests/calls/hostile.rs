@@ -23,6 +23,10 @@ use crate::sip::tables::rows;
 use crate::support::rounds;
 
 /// Of this run: a number of its own for each target, from the seed that the harness counts up.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a seed for each run of a test, which is no code of the core"
+)]
 fn dice(target: u64) -> Dice {
     let seed = std::env::var("AFTERCALL_SEED").map_or(0, |seed| seed.parse().unwrap_or(0));
     Dice::new(seed * 16 + target)
