@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod bridge;
 mod crash;
 mod crash_demo;
 mod dtls;
