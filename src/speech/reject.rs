@@ -1,8 +1,7 @@
 //! Was that speech? Whisper always says something; these rules tell what to throw away.
 //!
 //! The thresholds were set on 60 noise clips and 123 spoken ones: all noise refused, six spoken ones lost
-//! (single words over a bad line). Babble and televisions, of the tuning half of `aftercall hearing --nobody`, added the
-//! mean.
+//! (single words over a bad line).
 
 /// What the recogniser measured of one utterance.
 #[derive(Clone, Copy, Debug)]
@@ -12,16 +11,11 @@ pub struct Measured<'a> {
     pub no_speech: f32,
     /// Probability of the least likely text token, 0–1.
     pub least_token: f32,
-    /// Mean log-probability of the text tokens.
-    pub logprob: f32,
 }
 
 /// Above this no-speech probability one very unlikely token is enough.
 const NO_SPEECH: f32 = 0.3;
 const UNLIKELY_TOKEN: f32 = 0.035;
-/// Above this one words must be likely on the whole: those of babble are not, and a call would not believe them.
-const LIKELY_NO_SPEECH: f32 = 0.5;
-const UNLIKELY: f32 = -1.2;
 
 /// What its training on subtitles makes whisper say to noise.
 const BOILERPLATE: [&str; 16] = [
@@ -50,8 +44,7 @@ pub fn is_not_speech(measured: &Measured<'_>) -> bool {
     let wordless = !text.chars().any(char::is_alphanumeric);
     let boilerplate = BOILERPLATE.iter().any(|phrase| text.contains(phrase));
     let unsure = measured.no_speech > NO_SPEECH && measured.least_token < UNLIKELY_TOKEN;
-    let faint = measured.no_speech > LIKELY_NO_SPEECH && measured.logprob < UNLIKELY;
-    bracketed || wordless || boilerplate || unsure || faint
+    bracketed || wordless || boilerplate || unsure
 }
 
 #[cfg(test)]
@@ -63,22 +56,7 @@ mod tests {
             text,
             no_speech,
             least_token,
-            logprob: -0.9,
         })
-    }
-
-    #[test]
-    fn unlikely_words_where_nobody_seems_to_speak_are_noise() {
-        for (no_speech, logprob, is) in [(0.6, -1.3, true), (0.6, -1.1, false), (0.4, -1.3, false)]
-        {
-            let measured = Measured {
-                text: "and I posted the reply back and forth",
-                no_speech,
-                least_token: 0.1,
-                logprob,
-            };
-            assert_eq!(is_not_speech(&measured), is, "{no_speech} {logprob}");
-        }
     }
 
     #[test]

@@ -162,7 +162,6 @@ fn heard(answer: Answer, lang: Lang, took: Duration) -> Heard {
         no_speech,
         // The least token is not told: the mean is never below it.
         least_token: logprob.exp(),
-        logprob,
     };
     if is_not_speech(&measured) {
         return Heard::NoSpeech;

@@ -366,7 +366,6 @@ impl Recogniser {
             text: &text,
             no_speech,
             least_token,
-            logprob,
         });
         let times: Vec<u64> = tokens
             .iter()
