@@ -470,7 +470,7 @@ impl Line {
             return Ok(());
         };
         let mut frame = [0; FRAME];
-        if self.answered_at.is_some() && self.sends {
+        if self.answered_at.is_some() && self.sends && !stream.awaits_keys() {
             let rest = self.order.samples.get(self.at..).unwrap_or_default();
             let length = rest.len().min(FRAME);
             frame[..length].copy_from_slice(&rest[..length]);

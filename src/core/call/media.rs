@@ -220,7 +220,8 @@ impl Call {
         }
     }
 
-    /// A slot on hold: silence keeps the way through the NAT open, the script stands still, the clock goes on.
+    /// A slot on hold, or before the keys are there: silence keeps the way through the NAT open, the script stands still,
+    /// the clock goes on.
     fn held_slot(&mut self, now: Instant) {
         let silence = [0; FRAME];
         if let Some(stream) = &mut self.stream {
@@ -243,7 +244,8 @@ impl Call {
     /// One slot: a frame in, a frame out; who is heard in this one stops the robot's next sample.
     pub(super) fn slot(&mut self, now: Instant) {
         self.report(now);
-        if self.held_since.is_some() {
+        let awaits_keys = self.stream.as_ref().is_some_and(Stream::awaits_keys);
+        if self.held_since.is_some() || awaits_keys {
             self.held_slot(now);
             return;
         }

@@ -230,6 +230,11 @@ impl Stream {
         self.secrecy = Secrecy::Awaited;
     }
 
+    /// Whether nothing can be said or heard yet.
+    pub fn awaits_keys(&self) -> bool {
+        matches!(self.secrecy, Secrecy::Awaited)
+    }
+
     /// The peer's place as its description names it; from now on only who is believed to be there is heard.
     pub fn aim(&mut self, described: SocketAddr) {
         match &mut self.latch {

@@ -493,6 +493,7 @@ fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
     };
     let (mut we, mut they) = (Stream::new(config()), Stream::new(config()));
     we.await_keys();
+    assert!(we.awaits_keys());
     let frame = [500; FRAME];
     let clear = they.send(&frame);
     we.receive(&clear, Instant::ZERO);
@@ -500,6 +501,7 @@ fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
     assert_eq!((we.stats().received, we.first_received()), (0, None));
     we.set_keys(Some(keys(1, 2)));
     they.set_keys(Some(keys(2, 1)));
+    assert!(!we.awaits_keys());
     let (sealed, theirs) = (we.send(&frame), they.send(&frame));
     assert_eq!((sealed.len(), theirs.len()), (182, 182));
     we.receive(&theirs, Instant::ZERO);
