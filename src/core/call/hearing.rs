@@ -37,6 +37,7 @@ pub fn judge(
         if found.has_emergent() {
             return found;
         }
+        // The same words again are no other hearing.
         if *otherwise != transcript.text {
             found.doubt_by(lexicon, question, otherwise);
         }
@@ -110,19 +111,16 @@ pub fn words<'a>(
 fn heard_twice<'a>(conversation: &Conversation, transcript: &'a Transcript) -> Option<&'a str> {
     let others = transcript.alternates.iter();
     let hearings = others.chain([&transcript.text]);
-    let mut answers = hearings.filter_map(|said| Some((said, conversation.reads(said)?)));
-    let (said, answer) = answers.next()?;
-    let mut again = 0;
-    for (_, other) in answers {
-        if other != answer {
-            return None;
-        }
-        again += 1;
-    }
+    let read = hearings.filter_map(|said| Some((said, conversation.reads(said)?)));
+    let answers: Vec<(&String, String)> = read.collect();
+    let [(said, answer), again @ ..] = &answers[..] else {
+        return None;
+    };
     let sound = transcript.choice.as_ref();
     let sound = sound.and_then(|chosen| conversation.reads(&chosen.words));
-    let is_opposed = sound.is_some_and(|sound| sound != answer);
-    (again > 0 && !is_opposed && conversation.is_well(&answer)).then_some(said)
+    let is_opposed = sound.is_some_and(|sound| sound != *answer);
+    let agree = !again.is_empty() && again.iter().all(|(_, other)| other == answer);
+    (agree && !is_opposed && conversation.is_well(answer)).then_some(said.as_str())
 }
 
 /// Whether the words answer a yes or no one way, and the sound the other.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::conversation::FILLER;
 use super::node::{
     Guard, Jump, Kind, Node, Piece, Place, Prompt, Rule, Script, ScriptError, Variable,
 };
@@ -164,7 +163,7 @@ impl Proof<'_> {
 
     fn engine_prompts(&mut self, concepts: &Concepts) {
         let at = self.script.at.clone();
-        for name in names::ALL.into_iter().chain([FILLER]) {
+        for name in names::ALL {
             if !self.script.prompts.contains_key(name) {
                 let problem = format!(
                     "the engine speaks `{name}`, which has no text in {}",

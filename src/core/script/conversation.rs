@@ -33,12 +33,6 @@ const DEAD_AIR: u8 = 4;
 /// A "no" heard more faintly than this (mean log-probability) denies no emergency: two syllables in three are wrong
 /// there (hearing.md §4.4), and it is asked again.
 const FAINT: f32 = -1.0;
-/// The shared prompt that tells who waits for an answer that they were heard.
-pub const FILLER: &str = "one_moment";
-/// Who hears badly, or asked for slower speech, is given time: pauses of 2.5 s inside a reply (some 3 s to the ear) do not end it, and neither
-/// does what could be all of it (没有… 就是有点闷).
-const PATIENT_SILENCE_MS: u32 = 3_200;
-const PATIENT_MAX_MS: u32 = 30_000;
 /// Replies of one call that are not understood, from which on its denials are doubted.
 const UNCLEAR: u8 = 4;
 
@@ -263,6 +257,7 @@ impl Conversation {
         let State::Asking(asking) = &self.state else {
             return false;
         };
+        // 没有… 就是有点闷: who is given time may not be done.
         if asking.hearing == HeardSoFar::Part || self.pace == Pace::Slow {
             return false;
         }
@@ -416,7 +411,7 @@ impl Conversation {
 
     /// What the robot says while the words of a reply are awaited.
     pub fn filler(&self) -> Segment {
-        speaking::recorded(&self.script, FILLER)
+        speaking::recorded(&self.script, names::FILLER)
     }
 
     /// Whether `HangUp` was given out.
@@ -1186,10 +1181,6 @@ impl Conversation {
         };
         if asking.node == self.script.start || matches!(node.kind, Kind::Identity) {
             listen.no_input_ms = listen.no_input_ms.max(7_000);
-        }
-        if self.pace == Pace::Slow {
-            listen.end_silence_ms = listen.end_silence_ms.max(PATIENT_SILENCE_MS);
-            listen.max_ms = listen.max_ms.max(PATIENT_MAX_MS);
         }
         listen.question = speaking::question_in(&speech, &self.script, &self.facts, node);
         // Advice is heard out, and so is whoever asks who is there.

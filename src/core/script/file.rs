@@ -579,13 +579,15 @@ fn kind(source: &Source<'_>, node: &NodeFile, errors: &mut Vec<ScriptError>) -> 
     let mut refuse = |problem: &str| {
         errors.push(source.error(&node.id.span(), Rule::Syntax, problem.to_owned()));
     };
+    let is_yes_no = matches!(node.kind, KindName::YesNo | KindName::YesNoInverse);
+    if !node.replies.is_empty() && !is_yes_no {
+        refuse("only a yes or no takes `replies`");
+    }
     match node.kind {
         KindName::Choice if node.choice.len() < 2 => {
             refuse("a choice needs at least two [[node.choice]]")
         }
         KindName::Choice => {}
-        KindName::YesNo | KindName::YesNoInverse => {}
-        _ if !node.replies.is_empty() => refuse("only a yes or no takes `replies`"),
         _ if !node.choice.is_empty() => refuse("only `kind = \"choice\"` takes [[node.choice]]"),
         KindName::Number if node.number.is_none() => {
             refuse("a number question needs `number = { … }`")

@@ -13,6 +13,11 @@ use crate::id::NodeId;
 use crate::lang::Lang;
 use crate::phi::Phi;
 
+/// Who hears badly, or asked for slower speech, is given time: pauses of 2.5 s inside a reply, some 3 s to the ear, do not
+/// end it.
+const PATIENT_SILENCE_MS: u32 = 3_200;
+const PATIENT_MAX_MS: u32 = 30_000;
+
 /// The shared prompts that the engine itself speaks; `check` refuses a script without them.
 pub mod names {
     use crate::id::ConceptId;
@@ -42,7 +47,10 @@ pub mod names {
     pub const CONNECTING: &str = "person_connecting";
     /// To whoever answers there.
     pub const OFFER: &str = "person_offer";
-    pub const ALL: [&str; 17] = [
+    /// While the words of a reply are awaited.
+    pub const FILLER: &str = "one_moment";
+    pub const ALL: [&str; 18] = [
+        FILLER,
         HELLO,
         MESSAGE,
         WAIT,
@@ -230,7 +238,7 @@ fn value(variable: Variable, facts: &Facts) -> String {
     format!("{text}{stop}")
 }
 
-/// How to wait for a node's reply (speech.md §2.4; a quarter more where the pace is slow).
+/// How to wait for a node's reply (speech.md §2.4; longer where the pace is slow).
 ///
 /// `birth` is the birthday on record, which a misheard one is held against.
 pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> Listen {
@@ -439,7 +447,8 @@ pub fn listen_yes_no(id: &NodeId, lang: Lang, pace: Pace, by_sound: bool) -> Lis
 
 fn scaled(mut listen: Listen, pace: Pace) -> Listen {
     if pace == Pace::Slow {
-        listen.end_silence_ms = listen.end_silence_ms * 13 / 10;
+        listen.end_silence_ms = listen.end_silence_ms.max(PATIENT_SILENCE_MS);
+        listen.max_ms = listen.max_ms.max(PATIENT_MAX_MS);
         listen.no_input_ms = listen.no_input_ms.max(8_000);
     }
     listen
