@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::audit::Sampling;
-use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{Cadence, CadenceDay, CallingPolicy, Caps, PolicyError, Window};
 use aftercall_core::time;
 use aftercall_core::work_order::Deadlines;
@@ -18,6 +17,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::trunk::config::{HostPort, Telephone};
 use crate::trunk::driver::{self, LONGEST_LADDER};
 
 /// Everything a hospital sets.
@@ -143,7 +143,7 @@ pub struct Trunk {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnCall {
-    /// As the trunk takes it: an extension, or a mobile's number.
+    /// As the trunk takes it: an extension, or a mobile's number. Or `sip:6001@pbx.example`, asked itself.
     pub number: String,
     #[serde(default = "twenty")]
     pub ring_s: u64,
@@ -151,7 +151,7 @@ pub struct OnCall {
 
 impl OnCall {
     fn is_sound(&self) -> bool {
-        PhoneNumber::parse(&self.number).is_ok() && (5..=120).contains(&self.ring_s)
+        Telephone::parse(&self.number).is_some() && (5..=120).contains(&self.ring_s)
     }
 }
 
@@ -552,11 +552,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Hosts of the ladder that a trunk must find.
+    pub fn on_call_hosts(&self) -> Vec<HostPort> {
+        let rungs = self.on_call.iter();
+        let host = |on_call: &OnCall| match Telephone::parse(&on_call.number)? {
+            Telephone::Number(_) => None,
+            Telephone::Uri { at, .. } => Some(at),
+        };
+        rungs.filter_map(host).collect()
+    }
+
     /// The ladder as the driver climbs it.
     pub fn on_call(&self) -> Arc<[driver::OnCall]> {
         let rungs = self.on_call.iter().filter_map(|on_call| {
             Some(driver::OnCall {
-                number: PhoneNumber::parse(&on_call.number).ok()?,
+                to: Telephone::parse(&on_call.number)?,
                 ring: Duration::from_secs(on_call.ring_s),
             })
         });

@@ -79,7 +79,8 @@ impl Engine {
         clock: PlanClock,
         seen: Option<mpsc::UnboundedSender<Seen>>,
     ) -> anyhow::Result<Engine> {
-        let trunk = Trunk::load(&config.trunk.file)?;
+        let mut trunk = Trunk::load(&config.trunk.file)?;
+        trunk.elsewhere = config.on_call_hosts();
         let at_once = usize::try_from(config.trunk.lines).unwrap_or(usize::MAX);
         descriptors::provide(at_once.min(trunk.lines))?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
@@ -545,6 +546,7 @@ async fn relay(
         }
         let Some(seen) = &seen else { continue };
         let shown = match what {
+            Told::Trace(_) => continue,
             Told::Event(event) => Seen::Event(attempt, event),
             Told::NotStarted(why) => Seen::NotStarted(attempt, why),
         };
@@ -567,6 +569,7 @@ async fn acknowledge(mut stored: mpsc::UnboundedReceiver<Stored>, driver: Sender
 fn recorded(what: &Told) -> Option<Record> {
     let event = match what {
         Told::NotStarted(_) => return Some(Record::NotStarted),
+        Told::Trace(trace) => return Some(Record::Trace(trace.clone())),
         Told::Event(event) => event,
     };
     Some(match event {

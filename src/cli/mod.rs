@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bench;
 mod bench_ears;
 pub mod call;
+pub mod calls;
 pub mod check;
 pub mod demo;
 pub mod hearing;
@@ -45,6 +46,7 @@ pub enum Command {
     Audit(audit::Args),
     Bench(bench::Args),
     Call(Box<call::Args>),
+    Calls(calls::Args),
     Check(check::Args),
     Demo(demo::Args),
     Hearing(hearing::Args),
@@ -75,6 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(args) => audit::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Calls(args) => calls::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Hearing(args) => hearing::run(&args),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::sip::event::{EndCause, LegEvent};
+use aftercall_core::sip::event::{EndCause, LegEnding, LegEvent};
 use aftercall_core::sip::probe::Health;
 use aftercall_core::sip::registration::RegistrationEvent;
 use anyhow::{Context, bail};
@@ -138,6 +138,28 @@ fn registration_in_words(event: Option<RegistrationEvent>) -> String {
     }
 }
 
+/// What a refusal means, and what to look at; the network's cause where it gave one.
+fn in_words(ending: &LegEnding) -> String {
+    let meaning = match ending.status {
+        Some(403 | 603) => {
+            "it may not be called from here; is the caller id one that the trunk allows?"
+        }
+        Some(404 | 410 | 484 | 604) => "the number is not known there; compare `[numbers]`",
+        Some(408 | 480) => "the telephone cannot be reached now",
+        Some(486 | 600) => "busy, so the line works",
+        Some(488 | 606) => "it cannot use our audio; compare `codecs` and `srtp`",
+        Some(502..=504) => "the far end reaches nobody behind it now",
+        Some(513) => "our message is too long for it; list fewer `codecs`",
+        Some(_) | None => "",
+    };
+    let meaning = Some(meaning).filter(|meaning| !meaning.is_empty());
+    let cause = ending
+        .q850_cause
+        .map(|cause| format!("Q.850 cause {cause}"));
+    let words = meaning.map(str::to_owned).into_iter().chain(cause);
+    words.map(|words| format!(": {words}")).collect()
+}
+
 /// Rings the number, says nothing for two seconds, hangs up; whether it was answered.
 fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
     let order = Playback {
@@ -180,7 +202,7 @@ fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
         EndCause::Redirected => {
             format!("{status}: sent elsewhere, which `redirect_hosts` does not allow")
         }
-        EndCause::Rejected => format!("refused with {status}"),
+        EndCause::Rejected => format!("refused with {status}{}", in_words(&played.ending)),
         EndCause::Cancelled | EndCause::RingTimeout => "nobody picked up".to_owned(),
         EndCause::SessionExpired => "the far end stopped refreshing its session".to_owned(),
     };

@@ -8,6 +8,7 @@ use aftercall_core::attempt::{
 };
 use aftercall_core::finding::{Confirmation, PlacedFinding};
 use aftercall_core::id::AttemptId;
+use aftercall_core::sip::trace::Kept;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, Subject};
 use tokio::sync::mpsc;
@@ -42,6 +43,8 @@ pub enum Told {
     /// A person is asked for: a crash from here on leaves the order to the next start.
     AskedForPerson,
     Ended(Box<CallRecord>),
+    /// What has gone over the line by now.
+    Trace(Box<Kept>),
     /// Nothing left this machine.
     NotStarted,
 }
@@ -147,6 +150,7 @@ impl Recorder {
             Told::Found { position, placed } => self.found(id, *position, placed, at).await,
             Told::AskedForPerson => self.store.note(id, &CallNote::AskedForPerson).await,
             Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
+            Told::Trace(trace) => self.store.save_trace(id, trace, at).await,
             Told::NotStarted => self.ended(id, not_started(), at).await,
         }
     }

@@ -18,6 +18,7 @@ pub mod script;
 pub mod step;
 pub mod suppression;
 pub mod token;
+pub mod trace;
 pub mod work_order;
 
 use std::fs::{DirBuilder, OpenOptions};

@@ -89,6 +89,16 @@ impl Carrier {
         Ok(carrier)
     }
 
+    /// The targets have moved: their names by address.
+    pub fn trust(&mut self, tls: Option<Tls>) {
+        self.tls = tls;
+    }
+
+    /// Whether a target can be reached from here: what carries datagrams is bound at the start.
+    pub fn reaches(&self, transport: Transport) -> bool {
+        transport.is_stream() || self.udp.is_some()
+    }
+
     /// Whether an event is ours.
     pub fn owns(token: Token) -> bool {
         token == SIP || token.0 >= FLOWS

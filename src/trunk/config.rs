@@ -38,6 +38,36 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// A telephone that is called beside a patient's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Telephone {
+    Number(PhoneNumber),
+    /// Of another host than the trunk's, perhaps.
+    Uri {
+        uri: String,
+        at: HostPort,
+    },
+}
+
+impl Telephone {
+    /// A number, or `sip:6001@pbx.example` with or without a port; an address needs none. `None`: neither.
+    pub fn parse(text: &str) -> Option<Telephone> {
+        let Some(rest) = text.strip_prefix("sip:") else {
+            return PhoneNumber::parse(text).ok().map(Telephone::Number);
+        };
+        let (user, place) = rest.rsplit_once('@')?;
+        let is_bare = place.ends_with(']') || place.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4());
+        let at = if is_bare {
+            file::host_port(&format!("{place}:5060"))
+        } else {
+            file::host_port(place)
+        };
+        let uri = text.to_owned();
+        at.filter(|_| file::is_user(user))
+            .map(|at| Telephone::Uri { uri, at })
+    }
+}
+
 /// A way to the telephone network, proved.
 #[derive(Clone, Debug)]
 pub struct Trunk {
@@ -49,6 +79,8 @@ pub struct Trunk {
     pub targets: Vec<HostPort>,
     /// The DNS servers to ask; none: the system's.
     pub name_servers: Vec<SocketAddr>,
+    /// Further hosts whose telephones are called over it: those of people on call. Not of the file.
+    pub elsewhere: Vec<HostPort>,
     /// Hosts that a 3xx may send a call to, and the only port where one is named.
     pub redirect_hosts: Vec<(String, Option<u16>)>,
     /// The authorities that a TLS target's certificate may come from.
@@ -283,15 +315,26 @@ impl Trunk {
         media_port: u16,
         credentials: Option<Credentials>,
     ) -> LegConfig {
-        let local = reach.local;
         let dialled = self.dialled(number);
         let target = |place: &Place| Target {
             request_uri: format!("sip:{}@{}", dialled.expose(), place.uri_host()),
             address: place.address,
             transport: place.transport,
         };
+        let targets = reach.targets.iter().map(target).collect();
+        self.leg_to(targets, reach, media_port, credentials)
+    }
+
+    fn leg_to(
+        &self,
+        targets: Vec<Target>,
+        reach: &Reach,
+        media_port: u16,
+        credentials: Option<Credentials>,
+    ) -> LegConfig {
+        let local = reach.local;
         LegConfig {
-            targets: reach.targets.iter().map(target).collect(),
+            targets,
             large_by_tcp: self.large_by_tcp,
             from_uri: self.caller_uri(self.user()),
             from_display: self.caller.display.clone(),
@@ -310,6 +353,40 @@ impl Trunk {
             extra_headers: self.identity(self.user()),
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    /// [`Trunk::leg_config`] for a telephone beside a patient's. `None`: its host is not known by now.
+    pub fn leg_beside(
+        &self,
+        to: &Telephone,
+        reach: &Reach,
+        media_port: u16,
+        credentials: Option<Credentials>,
+    ) -> Option<LegConfig> {
+        let (uri, at) = match to {
+            Telephone::Number(number) => {
+                return Some(self.leg_config(number, reach, media_port, credentials));
+            }
+            Telephone::Uri { uri, at } => (uri, at),
+        };
+        let is_of_trunk = |place: &&Place| {
+            place.at.host == at.host && at.port.is_none_or(|port| place.address.port() == port)
+        };
+        let is_there = |place: &&Place| place.at == *at;
+        let mut places: Vec<&Place> = reach.targets.iter().filter(is_of_trunk).collect();
+        // Our account is the trunk's: another host is shown none of it.
+        let credentials = credentials.filter(|_| !places.is_empty());
+        if places.is_empty() {
+            places = reach.elsewhere.iter().filter(is_there).collect();
+        }
+        let target = |place: &Place| Target {
+            request_uri: uri.clone(),
+            address: place.address,
+            transport: place.transport,
+        };
+        let targets: Vec<Target> = places.into_iter().map(target).collect();
+        let leg = self.leg_to(targets, reach, media_port, credentials);
+        (!leg.targets.is_empty()).then_some(leg)
     }
 
     /// Shows another of the caller ids than the first.

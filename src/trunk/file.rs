@@ -53,6 +53,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
     )?;
     Ok(Trunk {
         transport: raw.transport,
+        elsewhere: Vec::new(),
         name_servers: name_servers(source, &raw.name_servers)?,
         large_by_tcp: raw.large_by_tcp.unwrap_or(true),
         bind: bind(source, &raw.bind, &targets)?,
@@ -284,36 +285,36 @@ fn name_servers(
 fn target(source: &Source<'_>, value: &Spanned<String>) -> Result<HostPort, TrunkError> {
     let hint = "write host:port, as in `10.0.0.5:5060`, `pbx.example:5060` or `[2001:db8::5]:5060`, or a domain \
                 whose SRV records say where, as in `carrier.example`";
-    let text = value.get_ref();
-    let is_domain = is_host_name(text) && text.contains(|c: char| c.is_ascii_alphabetic());
-    if is_domain {
-        return Ok(HostPort {
-            host: text.clone(),
-            port: None,
-        });
-    }
-    let parts = text
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let parts = parts.and_then(|(host, port): (&str, u16)| {
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let is_right = match bare {
-            Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
-            None => is_host_name(host),
-        };
-        (is_right && port != 0).then(|| HostPort {
-            host: bare.unwrap_or(host).to_owned(),
-            port: Some(port),
-        })
-    });
-    parts.ok_or_else(|| {
+    host_port(value.get_ref()).ok_or_else(|| {
         source.error(
             value.span(),
             format!("{:?} is no target", value.get_ref()),
             hint,
         )
+    })
+}
+
+/// A host with its port, or a domain without one.
+pub(super) fn host_port(text: &str) -> Option<HostPort> {
+    let is_domain = is_host_name(text) && text.contains(|c: char| c.is_ascii_alphabetic());
+    if is_domain {
+        return Some(HostPort {
+            host: text.to_owned(),
+            port: None,
+        });
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_right = match bare {
+        Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
+        None => is_host_name(host),
+    };
+    (is_right && port != 0).then(|| HostPort {
+        host: bare.unwrap_or(host).to_owned(),
+        port: Some(port),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The telephony shell: trunk files, SIP sockets, media threads. It decides nothing: `aftercall_core::sip` does.
 
 mod alarms;
+pub mod capture;
 pub mod carrier;
 pub mod config;
 pub mod descriptors;

@@ -1,10 +1,14 @@
 //! Where the targets of a trunk are (RFC 3263): addresses as they stand, hosts with a port by their A and AAAA records,
 //! domains without one by NAPTR and SRV. Which record is meant is decided in `aftercall_core::sip::locate`.
+//! What was found holds as long as its records say (TTL), and is asked for again.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
-use aftercall_core::sip::event::Transport;
+use aftercall_core::sip::event::{RedirectHost, Transport};
 use aftercall_core::sip::locate::{Naptr, Rank, service_name, services};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
@@ -17,39 +21,97 @@ use tracing::warn;
 use super::config::{HostPort, Trunk};
 use super::socket::{Place, SocketError};
 
-/// All addresses of all targets that our socket can send to, best first; at least one.
+/// Answers without a time of their own, from the system's resolver, are asked for again after this.
+const USUAL: Duration = Duration::from_secs(300);
+/// How soon at least, and how late at most.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(3_600);
+/// After name servers that did not answer.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What the name servers say of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// All addresses of all targets that our socket can send to, best first; at least one.
+    pub targets: Vec<Place>,
+    pub redirects: Vec<RedirectHost>,
+    /// Of those hosts of people on call that were found.
+    pub elsewhere: Vec<Place>,
+    /// `None`: all are addresses, and nobody was asked.
+    pub valid_for: Option<Duration>,
+}
+
+/// Asks for all names of a trunk.
 ///
 /// Blocks; on a thread of its own, because the caller may be a task of another runtime.
 ///
 /// # Errors
 /// [`SocketError::Resolve`] and [`SocketError::Family`], naming the host.
-pub fn places(trunk: &Trunk) -> Result<Vec<Place>, SocketError> {
+pub fn ask(trunk: &Trunk) -> Result<Answers, SocketError> {
     let asked = std::thread::scope(|scope| scope.spawn(|| ask_all(trunk)).join());
     asked.unwrap_or_else(|_| Err(unresolved(trunk, "the targets", "the resolver panicked")))
 }
 
-/// The first address of a host that a 3xx may name.
+/// Asks again whenever answers have run out, on a thread of its own, until either end of the channels is gone.
 ///
 /// # Errors
-/// As [`places`].
-pub fn address(trunk: &Trunk, host: &str) -> Result<IpAddr, SocketError> {
-    let ask = || {
-        let names = Names::new(trunk)?;
-        let addresses = names.block_on(names.addresses(host, 0))?;
-        Ok(addresses[0].ip())
+/// When the system gives no thread.
+pub fn keep_asking(
+    trunk: Trunk,
+    first: Duration,
+    answers: Sender<Answers>,
+    stop: Receiver<()>,
+) -> io::Result<()> {
+    let mut wait = first;
+    let asking = move || {
+        while stop.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            match ask_all(&trunk) {
+                Ok(found) => {
+                    wait = found.valid_for.unwrap_or(LATEST);
+                    if answers.send(found).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "the targets stay where they were");
+                    wait = AGAIN;
+                }
+            }
+        }
     };
-    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
-    asked.unwrap_or_else(|_| Err(unresolved(trunk, host, "the resolver panicked")))
+    let named = std::thread::Builder::new().name("names".to_owned());
+    named.spawn(asking).map(|_| ())
 }
 
-fn ask_all(trunk: &Trunk) -> Result<Vec<Place>, SocketError> {
+fn ask_all(trunk: &Trunk) -> Result<Answers, SocketError> {
     let names = Names::new(trunk)?;
-    let mut places = Vec::new();
+    let mut targets = Vec::new();
     for (turn, at) in (0..).zip(&trunk.targets) {
-        places.extend(names.block_on(names.target(at, turn))?);
+        targets.extend(names.block_on(names.target(at, turn))?);
     }
-    places.sort_by_key(|place| place.rank.turn);
-    Ok(places)
+    targets.sort_by_key(|place| place.rank.turn);
+    let mut redirects = Vec::new();
+    for (host, port) in &trunk.redirect_hosts {
+        let addresses = names.block_on(names.addresses(host, 0))?;
+        redirects.push(RedirectHost {
+            host: host.clone(),
+            port: *port,
+            ip: addresses[0].ip(),
+        });
+    }
+    let mut elsewhere = Vec::new();
+    for at in &trunk.elsewhere {
+        match names.block_on(names.target(at, 0)) {
+            Ok(places) => elsewhere.extend(places),
+            Err(error) => warn!(%error, "nobody on call can be reached there"),
+        }
+    }
+    Ok(Answers {
+        targets,
+        redirects,
+        elsewhere,
+        valid_for: names.valid_for.get(),
+    })
 }
 
 /// Whom to ask, and for which trunk.
@@ -57,6 +119,8 @@ struct Names<'a> {
     trunk: &'a Trunk,
     runtime: tokio::runtime::Runtime,
     resolver: TokioResolver,
+    /// Of the answer that runs out first.
+    valid_for: Cell<Option<Duration>>,
 }
 
 impl<'a> Names<'a> {
@@ -71,7 +135,15 @@ impl<'a> Names<'a> {
             trunk,
             runtime,
             resolver,
+            valid_for: Cell::new(None),
         })
+    }
+
+    /// An answer came that holds so long.
+    fn holds(&self, time: Duration) {
+        let time = time.clamp(SOONEST, LATEST);
+        let least = self.valid_for.get().map_or(time, |least| least.min(time));
+        self.valid_for.set(Some(least));
     }
 
     fn block_on<T>(&self, asking: impl Future<Output = T>) -> T {
@@ -192,11 +264,13 @@ impl<'a> Names<'a> {
         let absolute = format!("{}.", name.trim_end_matches('.'));
         match self.resolver.lookup(absolute, kind).await {
             Ok(found) => {
+                self.holds(left(found.valid_until()));
                 let records = found.answers().iter();
                 records.map(|record| record.data.clone()).collect()
             }
             Err(error) if error.is_no_records_found() => Vec::new(),
             Err(error) => {
+                self.holds(AGAIN);
                 warn!(%error, %kind, name, "the name servers do not answer");
                 Vec::new()
             }
@@ -213,12 +287,14 @@ impl<'a> Names<'a> {
         let all: Vec<SocketAddr> = match host.parse::<IpAddr>() {
             Ok(ip) => vec![(ip, port).into()],
             Err(_) if self.trunk.name_servers.is_empty() => {
+                self.holds(USUAL);
                 let name = host.trim_end_matches('.');
                 (name, port).to_socket_addrs().map_err(error)?.collect()
             }
             Err(_) => {
                 let found = self.resolver.lookup_ip(host).await;
                 let found = found.map_err(|why| error(io::Error::other(why)))?;
+                self.holds(left(found.valid_until()));
                 found.iter().map(|ip| (ip, port).into()).collect()
             }
         };
@@ -233,6 +309,10 @@ impl<'a> Names<'a> {
         }
         Ok(usable)
     }
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }
 
 /// RFC 3261 §19.1.2.

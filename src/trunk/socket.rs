@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aftercall_core::sip::event::{Protection, RedirectHost, Transport};
 use aftercall_core::sip::locate::{Rank, in_turn};
@@ -16,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::carrier::Tls;
 use super::config::{HostPort, Srtp, Trunk};
 use super::dtls::{DtlsError, Identity};
-use super::names;
+use super::names::{self, Answers};
 
 /// Why a trunk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,10 @@ pub struct Reach {
     /// All addresses of all targets, in the order of the file and of their SRV records; at least one.
     pub targets: Vec<Place>,
     pub redirects: Vec<RedirectHost>,
+    /// Hosts of people on call that are no target.
+    pub elsewhere: Vec<Place>,
+    /// When the names are to be asked for again; `None`: there are none.
+    pub valid_for: Option<Duration>,
     /// Our certificate for DTLS-SRTP, where the trunk has that.
     pub identity: Option<Arc<Identity>>,
 }
@@ -124,15 +129,12 @@ impl SipSocket {
     /// # Errors
     /// [`SocketError`], naming trunk and address.
     pub fn open(trunk: &Trunk) -> Result<SipSocket, SocketError> {
-        let targets = names::places(trunk)?;
-        let mut redirects = Vec::new();
-        for (host, port) in &trunk.redirect_hosts {
-            redirects.push(RedirectHost {
-                host: host.clone(),
-                port: *port,
-                ip: names::address(trunk, host)?,
-            });
-        }
+        let Answers {
+            targets,
+            redirects,
+            elsewhere,
+            valid_for,
+        } = names::ask(trunk)?;
         let identity = match trunk.srtp {
             Srtp::Off | Srtp::Sdes => None,
             Srtp::Dtls => Some(Arc::new(Identity::new()?)),
@@ -148,6 +150,8 @@ impl SipSocket {
             local,
             targets,
             redirects,
+            elsewhere,
+            valid_for,
             identity,
         };
         if local.ip().is_unspecified() {
@@ -197,7 +201,8 @@ fn bind(at: SocketAddr, targets: &[Place]) -> io::Result<(Bound, SocketAddr)> {
 /// [`SocketError::Certificates`].
 pub fn tls(trunk: &Trunk, reach: &Reach) -> Result<Option<Tls>, SocketError> {
     let is_tls = |place: &&Place| place.transport == Transport::Tls;
-    if !reach.targets.iter().any(|place| is_tls(&place)) {
+    let places = || reach.targets.iter().chain(&reach.elsewhere);
+    if !places().any(|place| is_tls(&place)) {
         return Ok(None);
     }
     let error = |why: String| SocketError::Certificates {
@@ -222,7 +227,7 @@ pub fn tls(trunk: &Trunk, reach: &Reach) -> Result<Option<Tls>, SocketError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let mut names = BTreeMap::new();
-    for Place { at, address, .. } in reach.targets.iter().filter(is_tls) {
+    for Place { at, address, .. } in places().filter(is_tls) {
         let name = ServerName::try_from(at.host.clone()).map_err(|e| error(e.to_string()))?;
         names.entry(*address).or_insert(name);
     }

@@ -18,7 +18,8 @@ use super::socket::Reach;
 
 /// Registration, probes and resting targets of one trunk.
 pub struct Standing {
-    registration: Option<Registration>,
+    /// With which of the targets, too.
+    registration: Option<(SocketAddr, Registration)>,
     probes: Vec<(SocketAddr, Probe)>,
     rests: BTreeMap<SocketAddr, Instant>,
     /// After [`Standing::leave`], until the registrar has answered or kept silent.
@@ -37,37 +38,61 @@ impl Standing {
         endpoint: &mut Endpoint,
         now: Instant,
     ) -> std::io::Result<Standing> {
-        let mut registration = None;
-        if let Some(expires) = trunk.register_for {
-            let peer = trunk.peer(&reach.targets[0], reach.local, credentials.cloned());
-            registration = Some(Registration::new(peer, expires, seed()?, now));
-        }
-        let mut probes = Vec::new();
-        if let Some(pause) = trunk.options_every {
-            for place in &reach.targets {
-                let peer = trunk.peer(place, reach.local, credentials.cloned());
-                let probe = Probe::new(peer, pause, trunk.first_answer_limit, seed()?, now);
-                probes.push((place.address, probe));
-            }
-        }
-        registration
-            .iter()
-            .for_each(|registration| endpoint.add(registration.call_id()));
-        probes
-            .iter()
-            .for_each(|(_, probe)| endpoint.add(probe.call_id()));
-        Ok(Standing {
-            registration,
-            probes,
+        let mut standing = Standing {
+            registration: None,
+            probes: Vec::new(),
             rests: BTreeMap::new(),
             leaving: false,
-        })
+        };
+        standing.retarget(trunk, reach, credentials, endpoint, now)?;
+        Ok(standing)
+    }
+
+    /// Goes on with the targets as they are now: what is there already stays as it is.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn retarget(
+        &mut self,
+        trunk: &Trunk,
+        reach: &Reach,
+        credentials: Option<&Credentials>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+    ) -> std::io::Result<()> {
+        let is_there = |at: &SocketAddr| reach.targets.iter().any(|place| place.address == *at);
+        for (_, gone) in self.probes.extract_if(.., |(at, _)| !is_there(at)) {
+            endpoint.remove(gone.call_id());
+        }
+        if let Some((_, gone)) = self.registration.take_if(|(at, _)| !is_there(at)) {
+            endpoint.remove(gone.call_id());
+        }
+        if let (Some(expires), None) = (trunk.register_for, &self.registration) {
+            let place = &reach.targets[0];
+            let peer = trunk.peer(place, reach.local, credentials.cloned());
+            let registration = Registration::new(peer, expires, seed()?, now);
+            endpoint.add(registration.call_id());
+            self.registration = Some((place.address, registration));
+        }
+        let Some(pause) = trunk.options_every else {
+            return Ok(());
+        };
+        for place in &reach.targets {
+            if self.probes.iter().any(|(at, _)| *at == place.address) {
+                continue;
+            }
+            let peer = trunk.peer(place, reach.local, credentials.cloned());
+            let probe = Probe::new(peer, pause, trunk.first_answer_limit, seed()?, now);
+            endpoint.add(probe.call_id());
+            self.probes.push((place.address, probe));
+        }
+        Ok(())
     }
 
     /// Takes what the endpoint routed to one of ours.
     pub fn handle(&mut self, call_id: &str, datagram: &[u8], now: Instant) {
         match &mut self.registration {
-            Some(registration) if registration.call_id() == call_id => {
+            Some((_, registration)) if registration.call_id() == call_id => {
                 registration.handle_datagram(datagram, now);
             }
             Some(_) | None => {
@@ -81,7 +106,7 @@ impl Standing {
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(registration) = &mut self.registration {
+        if let Some((_, registration)) = &mut self.registration {
             registration.handle_timeout(now);
         }
         for (_, probe) in &mut self.probes {
@@ -95,7 +120,7 @@ impl Standing {
         let registration = self
             .registration
             .iter()
-            .filter_map(Registration::poll_timeout);
+            .filter_map(|(_, registration)| registration.poll_timeout());
         let probes = self
             .probes
             .iter()
@@ -104,7 +129,8 @@ impl Standing {
     }
 
     pub fn poll_sent(&mut self) -> Option<Sent> {
-        let registered = self.registration.as_mut().and_then(Registration::poll_sent);
+        let registration = self.registration.as_mut();
+        let registered = registration.and_then(|(_, registration)| registration.poll_sent());
         registered.or_else(|| {
             self.probes
                 .iter_mut()
@@ -135,7 +161,7 @@ impl Standing {
     /// At shutdown: takes the registration back.
     pub fn leave(&mut self, now: Instant) {
         self.probes.clear();
-        if let Some(registration) = &mut self.registration {
+        if let Some((_, registration)) = &mut self.registration {
             self.leaving = true;
             registration.leave(now);
         }
@@ -147,11 +173,8 @@ impl Standing {
     }
 
     fn tell(&mut self) {
-        if let Some(event) = self
-            .registration
-            .as_mut()
-            .and_then(Registration::poll_event)
-        {
+        let registration = self.registration.as_mut();
+        if let Some(event) = registration.and_then(|(_, registration)| registration.poll_event()) {
             match event {
                 RegistrationEvent::Registered { expires } => info!(?expires, "registered"),
                 RegistrationEvent::Failed { status, again_in } => {

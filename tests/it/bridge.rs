@@ -1,5 +1,6 @@
 //! A patient who asks for a person, over real UDP: our telephones on both lines, joined by the driver.
 
+use aftercall::trunk::config::HostPort;
 use aftercall_core::attempt::{CallNote, Disposition};
 use aftercall_core::codec::G711;
 use aftercall_core::lang::Lang;
@@ -57,8 +58,15 @@ fn the_voices_of_patient_and_nurse_pass_both_ways() {
     let network = Network::of(folder.path());
     let port = network.at.rsplit(':').next();
     let port = port.and_then(|port| port.parse().ok()).expect("a port");
-    let mut line = Line::open(trunk(&[port], ""));
-    line.call_to("asks", PATIENT, Lang::Zh, &[(BUSY, 10), (NURSE, 10)]);
+    let mut loopback = trunk(&[port], "");
+    // The nurse's telephone is at another host than the trunk's.
+    loopback.elsewhere = vec![HostPort {
+        host: "localhost".to_owned(),
+        port: Some(port),
+    }];
+    let nurse = format!("sip:{NURSE}@localhost:{port}");
+    let mut line = Line::open(loopback);
+    line.call_to("asks", PATIENT, Lang::Zh, &[(BUSY, 10), (&nurse, 10)]);
     let record = line.record();
     let story = || {
         (

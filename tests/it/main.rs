@@ -21,6 +21,7 @@ mod speech;
 mod store;
 mod testbed;
 mod tls;
+mod trace;
 mod trend;
 mod trunk;
 mod voice;

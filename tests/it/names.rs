@@ -26,8 +26,12 @@ struct NameServer {
 
 impl NameServer {
     fn start(records: &str) -> NameServer {
+        NameServer::start_at("127.0.0.1:0", 60, records)
+    }
+
+    fn start_at(address: &str, ttl_s: u32, records: &str) -> NameServer {
         let runtime = Runtime::new().expect("a runtime");
-        let zone = format!("$TTL 60\n@ IN SOA ns.test. admin.test. 1 60 60 60 60\n{records}");
+        let zone = format!("$TTL {ttl_s}\n@ IN SOA ns.test. admin.test. 1 60 60 60 60\n{records}");
         let origin = Name::from_ascii("test.").expect("a name");
         let parsed = Parser::new(zone, None, Some(origin.clone())).parse();
         let (_, records) = parsed.expect("a zone that can be read");
@@ -40,7 +44,7 @@ impl NameServer {
         let mut catalog = Catalog::new();
         catalog.upsert(origin.into(), vec![Arc::new(zone.expect("a whole zone"))]);
         let (server, at) = runtime.block_on(async {
-            let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+            let socket = UdpSocket::bind(address).await.expect("a free port");
             let at = socket.local_addr().expect("bound");
             let mut server = Server::new(catalog);
             server.register_socket(socket);
@@ -232,4 +236,29 @@ fn sipp_without_tcp_has_a_large_invite_by_udp() {
     assert_eq!(ending(&events).why, EndCause::LocalBye, "{events:?}");
     let status = sipp.0.wait().expect("SIPp can be waited for");
     assert_eq!(status.code(), Some(0));
+}
+
+/// Until it is asked by OPTIONS; nothing is answered.
+fn is_asked(socket: &std::net::UdpSocket) {
+    let limit = std::time::Duration::from_secs(20);
+    socket.set_read_timeout(Some(limit)).expect("a limit");
+    let mut buffer = [0; 2_048];
+    let (length, _) = socket.recv_from(&mut buffer).expect("asked in time");
+    assert!(buffer[..length].starts_with(b"OPTIONS sip:moves.test:"));
+}
+
+#[test]
+fn a_target_that_moves_is_found_again_when_its_record_has_run_out() {
+    let before = std::net::UdpSocket::bind("127.0.0.2:0").expect("a free port");
+    let port = before.local_addr().expect("bound").port();
+    let after = std::net::UdpSocket::bind(("127.0.0.3", port)).expect("its port there");
+    let server = NameServer::start_at("127.0.0.1:0", 1, "moves IN A 127.0.0.2\n");
+    let at = server.at.to_string();
+    let trunk = server.trunk(&format!("moves.test:{port}"), "options_every_s = 3600\n");
+    let line = crate::shutdown::Line::open(trunk);
+    is_asked(&before);
+    drop(server);
+    let _server = NameServer::start_at(&at, 1, "moves IN A 127.0.0.3\n");
+    is_asked(&after);
+    line.driver.shut_down(std::time::Duration::ZERO);
 }

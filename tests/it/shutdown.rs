@@ -8,7 +8,7 @@ use aftercall::config::Config;
 use aftercall::library::{Library, trusted_keys};
 use aftercall::run::{start_ears, voice_config};
 use aftercall::speech::voice::Voice;
-use aftercall::trunk::config::Trunk;
+use aftercall::trunk::config::{Telephone, Trunk};
 use aftercall::trunk::driver::{Command, Driver, OnCall, Report, StartCall, Told};
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
@@ -18,6 +18,7 @@ use aftercall_core::patient::Hearing;
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::script::Facts;
+use aftercall_core::sip::trace::Kept;
 use jiff::civil::date;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -63,7 +64,7 @@ impl Line {
         let today = date(2026, 11, 23);
         let script = self.library.script("cardiac", lang, today);
         let on_call = ladder.iter().map(|(number, ring_s)| OnCall {
-            number: PhoneNumber::parse(number).expect("a number"),
+            to: Telephone::parse(number).expect("a telephone"),
             ring: Duration::from_secs(*ring_s),
         });
         self.driver.start_call(StartCall {
@@ -94,7 +95,7 @@ impl Line {
     }
 
     /// The next thing told that `is` what is waited for.
-    fn wait_for<T>(&mut self, is: impl Fn(Told) -> Option<T>) -> T {
+    fn wait_for<T>(&mut self, mut is: impl FnMut(Told) -> Option<T>) -> T {
         loop {
             let report = self.told.blocking_recv().expect("the driver lives");
             if let Some(found) = is(report.what) {
@@ -103,10 +104,24 @@ impl Line {
         }
     }
 
+    /// What had gone over the line when the call ended.
+    pub fn trace(&mut self) -> Kept {
+        let mut last = None;
+        self.wait_for(|told| match told {
+            Told::Trace(trace) => {
+                last = Some(*trace);
+                None
+            }
+            Told::Event(CallEvent::Ended(_)) => Some(()),
+            Told::Event(_) | Told::NotStarted(_) => None,
+        });
+        last.expect("it is told before the end")
+    }
+
     pub fn record(&mut self) -> CallRecord {
         self.wait_for(|told| match told {
             Told::Event(CallEvent::Ended(record)) => Some(*record),
-            Told::Event(_) | Told::NotStarted(_) => None,
+            Told::Event(_) | Told::Trace(_) | Told::NotStarted(_) => None,
         })
     }
 }
@@ -123,7 +138,7 @@ fn who_talks_may_talk_on_and_nothing_new_begins() {
     line.call("late");
     let why = line.wait_for(|told| match told {
         Told::NotStarted(why) => Some(why),
-        Told::Event(_) => None,
+        Told::Event(_) | Told::Trace(_) => None,
     });
     assert!(why.contains("shutting down"), "{why}");
     let record = line.record();

@@ -14,10 +14,11 @@ use aftercall::store::work_order::{HowRaised, WorkOrderFilter};
 use aftercall::store::{Backend, Store, StoreError, new_id};
 use aftercall_core::attempt::{AttemptState, Disposition, Progress};
 use aftercall_core::finding::{About, Confirmation, Denial, Urgency, When};
-use aftercall_core::id::{NodeId, PatientId, WorkOrderId};
+use aftercall_core::id::{AttemptId, NodeId, PatientId, WorkOrderId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life};
 use aftercall_core::plan::StepState;
+use aftercall_core::sip::trace::Kept;
 use aftercall_core::work_order::{Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
@@ -60,6 +61,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("a_finished_call_is_read_back_whole", |store, _| {
         Box::pin(a_finished_call_is_read_back_whole(store))
     }),
+    (
+        "a_trace_is_replaced_and_dropped_when_it_is_old",
+        |store, _| Box::pin(a_trace_is_replaced_and_dropped_when_it_is_old(store)),
+    ),
     ("a_finish_that_fails_leaves_nothing", |store, _| {
         Box::pin(a_finish_that_fails_leaves_nothing(store))
     }),
@@ -705,6 +710,30 @@ async fn a_finished_call_is_read_back_whole(store: Store) {
         store.attempts_by_disposition().await.expect("counted"),
         [(Disposition::Completed, 1)]
     );
+}
+
+async fn a_trace_is_replaced_and_dropped_when_it_is_old(store: Store) {
+    let (first, _) = calling(&store, "1").await;
+    let (second, _) = calling(&store, "2").await;
+    assert_eq!(store.trace(&first.id).await.expect("asked"), None);
+    let kept = |left_out| Kept {
+        passed: Vec::new(),
+        left_out,
+    };
+    for (left_out, now) in [(1, at(1)), (2, at(2))] {
+        let saved = store.save_trace(&first.id, &kept(left_out), now).await;
+        saved.expect("an attempt that is there");
+    }
+    let found = store.trace(&first.id).await.expect("asked");
+    assert_eq!(found, Some(kept(2)));
+    let month_later = at(3 + 30 * 24 * 3_600);
+    let saved = store.save_trace(&second.id, &kept(3), month_later).await;
+    saved.expect("an attempt that is there");
+    assert_eq!(store.trace(&first.id).await.expect("asked"), None);
+    assert_eq!(store.trace(&second.id).await.expect("asked"), Some(kept(3)));
+    let nobody = AttemptId("nobody".to_owned());
+    let missing = store.trace(&nobody).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { .. })));
 }
 
 async fn a_finish_that_fails_leaves_nothing(store: Store) {

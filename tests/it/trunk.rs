@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aftercall::trunk::config::Trunk;
+use aftercall::trunk::config::{HostPort, Telephone, Trunk};
 use aftercall::trunk::socket::{Place, Reach};
+use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::Transport;
 use aftercall_core::sip::locate::Rank;
 
@@ -275,6 +277,77 @@ fn calls_without_a_patient_need_the_loopback_or_the_list() {
 }
 
 #[test]
+fn a_person_on_call_has_a_number_or_a_uri() {
+    let mut trunk = example("asterisk");
+    let place = |at: &HostPort, address: &str| Place {
+        at: at.clone(),
+        address: address.parse().expect("an address"),
+        transport: Transport::Udp,
+        rank: Rank::default(),
+    };
+    let ward = HostPort {
+        host: "ward.example".to_owned(),
+        port: None,
+    };
+    trunk.elsewhere = vec![ward.clone()];
+    let reach = Reach {
+        local: "192.0.2.1:5062".parse().expect("an address"),
+        targets: vec![place(&trunk.targets[0], "10.0.0.5:5060")],
+        redirects: Vec::new(),
+        elsewhere: vec![place(&ward, "10.0.0.9:5070")],
+        valid_for: None,
+        identity: None,
+    };
+    let account = || {
+        Some(Credentials {
+            username: "robot".to_owned(),
+            password: Phi::new("right".to_owned()),
+        })
+    };
+    // The URI of the INVITE, where it goes, and whether our account is shown.
+    for (text, expected) in [
+        (
+            "6001",
+            Some(("sip:96001@10.0.0.5:5060", "10.0.0.5:5060", true)),
+        ),
+        (
+            "sip:6001@10.0.0.5",
+            Some(("sip:6001@10.0.0.5", "10.0.0.5:5060", true)),
+        ),
+        (
+            "sip:6001@ward.example",
+            Some(("sip:6001@ward.example", "10.0.0.9:5070", false)),
+        ),
+        ("sip:6001@nowhere.example", None),
+    ] {
+        let telephone = Telephone::parse(text).expect("a telephone");
+        let leg = trunk.leg_beside(&telephone, &reach, 20_000, account());
+        let found = leg.as_ref().map(|leg| {
+            let target = &leg.targets[0];
+            (
+                target.request_uri.clone(),
+                target.address.to_string(),
+                leg.credentials.is_some(),
+            )
+        });
+        let expected =
+            expected.map(|(uri, at, is_shown)| (uri.to_owned(), at.to_owned(), is_shown));
+        assert_eq!(found, expected, "{text}");
+    }
+    for text in [
+        "",
+        "nurse",
+        "sip:6001",
+        "sip:@ward.example",
+        "sip:60 01@ward.example",
+        "sip:6001@",
+        "sip:6001@h:0",
+    ] {
+        assert_eq!(Telephone::parse(text), None, "{text}");
+    }
+}
+
+#[test]
 fn a_leg_is_configured_from_the_trunk() {
     let trunk = example("asterisk");
     let reach = Reach {
@@ -286,6 +359,8 @@ fn a_leg_is_configured_from_the_trunk() {
             rank: Rank::default(),
         }],
         redirects: Vec::new(),
+        elsewhere: Vec::new(),
+        valid_for: None,
         identity: None,
     };
     let config = trunk.leg_config(&number("+8613800138000"), &reach, 20_000, None);
@@ -303,4 +378,34 @@ fn a_leg_is_configured_from_the_trunk() {
         .credentials()
         .expect_err("no password in the tests' environment");
     assert!(error.to_string().contains("AFTERCALL_ASTERISK_PASSWORD"));
+}
+
+#[test]
+fn a_trunk_is_tried_out_in_words() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let phone =
+        "number = \"2001\"\nstory = \"Busy.\"\nring_ms = 200\ndoes = \"busy\"\nstatus = 486\n";
+    fs::write(folder.path().join("busy.toml"), phone).expect("it is writable");
+    let network = crate::phones::Network::of(folder.path());
+    let file = folder.path().join("loopback.trunk");
+    let text =
+        include_str!("../../sip_config/loopback.toml").replace("127.0.0.1:5080", &network.at);
+    fs::write(&file, text).expect("it is writable");
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_aftercall"))
+        .args(["trunk", "test", "--number", "2001"])
+        .arg(&file)
+        .output()
+        .expect("the program is there");
+    let said = String::from_utf8_lossy(&done.stdout);
+    for words in [
+        format!(
+            "target    {at} at {at} over UDP answers OPTIONS with 200",
+            at = network.at
+        ),
+        "call      180: it rings".to_owned(),
+        "call      refused with 486: busy, so the line works".to_owned(),
+    ] {
+        assert!(said.contains(&words), "{words}:\n{said}");
+    }
+    assert_eq!(done.status.code(), Some(3), "{said}");
 }

@@ -117,6 +117,11 @@ impl Headers {
         self.0.retain(|header| !is_named(parts(header).0));
     }
 
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(parts)
+    }
+
     /// All values of the headers called `name`, in order, in whatever case they were written.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0

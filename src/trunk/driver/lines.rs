@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant as StdInstant};
 
 use aftercall_core::call::Input;
-use aftercall_core::phone::PhoneNumber;
 use aftercall_core::sip::event::LegConfig;
+use aftercall_core::sip::trace::Way;
+use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use tracing::{debug, info, warn};
 
-use super::{DATAGRAM, Live, Media, RTCP, send};
+use super::live::{Live, send};
+use super::{DATAGRAM, Media, RTCP};
+use crate::trunk::config::Telephone;
 
 /// A second line's sockets have its call's token, this bit, and its number in the ladder above [`LINE_SHIFT`].
 pub(super) const SECOND: usize = 1 << 41;
@@ -22,7 +26,7 @@ pub const LONGEST_LADDER: usize = 16;
 /// Somebody on call: the ladder is tried in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnCall {
-    pub number: PhoneNumber,
+    pub to: Telephone,
     /// How long the telephone may ring before the next one is tried.
     pub ring: Duration,
 }
@@ -80,10 +84,7 @@ impl Media {
     ) -> Result<(LegConfig, (UdpSocket, UdpSocket, u16)), String> {
         let live = self.calls.get(&number);
         let on_call = live.and_then(|live| live.on_call.get(line as usize).cloned());
-        let OnCall {
-            number: callee,
-            ring,
-        } = on_call.ok_or("the ladder has no such rung")?;
+        let OnCall { to, ring } = on_call.ok_or("the ladder has no such rung")?;
         let (mut rtp, mut rtcp, port) = self.open_port()?;
         let token = token(number, line);
         let registry = self.poll.registry();
@@ -94,9 +95,9 @@ impl Media {
         let mut lots = [0u8; 32];
         getrandom::fill(&mut lots).map_err(|error| format!("no randomness: {error}"))?;
         let reach = self.reach.drawn(lots);
-        let mut leg = self
-            .trunk
-            .leg_config(&callee, &reach, port, self.credentials.clone());
+        let credentials = self.credentials.clone();
+        let leg = self.trunk.leg_beside(&to, &reach, port, credentials);
+        let mut leg = leg.ok_or("its host has no address")?;
         leg.ring_timeout = ring;
         self.standing.order(&mut leg.targets);
         Ok((leg, (rtp, rtcp, port)))
@@ -152,6 +153,10 @@ impl Media {
                     continue;
                 }
             };
+            if !is_report {
+                let way = way(live.at, sockets.port, (line, false), from);
+                live.trace.rtp(way, datagram, now);
+            }
             let input = if is_report {
                 Input::LineRtcp { line, datagram }
             } else {
@@ -168,15 +173,27 @@ impl Media {
 }
 
 impl Live {
-    pub(super) fn send_line(&self, line: u32, packet: &[u8], to: std::net::SocketAddr) {
+    pub(super) fn send_line(&mut self, line: u32, packet: &[u8], to: SocketAddr, now: Instant) {
         if let Some(sockets) = self.lines.get(&line) {
+            let way = way(self.at, sockets.port, (line, true), to);
+            self.trace.rtp(way, packet, now);
             send(&sockets.rtp, packet, to);
         }
     }
 
-    pub(super) fn send_line_report(&self, line: u32, packet: &[u8], to: std::net::SocketAddr) {
+    pub(super) fn send_line_report(&self, line: u32, packet: &[u8], to: SocketAddr) {
         if let Some(sockets) = self.lines.get(&line) {
             send(&sockets.rtcp, packet, to);
         }
+    }
+}
+
+/// A second line's audio, for the trace: the patient's is line 0 there.
+fn way(at: SocketAddr, port: u16, (line, sent): (u32, bool), theirs: SocketAddr) -> Way {
+    Way {
+        line: line + 1,
+        sent,
+        ours: SocketAddr::new(at.ip(), port),
+        theirs,
     }
 }

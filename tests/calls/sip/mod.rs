@@ -1,6 +1,7 @@
 //! Signalling alone, in virtual time: one leg against a peer that each test plays by hand.
 
 mod answered;
+mod blanked;
 mod challenged;
 mod lossy;
 mod outside;

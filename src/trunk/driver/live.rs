@@ -1,0 +1,116 @@
+//! One call on the media thread: its sockets, its second lines, the handshake of its keys.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant as StdInstant;
+
+use aftercall_core::call::{Call, Input};
+use aftercall_core::id::{AttemptId, UtteranceId};
+use aftercall_core::sip::sdp::Dtls;
+use aftercall_core::sip::trace::{Trace, Way};
+use aftercall_core::time::Instant;
+use mio::net::UdpSocket;
+use tracing::{debug, warn};
+
+use super::NAP;
+use super::lines::{Lines, OnCall};
+use crate::speech::ears::JobId;
+use crate::trunk::dtls::{Handshake, Identity};
+
+/// One call on its thread.
+pub(super) struct Live {
+    pub(super) attempt: AttemptId,
+    pub(super) call: Call,
+    pub(super) socket: UdpSocket,
+    pub(super) rtcp: UdpSocket,
+    pub(super) port: u16,
+    pub(super) on_call: Arc<[OnCall]>,
+    pub(super) lines: Lines,
+    /// Where a handshake gives the audio's keys.
+    pub(super) handshake: Option<Handshake>,
+    pub(super) jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
+    pub(super) trace: Trace,
+    /// How many messages were told of it.
+    pub(super) told: usize,
+    /// Of ours, in SIP and in audio.
+    pub(super) at: SocketAddr,
+    pub(super) audio_at: SocketAddr,
+}
+
+impl Live {
+    /// When it is to be woken: a handshake's repetitions are looked after every turn.
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let call = self.call.poll_timeout().map(|(at, _)| at);
+        let handshake = self.handshake.as_ref().map(|_| now + NAP);
+        call.into_iter().chain(handshake).min()
+    }
+
+    /// A message's way, for the trace.
+    pub(super) fn by_sip(&self, sent: bool, theirs: SocketAddr) -> Way {
+        Way {
+            line: 0,
+            sent,
+            ours: self.at,
+            theirs,
+        }
+    }
+
+    /// An audio packet's way.
+    pub(super) fn by_rtp(&self, sent: bool, theirs: SocketAddr) -> Way {
+        Way {
+            ours: self.audio_at,
+            ..self.by_sip(sent, theirs)
+        }
+    }
+
+    pub(super) fn secure(
+        &mut self,
+        identity: Option<&Identity>,
+        dtls: Dtls,
+        to: SocketAddr,
+        now: Instant,
+    ) {
+        let begun = identity.and_then(|identity| {
+            let local = self.socket.local_addr().ok()?;
+            Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
+        });
+        if begun.is_none() {
+            self.call.handle_input(Input::Secured(None), now);
+        }
+        self.handshake = begun;
+        self.shake_hands(now);
+    }
+
+    pub(super) fn wake_handshake(&mut self, now: Instant) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.handle_timeout(StdInstant::now());
+        }
+        self.shake_hands(now);
+    }
+
+    /// What the handshake wants sent, and what came of it.
+    pub(super) fn shake_hands(&mut self, now: Instant) {
+        let Some(handshake) = &mut self.handshake else {
+            return;
+        };
+        while let Some((packet, to)) = handshake.poll_send() {
+            send(&self.socket, &packet, to);
+        }
+        let Some(outcome) = handshake.poll_outcome() else {
+            return;
+        };
+        if let Err(error) = &outcome {
+            warn!(attempt.id = %self.attempt, %error, "no keys for the audio: the call ends");
+        }
+        self.call.handle_input(Input::Secured(outcome.ok()), now);
+    }
+}
+
+/// Sends one datagram. A full socket buffer loses it, as the network might; the timers repeat what matters.
+pub(super) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
+    if let Err(error) = socket.send_to(bytes, to) {
+        debug!(%error, "datagram not sent");
+    }
+}
