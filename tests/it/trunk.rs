@@ -402,7 +402,6 @@ fn a_trunk_is_tried_out_in_words() {
             "target    {at} at {at} over UDP answers OPTIONS with 200",
             at = network.at
         ),
-        "call      180: it rings".to_owned(),
         "call      refused with 486: busy, so the line works".to_owned(),
     ] {
         assert!(said.contains(&words), "{words}:\n{said}");
