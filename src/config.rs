@@ -72,6 +72,8 @@ pub struct Hospital {
     pub crisis_line: Option<String>,
     /// IANA zone of the hospital, and of patients whose record names none.
     pub zone: String,
+    /// ISO 3166 code of the country whose telephone numbers need no country code: `CN`, `US`.
+    pub country: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -330,6 +332,7 @@ impl Default for Hospital {
             emergency_number: None,
             crisis_line: None,
             zone: "Asia/Shanghai".to_owned(),
+            country: "CN".to_owned(),
         }
     }
 }
@@ -587,6 +590,12 @@ impl Config {
             time::zone(&self.hospital.zone).is_some(),
             "hospital.zone",
             zone,
+        )?;
+        let country = &self.hospital.country;
+        must(
+            country.len() == 2 && country.chars().all(|c| c.is_ascii_uppercase()),
+            "hospital.country",
+            "is not a country's code (ISO 3166); write CN or US",
         )?;
         let bind = "is not an address and port; write one such as 127.0.0.1:8080";
         must(

@@ -72,3 +72,75 @@ fn read_import(row: &AnyRow) -> Result<Import, StoreError> {
         report: row.text("report")?,
     })
 }
+
+/// A mapping of headings, saved by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedMapping {
+    pub name: String,
+    /// TOML, as it was written.
+    pub content: String,
+    pub saved_by: String,
+    pub saved_at: Timestamp,
+}
+
+impl Store {
+    /// Saves a mapping in the place of one of that name.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn save_mapping(&self, mapping: &SavedMapping) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into import_mapping (name, content, saved_by, saved_at_ms) values ($1, $2, $3, $4) \
+             on conflict (name) do update set content = excluded.content, saved_by = excluded.saved_by, \
+             saved_at_ms = excluded.saved_at_ms",
+        )
+        .bind(&mapping.name)
+        .bind(&mapping.content)
+        .bind(&mapping.saved_by)
+        .bind(ms(mapping.saved_at))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// All mappings by name.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn mappings(&self) -> Result<Vec<SavedMapping>, StoreError> {
+        let rows = sqlx::query(
+            "select name, content, saved_by, saved_at_ms from import_mapping order by name",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_mapping).collect()
+    }
+
+    /// One mapping.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none of that name.
+    pub async fn mapping(&self, name: &str) -> Result<SavedMapping, StoreError> {
+        let row = sqlx::query(
+            "select name, content, saved_by, saved_at_ms from import_mapping where name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
+        let found = row.as_ref().map(read_mapping).transpose()?;
+        found.ok_or_else(|| StoreError::NotFound {
+            what: "mapping",
+            id: name.to_owned(),
+        })
+    }
+}
+
+fn read_mapping(row: &AnyRow) -> Result<SavedMapping, StoreError> {
+    let row = Columns(row);
+    Ok(SavedMapping {
+        name: row.text("name")?,
+        content: row.text("content")?,
+        saved_by: row.text("saved_by")?,
+        saved_at: row.time("saved_at_ms")?,
+    })
+}

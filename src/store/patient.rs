@@ -43,11 +43,11 @@ pub struct PatientChange {
     pub contacts: Option<Vec<Contact>>,
 }
 
-const PATIENT: &str = "select p.id, p.hospital, p.number, p.name, p.birth_date, p.phone, p.lang, p.dialect, p.hearing, \
+pub(super) const PATIENT: &str = "select p.id, p.hospital, p.number, p.name, p.birth_date, p.phone, p.lang, p.dialect, p.hearing, \
      p.zone, p.knows_diagnosis, p.life, c.basis, c.text_version, c.given_on, c.recording \
      from patient p left join consent c on c.patient_id = p.id and c.superseded_at_ms is null";
 
-const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk \
+pub(super) const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk \
      from episode";
 
 impl Store {
@@ -324,20 +324,20 @@ async fn contacts(
     .bind(patient)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let row = Columns(row);
-            Ok(Contact {
-                name: Phi::new(row.text("name")?),
-                relation: row.word("relation")?,
-                phone: row.phone_or_null("phone")?,
-                topics: row.json("topics")?,
-            })
-        })
-        .collect()
+    rows.iter().map(read_contact).collect()
 }
 
-fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patient, StoreError> {
+pub(super) fn read_contact(row: &AnyRow) -> Result<Contact, StoreError> {
+    let row = Columns(row);
+    Ok(Contact {
+        name: Phi::new(row.text("name")?),
+        relation: row.word("relation")?,
+        phone: row.phone_or_null("phone")?,
+        topics: row.json("topics")?,
+    })
+}
+
+pub(super) fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patient, StoreError> {
     let row = Columns(row);
     let consent = match row.word_or_null::<ConsentBasis>("basis")? {
         None => Consent::default(),
@@ -366,7 +366,7 @@ fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patient, StoreEr
     })
 }
 
-fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
+pub(super) fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
     let row = Columns(row);
     Ok(Episode {
         id: EpisodeId(row.text("id")?),
@@ -406,7 +406,7 @@ async fn episode_id(
     Ok(EpisodeId(Columns(&row).text("id")?))
 }
 
-async fn upsert_patient(
+pub(super) async fn upsert_patient(
     connection: &mut AnyConnection,
     patient: &Patient,
     now: Timestamp,
@@ -458,7 +458,7 @@ async fn upsert_patient(
     Ok(false)
 }
 
-async fn replace_contacts(
+pub(super) async fn replace_contacts(
     connection: &mut AnyConnection,
     patient: &PatientId,
     contacts: &[Contact],
@@ -490,7 +490,7 @@ async fn replace_contacts(
 }
 
 /// An import does not bring back a consent that was withdrawn, and adds no history where nothing changed.
-async fn enrol_consent(
+pub(super) async fn enrol_consent(
     connection: &mut AnyConnection,
     patient_id: &PatientId,
     consent: &Consent,
@@ -533,7 +533,7 @@ async fn put_consent(
     Ok(())
 }
 
-async fn upsert_episode(
+pub(super) async fn upsert_episode(
     connection: &mut AnyConnection,
     patient: &PatientId,
     episode: &Episode,
@@ -578,31 +578,36 @@ async fn upsert_episode(
     Ok(false)
 }
 
-/// A step that is known keeps its state; its dates move only with a corrected discharge, and before its first call.
+/// A step that is known keeps its state; it moves only with a corrected discharge or pathway, and before its first call.
+pub(super) const UPSERT_STEP: (&str, &str) = (
+    "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason)",
+    "on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
+     lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason \
+     where step.state = 'planned' and (step.due_on <> excluded.due_on or step.script <> excluded.script)",
+);
+
 async fn upsert_step(
     connection: &mut AnyConnection,
     patient: &PatientId,
     episode: &EpisodeId,
     step: &Step,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-         on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
-         lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason \
-         where step.state = 'planned' and step.due_on <> excluded.due_on",
-    )
-    .bind(&step.id.0)
-    .bind(&episode.0)
-    .bind(&patient.0)
-    .bind(i64::from(step.day))
-    .bind(&step.script)
-    .bind(word(&step.due_on))
-    .bind(word(&step.lapses_on))
-    .bind(word(&step.state))
-    .bind(ms(step.next_at))
-    .bind(&step.reason)
-    .execute(connection)
-    .await?;
+    let sql = format!(
+        "{} values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) {}",
+        UPSERT_STEP.0, UPSERT_STEP.1
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&step.id.0)
+        .bind(&episode.0)
+        .bind(&patient.0)
+        .bind(i64::from(step.day))
+        .bind(&step.script)
+        .bind(word(&step.due_on))
+        .bind(word(&step.lapses_on))
+        .bind(word(&step.state))
+        .bind(ms(step.next_at))
+        .bind(&step.reason)
+        .execute(connection)
+        .await?;
     Ok(())
 }

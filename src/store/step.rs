@@ -19,7 +19,7 @@ pub struct StepChange {
     pub reason: String,
 }
 
-const STEP: &str = "select id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason from step";
+pub(super) const STEP: &str = "select id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason from step";
 
 impl Store {
     /// Leases up to `limit` due steps to `engine` until `lease_until`; a step that another engine got is left out.
@@ -225,7 +225,7 @@ async fn claim(
     Ok(done.rows_affected() == 1)
 }
 
-fn read_step(row: &AnyRow) -> Result<Step, StoreError> {
+pub(super) fn read_step(row: &AnyRow) -> Result<Step, StoreError> {
     let row = Columns(row);
     Ok(Step {
         id: StepId(row.text("id")?),

@@ -46,15 +46,19 @@ fn bad_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, error.to_string())
 }
 
-/// A CSV body, as bytes: its reader finds the faults by line.
+/// A list as CSV or a workbook, as bytes: its reader finds the faults by line.
 #[derive(Debug)]
-pub struct Csv(pub Bytes);
+pub struct Sheet(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Csv {
+/// What an .xlsx file is called on the wire.
+const WORKBOOK: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+impl<S: Send + Sync> FromRequest<S> for Sheet {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        expect_type(request.headers(), "text/csv")?;
+        expect_type(request.headers(), WORKBOOK)
+            .or_else(|_| expect_type(request.headers(), "text/csv"))?;
         Ok(Self(bytes(request, state).await?))
     }
 }

@@ -1,15 +1,17 @@
-//! Imports: a discharge list as CSV in, a report a row out.
+//! Imports: a discharge list as CSV or a workbook in, a report a row out.
 
+use aftercall_core::import::Mapping;
 use aftercall_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Csv, List, Paging, Params};
+use super::extract::{List, Paging, Params, Sheet};
 use super::problem::Problem;
 use super::{AppState, Caller};
-use crate::import::{Report, read_discharges, save_discharges};
+use crate::import::{Report, RowReport, preview, read_discharges, save_discharges};
 
 /// An import that was made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,26 +24,69 @@ pub struct ImportView {
     pub refused: u64,
 }
 
-/// What an import did: each broken row with line, column and cure.
+/// What an import did, or would do: each broken row with line, column and cure.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImportReport {
+    pub dry_run: bool,
+    /// The encoding that was found, or the sheet that was read.
+    pub source: String,
     pub accepted: u64,
     pub refused: u64,
     pub new_patients: u64,
+    pub changed_patients: u64,
     pub new_episodes: u64,
-    /// Steps planned for the accepted rows.
+    pub changed_episodes: u64,
+    /// Steps that were planned or moved.
     pub steps: u64,
+    /// Headings that the mapping does not name.
+    pub not_read: Vec<String>,
     pub problems: Vec<RowProblem>,
+    /// Row by row, in a dry run.
+    pub rows: Vec<RowView>,
 }
 
 /// What to mend, and where.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RowProblem {
-    /// Counted from 1; the header is line 1.
+    /// Counted from 1, as the file's reader shows it.
     pub line: u64,
+    /// `C7`, in a workbook.
+    pub cell: Option<String>,
     pub column: String,
     pub fault: String,
     pub cure: String,
+}
+
+/// What would become of one row.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RowView {
+    pub line: u64,
+    /// `new`, `changed` or `known`.
+    pub patient: String,
+    pub stay: String,
+    /// Columns whose stored value differs.
+    pub changed: Vec<String>,
+    pub steps: Vec<StepView>,
+}
+
+/// A step that would be planned or moved.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepView {
+    pub day: u16,
+    #[schema(value_type = String, format = Date)]
+    pub due_on: Date,
+}
+
+/// How a list is to be read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Say what would happen, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The saved mapping of the list's own headings.
+    pub mapping: Option<String>,
 }
 
 /// Lists imports, oldest first.
@@ -64,7 +109,7 @@ pub async fn list(
 }
 
 /// Imports a discharge list. Good rows are saved whatever the others are; each broken one names line, column and cure.
-#[utoipa::path(post, path = "/imports", tag = "imports",
+#[utoipa::path(post, path = "/imports", tag = "imports", params(Reading),
     request_body(content = String, content_type = "text/csv"), responses(
     (status = OK, body = ImportReport),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
@@ -72,37 +117,72 @@ pub async fn list(
 pub async fn create(
     State(state): State<AppState>,
     caller: Caller,
-    Csv(bytes): Csv,
+    Params(reading): Params<Reading>,
+    Sheet(bytes): Sheet,
 ) -> Result<Json<ImportReport>, Problem> {
-    let list = read_discharges(&bytes, &state.defaults);
-    let report =
-        save_discharges(&state.store, &list, &state.cadence, &caller.0, state.now()).await?;
+    let mapping = match &reading.mapping {
+        Some(name) => Some(state.store.mapping(name).await?),
+        None => None,
+    };
+    let mapping = mapping
+        .map(|saved| Mapping::parse(&saved.content))
+        .transpose();
+    let mapping = mapping.map_err(|error| Problem::field("mapping", error.to_string()))?;
+    let list = read_discharges(&bytes, &state.defaults, mapping.as_ref());
+    let mut report = if reading.dry_run {
+        preview(&state.store, &list, &state.cadence).await?
+    } else {
+        save_discharges(&state.store, &list, &state.cadence, &caller.0, state.now()).await?
+    };
+    if !reading.dry_run {
+        report.rows.clear();
+    }
+    let what = if reading.dry_run {
+        "import.dry_run"
+    } else {
+        "import"
+    };
     state
-        .audit(
-            &caller,
-            "import",
-            "",
-            &format!("{} accepted", report.accepted),
-        )
+        .audit(&caller, what, "", &format!("{} accepted", report.accepted))
         .await?;
-    Ok(Json(ImportReport::of(&report, list.problems)))
+    Ok(Json(ImportReport::from(report)))
 }
 
-impl ImportReport {
-    fn of(report: &Report, problems: Vec<aftercall_core::import::Problem>) -> Self {
-        let problems = problems.into_iter().map(|problem| RowProblem {
+impl From<Report> for ImportReport {
+    fn from(report: Report) -> Self {
+        let problems = report.problems.into_iter().map(|problem| RowProblem {
             line: problem.line,
+            cell: problem.cell,
             column: problem.column,
             fault: problem.fault,
             cure: problem.cure,
         });
         Self {
+            dry_run: report.dry_run,
+            source: report.source,
             accepted: report.accepted,
             refused: report.refused,
             new_patients: report.new_patients,
+            changed_patients: report.changed_patients,
             new_episodes: report.new_episodes,
+            changed_episodes: report.changed_episodes,
             steps: report.steps,
+            not_read: report.not_read,
             problems: problems.collect(),
+            rows: report.rows.into_iter().map(RowView::from).collect(),
+        }
+    }
+}
+
+impl From<RowReport> for RowView {
+    fn from(row: RowReport) -> Self {
+        let step = |(day, due_on)| StepView { day, due_on };
+        Self {
+            line: row.line,
+            patient: row.patient.to_owned(),
+            stay: row.stay.to_owned(),
+            changed: row.changed.into_iter().map(str::to_owned).collect(),
+            steps: row.steps.into_iter().map(step).collect(),
         }
     }
 }

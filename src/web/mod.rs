@@ -69,6 +69,7 @@ impl AppState {
             defaults: Arc::new(Defaults {
                 hospital: config.hospital.id.clone(),
                 zone: config.hospital.zone.clone(),
+                country: config.hospital.country.clone(),
                 base: None,
             }),
             cadence: Arc::new(config.cadence()),

@@ -20,17 +20,17 @@ fn root() -> &'static Path {
 }
 
 /// The program, in the project's folder.
-fn aftercall() -> Command {
+pub fn aftercall() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aftercall"));
     command.current_dir(root()).stdin(Stdio::null());
     command
 }
 
-fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     command.output().expect("the program was built")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -39,14 +39,14 @@ fn read(path: &str) -> String {
 }
 
 /// A temporary folder and what is written into it.
-struct Desk(tempfile::TempDir);
+pub struct Desk(tempfile::TempDir);
 
 impl Desk {
-    fn new() -> Desk {
+    pub fn new() -> Desk {
         Desk(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub fn put(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         let folder = path.parent().expect("it lies in the folder");
         std::fs::create_dir_all(folder).expect("the folder is writable");
@@ -54,7 +54,11 @@ impl Desk {
         path
     }
 
-    fn config(&self, more: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn config(&self, more: &str) -> PathBuf {
         let data = self.0.path().join("data");
         std::fs::create_dir_all(&data).expect("the folder is writable");
         self.put(

@@ -116,10 +116,15 @@ impl Ward {
         let defaults = Defaults {
             hospital: config.hospital.id.clone(),
             zone: config.hospital.zone.clone(),
+            country: config.hospital.country.clone(),
             base: Some(now),
         };
-        let list = read_discharges(include_bytes!("../../fixtures/patients.csv"), &defaults);
-        let blocked = read_do_not_call(include_bytes!("../../fixtures/do_not_call.csv"));
+        let list = read_discharges(
+            include_bytes!("../../fixtures/patients.csv"),
+            &defaults,
+            None,
+        );
+        let blocked = read_do_not_call(include_bytes!("../../fixtures/do_not_call.csv"), "CN");
         save_do_not_call(&self.store, &blocked, "test", now)
             .await
             .expect("saved");

@@ -6,6 +6,7 @@ mod bridge;
 mod crash;
 mod crash_demo;
 mod dtls;
+mod import;
 mod jobs;
 mod kamailio;
 mod names;

@@ -22,6 +22,7 @@ use aftercall_core::sip::trace::Kept;
 use aftercall_core::work_order::{Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
+use crate::import;
 use crate::postgres::Postgres;
 use crate::record::{
     ENGINE, at, calling, enrol, enrolment, finding, finish, found, new_attempt, phone, raise, turn,
@@ -100,6 +101,9 @@ const CHECKS: &[(&str, Check)] = &[
     }),
     ("a_token_is_known_by_its_hash_only", |store, _| {
         Box::pin(a_token_is_known_by_its_hash_only(store))
+    }),
+    ("a_list_is_imported_once", |store, _| {
+        Box::pin(import::a_list_is_imported_once(store))
     }),
     ("audit_and_imports_are_lists", |store, _| {
         Box::pin(audit_and_imports_are_lists(store))

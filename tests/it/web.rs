@@ -43,6 +43,7 @@ impl Server {
             defaults: Arc::new(Defaults {
                 hospital: "first".into(),
                 zone: "Asia/Shanghai".into(),
+                country: "CN".into(),
                 base: None,
             }),
             cadence: Arc::new(Cadence::default()),
@@ -707,6 +708,22 @@ async fn an_import_names_broken_rows_and_saves_the_rest() {
         ),
         (&json!(3), &json!("language"))
     );
+    assert_eq!(report["source"], "UTF-8");
+    let dry = server
+        .request(Method::POST, "/imports?dry_run=true")
+        .header("content-type", "text/csv")
+        .body(csv.replace("1950-01-01", "1951-01-01"));
+    let dry = body(send(dry).await).await;
+    assert_eq!(
+        (&dry["dry_run"], &dry["changed_patients"]),
+        (&json!(true), &json!(1))
+    );
+    assert_eq!(dry["rows"][0]["changed"], json!(["birth_date"]));
+    let unmapped = server
+        .request(Method::POST, "/imports?mapping=none")
+        .header("content-type", "text/csv")
+        .body(csv);
+    problem(unmapped, 404, "not_found").await;
     problem(post("x", "application/json"), 415, "unsupported_media_type").await;
     let broken = body(send(post("", "text/csv")).await).await;
     assert_eq!(broken["accepted"], 0);

@@ -229,22 +229,21 @@ async fn import(args: &Args, config: &Config, now: Timestamp) -> anyhow::Result<
     let defaults = Defaults {
         hospital: config.hospital.id.clone(),
         zone: config.hospital.zone.clone(),
+        country: config.hospital.country.clone(),
         base: Some(now),
     };
-    let list = read_discharges(&read(&args.fixtures.join("patients.csv"))?, &defaults);
+    let list = read_discharges(&read(&args.fixtures.join("patients.csv"))?, &defaults, None);
     let report = save_discharges(&store, &list, &config.cadence(), "demo", now).await?;
-    let refused = read_do_not_call(&read(&args.fixtures.join("do_not_call.csv"))?);
+    let refused = read_do_not_call(
+        &read(&args.fixtures.join("do_not_call.csv"))?,
+        &config.hospital.country,
+    );
     let suppressed = save_do_not_call(&store, &refused, "demo", now).await?;
     println!(
         "imported {} patients with {} steps, {} numbers not to be called",
         report.accepted, report.steps, suppressed
     );
-    for problem in report
-        .problems
-        .iter()
-        .cloned()
-        .chain(refused.problems.iter().map(ToString::to_string))
-    {
+    for problem in report.problems.iter().chain(&refused.problems) {
         println!("not imported: {problem}");
     }
     store.close().await;

@@ -1,0 +1,262 @@
+//! What a list makes of what is stored, row by row, and its saving in chunks of one transaction each.
+
+use std::collections::BTreeMap;
+
+use aftercall_core::import::{Stated, different, merged_episode, merged_patient, other_person};
+use aftercall_core::patient::{Episode, Patient};
+use aftercall_core::plan::{Cadence, Step, StepState, enroll};
+use aftercall_core::time::Timestamp;
+
+use super::{DischargeList, Report, Row, RowReport, problem};
+use crate::store::enrol::{Enrol, Known, KnownPatients, Standing};
+use crate::store::{Store, StoreError, import, new_id};
+
+/// Rows a transaction.
+const CHUNK: usize = 500;
+
+/// Saves a discharge list with the plan of every stay. Importing a list twice changes nothing.
+///
+/// # Errors
+/// When the database refuses; chunks before that are saved, and importing again is harmless.
+pub async fn save_discharges(
+    store: &Store,
+    list: &DischargeList,
+    cadence: &Cadence,
+    by: &str,
+    now: Timestamp,
+) -> Result<Report, StoreError> {
+    let mut report = begin(list, false);
+    for rows in list.rows.chunks(CHUNK) {
+        let (hospital, numbers) = numbers(rows);
+        let report = &mut report;
+        let decide = |known| changes(rows, list.stated, cadence, known, report);
+        store.enrol((hospital, &numbers), by, now, decide).await?;
+    }
+    let mut kept = report.clone();
+    kept.rows.clear();
+    let saved = import::Import {
+        id: new_id(),
+        at: now,
+        who: by.to_owned(),
+        accepted: report.accepted,
+        refused: report.refused,
+        report: serde_json::to_string(&kept).unwrap_or_default(),
+    };
+    store.save_import(&saved).await?;
+    Ok(report)
+}
+
+/// What saving the list would do.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn preview(
+    store: &Store,
+    list: &DischargeList,
+    cadence: &Cadence,
+) -> Result<Report, StoreError> {
+    let mut report = begin(list, true);
+    let mut earlier = KnownPatients::new();
+    for rows in list.rows.chunks(CHUNK) {
+        let (hospital, numbers) = numbers(rows);
+        let mut known = store.known_patients(hospital, &numbers).await?;
+        for number in numbers {
+            if let Some(patient) = earlier.remove(number) {
+                known.insert(number.to_owned(), patient);
+            }
+        }
+        let after = decided(rows, list.stated, cadence, known, &mut report).1;
+        earlier.extend(after);
+    }
+    Ok(report)
+}
+
+fn begin(list: &DischargeList, dry_run: bool) -> Report {
+    Report {
+        dry_run,
+        source: list.source.clone(),
+        refused: list
+            .records
+            .saturating_sub(u64::try_from(list.rows.len()).unwrap_or(u64::MAX)),
+        not_read: list.skipped.clone(),
+        problems: list.problems.clone(),
+        ..Report::default()
+    }
+}
+
+fn numbers(rows: &[Row]) -> (&str, Vec<&str>) {
+    let hospital = rows.first().map_or("", |row| row.patient.hospital.as_str());
+    let mut numbers: Vec<&str> = rows
+        .iter()
+        .map(|row| row.patient.number.expose().as_str())
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    (hospital, numbers)
+}
+
+fn changes(
+    rows: &[Row],
+    stated: Stated,
+    cadence: &Cadence,
+    known: KnownPatients,
+    report: &mut Report,
+) -> Vec<Enrol> {
+    decided(rows, stated, cadence, known, report).0
+}
+
+/// The changes of a chunk, and what is known after them: a later row of the same patient builds on the earlier.
+fn decided(
+    rows: &[Row],
+    stated: Stated,
+    cadence: &Cadence,
+    mut known: KnownPatients,
+    report: &mut Report,
+) -> (Vec<Enrol>, KnownPatients) {
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let number = row.patient.number.expose();
+        let before = known.get(number);
+        if before.is_some_and(|before| other_person(&before.patient, &row.patient)) {
+            report.refused += 1;
+            report.problems.push(problem(
+                row.line,
+                "hospital_number",
+                "belongs to another patient: the record has another name and another birth date",
+                "correct the number; if the record is wrong, correct it first",
+            ));
+            continue;
+        }
+        let change = change(row, before, stated, cadence);
+        report.count(row.line, &change, before);
+        let after = known.entry(number.clone()).or_insert_with(|| Known {
+            patient: change.patient.clone(),
+            stays: Vec::new(),
+        });
+        after.patient = change.patient.clone();
+        remember(&mut after.stays, &change);
+        changes.push(change);
+    }
+    (changes, known)
+}
+
+fn remember(stays: &mut Vec<(Episode, Vec<Step>)>, change: &Enrol) {
+    let place = stays
+        .iter()
+        .position(|(episode, _)| episode.id == change.episode.id);
+    let (_, mut plan) = place.map_or_else(
+        || (change.episode.clone(), Vec::new()),
+        |place| stays.remove(place),
+    );
+    let moved: BTreeMap<u16, &Step> = change.steps.iter().map(|step| (step.day, step)).collect();
+    plan.retain(|step| !moved.contains_key(&step.day));
+    plan.extend(change.steps.iter().cloned());
+    stays.push((change.episode.clone(), plan));
+}
+
+fn change(row: &Row, before: Option<&Known>, stated: Stated, cadence: &Cadence) -> Enrol {
+    let Some(before) = before else {
+        let steps = enroll(&row.patient, &row.episode, cadence);
+        return Enrol {
+            patient: row.patient.clone(),
+            patient_is: Standing::New,
+            contacts_changed: false,
+            consent_changed: false,
+            episode: row.episode.clone(),
+            episode_is: Standing::New,
+            steps,
+        };
+    };
+    let patient = merged_patient(&before.patient, &row.patient, stated);
+    let stay = before
+        .stays
+        .iter()
+        .find(|(episode, _)| episode.encounter == row.episode.encounter);
+    let (episode, episode_is) = match stay {
+        None => (
+            Episode {
+                patient: patient.id.clone(),
+                ..row.episode.clone()
+            },
+            Standing::New,
+        ),
+        Some((known, _)) => {
+            let merged = merged_episode(known, &row.episode, stated);
+            let standing = if merged == *known {
+                Standing::Same
+            } else {
+                Standing::Changed
+            };
+            (merged, standing)
+        }
+    };
+    let plan = stay.map_or(&[][..], |(_, plan)| plan);
+    let steps = enroll(&patient, &episode, cadence)
+        .into_iter()
+        .filter(|step| is_new(step, plan));
+    Enrol {
+        patient_is: standing(&before.patient, &patient),
+        contacts_changed: patient.contacts != before.patient.contacts,
+        consent_changed: patient.consent != before.patient.consent,
+        steps: steps.collect(),
+        patient,
+        episode,
+        episode_is,
+    }
+}
+
+fn standing(before: &Patient, after: &Patient) -> Standing {
+    if before == after {
+        Standing::Same
+    } else {
+        Standing::Changed
+    }
+}
+
+/// Not in the plan, or there at another date or with another script and not yet begun.
+fn is_new(step: &Step, plan: &[Step]) -> bool {
+    let known = plan.iter().find(|known| known.day == step.day);
+    known.is_none_or(|known| {
+        known.state == StepState::Planned
+            && (known.due_on != step.due_on || known.script != step.script)
+    })
+}
+
+impl Report {
+    fn count(&mut self, line: u64, change: &Enrol, before: Option<&Known>) {
+        let is = |standing: Standing, counted: Standing| u64::from(standing == counted);
+        self.accepted += 1;
+        self.new_patients += is(change.patient_is, Standing::New);
+        self.changed_patients += is(change.patient_is, Standing::Changed);
+        self.new_episodes += is(change.episode_is, Standing::New);
+        self.changed_episodes += is(change.episode_is, Standing::Changed);
+        self.steps += u64::try_from(change.steps.len()).unwrap_or(u64::MAX);
+        let changed = before.map_or_else(Vec::new, |before| {
+            let stay = before
+                .stays
+                .iter()
+                .find(|(episode, _)| episode.id == change.episode.id);
+            let stays = stay.map(|(episode, _)| (episode, &change.episode));
+            different((&before.patient, &change.patient), stays)
+        });
+        self.rows.push(RowReport {
+            line,
+            patient: words(change.patient_is),
+            stay: words(change.episode_is),
+            changed: changed.into_iter().map(|column| column.name()).collect(),
+            steps: change
+                .steps
+                .iter()
+                .map(|step| (step.day, step.due_on))
+                .collect(),
+        });
+    }
+}
+
+fn words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::New => "new",
+        Standing::Changed => "changed",
+        Standing::Same => "known",
+    }
+}
