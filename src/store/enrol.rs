@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_core::patient::{Episode, Patient};
+use aftercall_core::patient::{Consent, Contact, Episode, Patient};
 use aftercall_core::plan::Step;
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
@@ -16,6 +16,9 @@ use super::patient::{
 use super::row::{Columns, json, word};
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms, new_id};
+
+/// Values a statement: SQLite looks each placeholder up among all of its statement.
+const VALUES: usize = 400;
 
 /// A patient as stored, with the stays and their plans.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,38 +208,37 @@ async fn insert_patients(
     patients: &[&Patient],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if patients.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
+    for patients in patients.chunks(VALUES / 14) {
+        let sql = format!(
+            "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
          knows_diagnosis, life, created_at_ms, updated_at_ms) values {}",
-        tuples(patients.len(), 14)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for patient in patients {
-        query = query
-            .bind(&patient.id.0)
-            .bind(&patient.hospital)
-            .bind(patient.number.expose())
-            .bind(patient.name.expose())
-            .bind(word(patient.birth_date.expose()))
-            .bind(
-                patient
-                    .phone
-                    .as_ref()
-                    .map(|phone| phone.expose().to_owned()),
-            )
-            .bind(word(&patient.lang))
-            .bind(patient.dialect.clone())
-            .bind(word(&patient.hearing))
-            .bind(&patient.zone)
-            .bind(i64::from(patient.knows_diagnosis))
-            .bind(word(&patient.life))
-            .bind(ms(now))
-            .bind(ms(now));
+            tuples(patients.len(), 14)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for patient in patients {
+            query = query
+                .bind(&patient.id.0)
+                .bind(&patient.hospital)
+                .bind(patient.number.expose())
+                .bind(patient.name.expose())
+                .bind(word(patient.birth_date.expose()))
+                .bind(
+                    patient
+                        .phone
+                        .as_ref()
+                        .map(|phone| phone.expose().to_owned()),
+                )
+                .bind(word(&patient.lang))
+                .bind(patient.dialect.clone())
+                .bind(word(&patient.hearing))
+                .bind(&patient.zone)
+                .bind(i64::from(patient.knows_diagnosis))
+                .bind(word(&patient.life))
+                .bind(ms(now))
+                .bind(ms(now));
+        }
+        query.execute(&mut *connection).await?;
     }
-    query.execute(connection).await?;
     Ok(())
 }
 
@@ -244,21 +246,24 @@ async fn insert_contacts(
     connection: &mut AnyConnection,
     patients: &[&Patient],
 ) -> Result<(), StoreError> {
-    let numbered = |patient: &&&Patient| patient.contacts.len();
-    let count: usize = patients.iter().map(|patient| numbered(&patient)).sum();
-    if count == 0 {
-        return Ok(());
-    }
-    let sql = format!(
-        "insert into contact (patient_id, position, name, relation, phone, topics) values {}",
-        tuples(count, 6)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
+    let mut contacts: Vec<(&Patient, i64, &Contact)> = Vec::new();
     for patient in patients {
-        for (position, contact) in (0_i64..).zip(&patient.contacts) {
+        contacts.extend(
+            (0_i64..)
+                .zip(&patient.contacts)
+                .map(|(position, contact)| (*patient, position, contact)),
+        );
+    }
+    for contacts in contacts.chunks(VALUES / 6) {
+        let sql = format!(
+            "insert into contact (patient_id, position, name, relation, phone, topics) values {}",
+            tuples(contacts.len(), 6)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (patient, position, contact) in contacts {
             query = query
                 .bind(&patient.id.0)
-                .bind(position)
+                .bind(*position)
                 .bind(contact.name.expose())
                 .bind(word(&contact.relation))
                 .bind(
@@ -269,8 +274,8 @@ async fn insert_contacts(
                 )
                 .bind(json(&contact.topics));
         }
+        query.execute(&mut *connection).await?;
     }
-    query.execute(connection).await?;
     Ok(())
 }
 
@@ -282,29 +287,28 @@ async fn insert_consents(
 ) -> Result<(), StoreError> {
     let said: Vec<&&Patient> = patients
         .iter()
-        .filter(|patient| patient.consent != Default::default())
+        .filter(|patient| patient.consent != Consent::default())
         .collect();
-    if said.is_empty() {
-        return Ok(());
+    for said in said.chunks(VALUES / 8) {
+        let sql = format!(
+            "insert into consent (id, patient_id, basis, text_version, given_on, recording, recorded_at_ms, recorded_by) values {}",
+            tuples(said.len(), 8)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for patient in said {
+            let consent = &patient.consent;
+            query = query
+                .bind(new_id())
+                .bind(&patient.id.0)
+                .bind(word(&consent.basis))
+                .bind(consent.text_version.clone())
+                .bind(consent.given_on.as_ref().map(word))
+                .bind(i64::from(consent.recording))
+                .bind(ms(now))
+                .bind(by);
+        }
+        query.execute(&mut *connection).await?;
     }
-    let sql = format!(
-        "insert into consent (id, patient_id, basis, text_version, given_on, recording, recorded_at_ms, recorded_by) values {}",
-        tuples(said.len(), 8)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for patient in said {
-        let consent = &patient.consent;
-        query = query
-            .bind(new_id())
-            .bind(&patient.id.0)
-            .bind(word(&consent.basis))
-            .bind(consent.text_version.clone())
-            .bind(consent.given_on.as_ref().map(word))
-            .bind(i64::from(consent.recording))
-            .bind(ms(now))
-            .bind(by);
-    }
-    query.execute(connection).await?;
     Ok(())
 }
 
@@ -313,36 +317,34 @@ async fn insert_episodes(
     episodes: &[&Episode],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if episodes.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
+    for episodes in episodes.chunks(VALUES / 11) {
+        let sql = format!(
+            "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
          high_risk, created_at_ms, updated_at_ms) values {}",
-        tuples(episodes.len(), 11)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for episode in episodes {
-        query = query
-            .bind(&episode.id.0)
-            .bind(&episode.patient.0)
-            .bind(&episode.encounter)
-            .bind(&episode.pathway)
-            .bind(&episode.department)
-            .bind(&episode.ward)
-            .bind(ms(episode.discharged_at))
-            .bind(word(&episode.state))
-            .bind(i64::from(episode.high_risk))
-            .bind(ms(now))
-            .bind(ms(now));
+            tuples(episodes.len(), 11)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for episode in episodes {
+            query = query
+                .bind(&episode.id.0)
+                .bind(&episode.patient.0)
+                .bind(&episode.encounter)
+                .bind(&episode.pathway)
+                .bind(&episode.department)
+                .bind(&episode.ward)
+                .bind(ms(episode.discharged_at))
+                .bind(word(&episode.state))
+                .bind(i64::from(episode.high_risk))
+                .bind(ms(now))
+                .bind(ms(now));
+        }
+        query.execute(&mut *connection).await?;
     }
-    query.execute(connection).await?;
     Ok(())
 }
 
 async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result<(), StoreError> {
-    // Ten values a step, and SQLite takes 32,766 in a statement.
-    for steps in steps.chunks(2000) {
+    for steps in steps.chunks(VALUES / 10) {
         let sql = format!(
             "{} values {} {}",
             UPSERT_STEP.0,
