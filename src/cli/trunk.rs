@@ -203,7 +203,9 @@ fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
             format!("{status}: sent elsewhere, which `redirect_hosts` does not allow")
         }
         EndCause::Rejected => format!("refused with {status}{}", in_words(&played.ending)),
-        EndCause::Cancelled | EndCause::RingTimeout => "nobody picked up".to_owned(),
+        EndCause::Cancelled | EndCause::RingTimeout | EndCause::Refused | EndCause::Abandoned => {
+            "nobody picked up".to_owned()
+        }
         EndCause::SessionExpired => "the far end stopped refreshing its session".to_owned(),
     };
     println!("call      {cause}");

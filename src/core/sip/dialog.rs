@@ -15,7 +15,7 @@ pub const ALLOW: &str = "INVITE,ACK,CANCEL,BYE,OPTIONS,INFO,UPDATE,PRACK,NOTIFY"
 /// A branch that RFC 3261 recognises starts with this (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
-/// A confirmed dialog that our INVITE made. Its route set is fixed when it is made (§12.1.2).
+/// A confirmed dialog that an INVITE made, ours or the peer's. Its route set is fixed when it is made (§12.1.2).
 #[derive(Clone, Debug)]
 pub struct Dialog {
     call_id: String,
@@ -70,6 +70,39 @@ impl Dialog {
             via: format!("SIP/2.0/{} {via_host}", sent.transport.name()),
             flow: sent.to,
             transport: sent.transport,
+        }
+    }
+
+    /// The dialog of an INVITE of the peer's that we answer (§12.1.1); what is ours goes back the way it came.
+    pub fn of_request(
+        invite: &Request,
+        local_tag: &str,
+        via_host: &str,
+        (flow, transport): (SocketAddr, Transport),
+    ) -> Dialog {
+        let header = |name| invite.headers.first(name).unwrap_or_default().to_owned();
+        let remote = header("From");
+        let contact = invite
+            .headers
+            .first("Contact")
+            .map(address_uri)
+            .filter(|uri| is_uri(uri));
+        Dialog {
+            call_id: invite.headers.call_id().to_owned(),
+            local: format!("{};tag={local_tag}", header("To")),
+            remote_tag: invite.headers.from_tag().unwrap_or_default(),
+            target: contact.unwrap_or(address_uri(&remote)).to_owned(),
+            remote,
+            route_set: invite
+                .headers
+                .all("Record-Route")
+                .map(str::to_owned)
+                .collect(),
+            local_cseq: 0,
+            remote_cseq: invite.headers.cseq().map(|(cseq, _)| cseq),
+            via: format!("SIP/2.0/{} {via_host}", transport.name()),
+            flow,
+            transport,
         }
     }
 

@@ -238,6 +238,10 @@ pub enum EndCause {
     AuthFailed,
     /// Answered with audio that we cannot use; hung up at once.
     NoCommonMedia,
+    /// We did not take a call that came.
+    Refused,
+    /// Whoever called us hung up before we answered.
+    Abandoned,
     /// The session interval passed without a refresh (RFC 4028 §10).
     SessionExpired,
 }

@@ -1,14 +1,15 @@
-//! Our side of one outgoing call, from INVITE to the last retransmission that must be answered.
+//! Our side of one call, from INVITE to the last retransmission that must be answered.
 //!
 //! Here is what a leg is and what its owner may ask of it. What it sends is written in `send`; what comes back is read
 //! in `invite` (answers to the INVITE, RFC 3261 §9, §13, §17.1), `reliable` (PRACK, RFC 3262), `session` (session
 //! timers, RFC 4028), `transfer` (REFER, RFC 3515) and `requests` (answers to all else); the peer's own requests in
-//! `incoming`; `timers` wakes it.
+//! `incoming`, a call that the peer makes in `rung`; `timers` wakes it.
 
 mod incoming;
 mod invite;
 mod reliable;
 mod requests;
+mod rung;
 mod send;
 mod session;
 mod timers;
@@ -23,6 +24,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use self::incoming::{Served, UnackedAnswer};
 use self::reliable::EarlyDialog;
+use self::rung::Rung;
 use self::session::{Refresh, Session};
 use self::transfer::Referral;
 use super::authorize::Authorizer;
@@ -37,7 +39,7 @@ use super::transaction::{ClientInvite, ClientRequest, TIMEOUT};
 use crate::media_key::{Guard, MediaKey};
 use crate::time::Instant;
 
-/// One outgoing call's signalling.
+/// One call's signalling.
 pub struct Leg {
     config: LegConfig,
     random: ChaCha20Rng,
@@ -82,6 +84,8 @@ struct Tries {
 }
 
 enum State {
+    /// The peer calls us.
+    Rung(Box<Rung>),
     Inviting(Setup),
     Talking(Box<Talk>),
     /// Told; late retransmissions are answered until `linger`.
@@ -116,9 +120,7 @@ impl Leg {
     /// The INVITE is queued at once.
     pub fn new(config: LegConfig, seed: [u8; 32], now: Instant) -> Leg {
         let mut random = ChaCha20Rng::from_seed(seed);
-        let (call_id, local_tag) = (token(&mut random, 20), token(&mut random, 10));
-        let farewell_branch = format!("{MAGIC_COOKIE}{}", token(&mut random, 14));
-        let session_id = random.next_u32();
+        let names = (token(&mut random, 20), token(&mut random, 10));
         let setup = Setup {
             early: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -126,6 +128,19 @@ impl Leg {
             first_answer: now + config.first_answer_limit,
             ring: now + config.ring_timeout,
         };
+        let mut leg = Leg::of(config, random, names, State::Inviting(setup));
+        leg.send_invite(1, now);
+        leg
+    }
+
+    fn of(
+        config: LegConfig,
+        mut random: ChaCha20Rng,
+        (call_id, local_tag): (String, String),
+        state: State,
+    ) -> Leg {
+        let farewell_branch = format!("{MAGIC_COOKIE}{}", token(&mut random, 14));
+        let session_id = random.next_u32();
         let guard = match config.srtp {
             Protection::Off => Guard::Clear,
             Protection::Sdes => Guard::Sdes(MediaKey::random(&mut random)),
@@ -139,7 +154,7 @@ impl Leg {
             session_id,
         );
         let here = config.targets.first().expect("a leg has a target").clone();
-        let mut leg = Leg {
+        Leg {
             authorizer: Authorizer::new(config.credentials.clone()),
             config,
             random,
@@ -147,7 +162,7 @@ impl Leg {
             local_tag,
             farewell_branch,
             media,
-            state: State::Inviting(setup),
+            state,
             invites: Vec::new(),
             here,
             target: 0,
@@ -163,9 +178,7 @@ impl Leg {
             rang: false,
             outputs: VecDeque::new(),
             stats: LegStats::default(),
-        };
-        leg.send_invite(1, now);
-        leg
+        }
     }
 
     pub fn call_id(&self) -> &str {
@@ -194,6 +207,10 @@ impl Leg {
                 self.leave(EndCause::Cancelled, now)
             }
             State::Inviting(_) => {}
+            State::Rung(_) => {
+                self.reject(480, now);
+                self.lose_caller(now);
+            }
             State::Talking(_) => self.end_talk(EndCause::LocalBye, now),
             State::Ended { .. } => {}
         }
@@ -218,7 +235,7 @@ impl Leg {
         match &self.state {
             State::Inviting(_) => Some(DialogSnapshot::of_cancel(&self.invites.last()?.cancel())),
             State::Talking(talk) => Some(talk.dialog.snapshot(&self.farewell_branch)),
-            State::Ended { .. } => None,
+            State::Rung(_) | State::Ended { .. } => None,
         }
     }
 

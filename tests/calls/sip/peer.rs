@@ -83,7 +83,20 @@ impl Line {
 
     fn of(config: LegConfig, is_large: bool) -> Line {
         let now = Instant::from_millis(1_000);
-        let leg = Leg::new(config, [7; 32], now);
+        Line::driving(Leg::new(config, [7; 32], now), now, is_large)
+    }
+
+    /// A leg that this INVITE rings.
+    pub fn rung(invite: &[u8]) -> Line {
+        let Ok(Message::Request(request)) = parse_message(invite) else {
+            panic!("no INVITE");
+        };
+        let now = Instant::from_millis(1_000);
+        let leg = Leg::rung(config(), request, target(20).address, [7; 32], now);
+        Line::driving(leg, now, false)
+    }
+
+    fn driving(leg: Leg, now: Instant, is_large: bool) -> Line {
         let mut line = Line {
             leg,
             now,
@@ -211,6 +224,12 @@ impl Line {
         let is_begun = self.leg.refer(uri, self.now);
         self.drain();
         is_begun
+    }
+
+    /// What the owner of a leg that rings decides.
+    pub fn decide(&mut self, what: impl FnOnce(&mut Leg, Instant)) {
+        what(&mut self.leg, self.now);
+        self.drain();
     }
 
     pub fn hang_up(&mut self) {

@@ -29,14 +29,16 @@ pub struct UnackedAnswer {
     pub backoff: Backoff,
     pub until: Instant,
     pub to: SocketAddr,
-    cseq: u32,
+    pub cseq: u32,
     /// The 2xx held our offer, so that the ACK holds the peer's answer.
-    is_offer: bool,
+    pub is_offer: bool,
 }
 
 /// What the dialog says to a request before its method is looked at.
 enum Standing {
     InDialog,
+    /// The peer calls us, and was not answered yet.
+    Rung,
     /// A provisional answer made this dialog.
     Early,
     /// The call is over, and this peer took part in it.
@@ -52,7 +54,7 @@ impl Leg {
             return;
         };
         if request.method == Method::Ack {
-            self.handle_ack(request, cseq);
+            self.handle_ack(request, cseq, now);
             return;
         }
         let branch = request.headers.branch().unwrap_or_default();
@@ -95,15 +97,19 @@ impl Leg {
 
     fn answer(&mut self, request: &Request, cseq: u32, branch: &str, now: Instant) -> Response {
         if request.method == Method::Cancel {
-            // The re-INVITE it means was answered at once: nothing is left to cancel (§9.2).
+            // A re-INVITE was answered at once: only a call that rings is left to cancel (§9.2).
             let is_ours = self
                 .served
                 .iter()
                 .any(|served| served.branch == branch && served.cseq == cseq);
+            if is_ours {
+                self.abandon(now);
+            }
             return self.reply(request, if is_ours { 200 } else { 481 });
         }
         match self.standing(request, cseq) {
             Standing::InDialog => self.answer_in_dialog(request, cseq, now),
+            Standing::Rung => self.answer_rung(request, now),
             Standing::Early => self.answer_early(request),
             Standing::Over if request.method == Method::Bye => self.reply(request, 200),
             // A transfer's notices outlive the call (RFC 5057 §5.2).
@@ -129,6 +135,7 @@ impl Leg {
                     Standing::OutOfOrder
                 }
             }
+            State::Rung(_) => Standing::Rung,
             State::Inviting(_) => Standing::Early,
             State::Talking(_) | State::Ended { .. } if self.acks.contains_key(&peer) => {
                 Standing::Over
@@ -148,8 +155,7 @@ impl Leg {
                 self.reply(request, 200)
             }
             Method::Invite | Method::Update if Self::is_too_short(request) => {
-                let least = LEAST_INTERVAL.as_secs().to_string();
-                self.reply_with(request, 422, &[("Min-SE", &least)])
+                self.too_short(request)
             }
             Method::Invite => self.answer_reinvite(request, cseq, now),
             Method::Update => self.answer_update(request, now),
@@ -163,6 +169,30 @@ impl Leg {
             | Method::Publish => self.reply(request, 405),
             Method::Other(_) => self.reply(request, 501),
         }
+    }
+
+    /// 422 with the least interval that we take.
+    pub(super) fn too_short(&self, request: &Request) -> Response {
+        let least = LEAST_INTERVAL.as_secs().to_string();
+        self.reply_with(request, 422, &[("Min-SE", &least)])
+    }
+
+    /// Sends an answer to the INVITE of a call to us, and keeps it for that INVITE's repetitions; where it went.
+    pub(super) fn respond(&mut self, request: &Request, response: &Response) -> SocketAddr {
+        let to = self.here.address;
+        let bytes = response.to_bytes();
+        self.send(bytes.clone(), to);
+        let branch = request.headers.branch().unwrap_or_default();
+        let cseq = request.headers.cseq().map_or(0, |(cseq, _)| cseq);
+        self.served
+            .retain(|served| served.branch != branch || served.cseq != cseq);
+        self.served.push_back(Served {
+            branch,
+            cseq,
+            method: request.method.clone(),
+            response: bytes,
+        });
+        to
     }
 
     /// Before the answer a peer may ask, send keys and move its announcement (RFC 3311), no more.
@@ -200,7 +230,7 @@ impl Leg {
     }
 
     /// 420 for an extension we do not have.
-    fn refuse_extension(&self, request: &Request) -> Option<Response> {
+    pub(super) fn refuse_extension(&self, request: &Request) -> Option<Response> {
         let unknown: Vec<&str> = request
             .headers
             .all("Require")
@@ -293,7 +323,7 @@ impl Leg {
         self.reply_sdp(request, body)
     }
 
-    fn negotiate(
+    pub(super) fn negotiate(
         &self,
         request: &Request,
         keep: Option<Codec>,
@@ -320,16 +350,16 @@ impl Leg {
         }
     }
 
-    fn handle_ack(&mut self, request: &Request, cseq: u32) {
+    fn handle_ack(&mut self, request: &Request, cseq: u32, now: Instant) {
         let Some(answer) = self.unacked.take_if(|answer| answer.cseq == cseq) else {
-            return;
-        };
-        let State::Talking(talk) = &self.state else {
             return;
         };
         if !answer.is_offer {
             return;
         }
+        let State::Talking(talk) = &self.state else {
+            return self.answered_by_ack(request, now);
+        };
         let codec = Some(talk.answer.codec);
         match self.media.read_answer(&request.body, codec) {
             Ok(media) => self.change_media(media),
@@ -363,11 +393,16 @@ impl Leg {
         self.reply(request, 200)
     }
 
-    fn reply(&self, request: &Request, status: u16) -> Response {
+    pub(super) fn reply(&self, request: &Request, status: u16) -> Response {
         self.reply_with(request, status, &[])
     }
 
-    fn reply_with(&self, request: &Request, status: u16, extra: &[(&str, &str)]) -> Response {
+    pub(super) fn reply_with(
+        &self,
+        request: &Request,
+        status: u16,
+        extra: &[(&str, &str)],
+    ) -> Response {
         let mut response = request.respond(status, &self.local_tag);
         if matches!(status, 200 | 405) {
             response.headers.push("Allow", ALLOW);
@@ -381,7 +416,7 @@ impl Leg {
         response
     }
 
-    fn reply_sdp(&self, request: &Request, body: Vec<u8>) -> Response {
+    pub(super) fn reply_sdp(&self, request: &Request, body: Vec<u8>) -> Response {
         let contact = self.contact();
         let extra = [
             ("Contact", contact.as_str()),

@@ -50,7 +50,7 @@ impl Leg {
         match &self.state {
             State::Inviting(Setup { leaving: None, .. }) if is_live => self.tell_progress(response),
             // We left, were answered elsewhere, or went on to the next target; only now may the CANCEL go out (§9.1).
-            State::Inviting(_) | State::Talking(_) | State::Ended { .. } => {
+            State::Rung(_) | State::Inviting(_) | State::Talking(_) | State::Ended { .. } => {
                 self.send_cancel(index, now);
             }
         }
@@ -333,7 +333,7 @@ impl Leg {
     pub(super) fn give_up_target(&mut self, now: Instant) {
         let leaving = match &self.state {
             State::Inviting(setup) => setup.leaving,
-            State::Talking(_) | State::Ended { .. } => return,
+            State::Rung(_) | State::Talking(_) | State::Ended { .. } => return,
         };
         match leaving {
             Some(why) => self.end(why, None, None, now),

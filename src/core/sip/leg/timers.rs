@@ -9,6 +9,7 @@ impl Leg {
     /// When to call [`Leg::handle_timeout`] next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let state = match &self.state {
+            State::Rung(rung) => Self::rung_timer(rung),
             State::Inviting(setup) => self.setup_timer(setup),
             State::Talking(talk) => Self::talk_timer(talk),
             State::Ended { finished: true, .. } => None,
@@ -73,6 +74,7 @@ impl Leg {
         self.repeat_answer(now);
         self.check_transfer(now);
         match &mut self.state {
+            State::Rung(_) => self.check_rung(now),
             State::Inviting(_) => self.check_setup(now),
             State::Talking(_) => self.check_session(now),
             State::Ended { linger, finished } => *finished = *finished || now >= *linger,
@@ -131,7 +133,7 @@ impl Leg {
         }
     }
 
-    /// Our 2xx to a re-INVITE until its ACK; a peer that never sends one is gone (§13.3.1.4).
+    /// Our final answer to an INVITE until its ACK; a peer that never sends one is gone (§13.3.1.4).
     fn repeat_answer(&mut self, now: Instant) {
         let Some(answer) = &mut self.unacked else {
             return;
@@ -139,6 +141,7 @@ impl Leg {
         if now >= answer.until {
             self.unacked = None;
             self.peer_is_gone(now);
+            self.lose_caller(now);
         } else if answer.backoff.fire(now) {
             self.stats.retransmitted += 1;
             let (bytes, to) = (answer.bytes.clone(), answer.to);
