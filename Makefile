@@ -5,6 +5,7 @@
 #   make fuzz [FUZZ=600]      four targets of hostile input, FUZZ seconds each
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
+#   make eval EVAL=plans      a million simulated patient-days, each call held against a plain checker of the rules
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
 #   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build;
@@ -34,7 +35,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql op
 .PHONY: help demo test soak fuzz bench bench-calls eval check-rust packages-demo packages-test model lint pure
 
 help:
-	@sed -n '2,13s/^# *//p' Makefile
+	@sed -n '2,14s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -96,6 +97,10 @@ eval-redflags:
 # The speakers that are installed (aftercall models fetch).
 eval-voice: model
 	nice -n 19 cargo run --quiet --release -- voice
+
+# A million patient-days against a plain checker of every rule: a minute.
+eval-plans:
+	cargo bench --quiet -p aftercall-core --bench plans
 
 eval-hearing:
 	@$(MAKE) --no-print-directory model PROFILE=--release

@@ -10,9 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::audit::Sampling;
-use aftercall_core::plan::{Cadence, CadenceDay, CallingPolicy, Caps, PolicyError, Window};
+use aftercall_core::patient::ConsentBasis;
+use aftercall_core::plan::{
+    Cadence, CadenceDay, CallingPolicy, Caps, DepartmentTerms, HolidayError, Holidays, Minors,
+    OnHolidays, PolicyError, Profile, Terms, Window,
+};
 use aftercall_core::time;
 use aftercall_core::work_order::Deadlines;
+use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -79,7 +84,23 @@ pub struct Hospital {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calling {
+    /// Whose law holds.
+    pub law: Profile,
     pub windows: Vec<CallingWindow>,
+    /// What a holiday is to the windows.
+    pub on_holidays: OnHolidays,
+    /// `cn`, a file, or `none`.
+    pub holidays: String,
+    /// Kinds of consent that are enough.
+    pub consent: Vec<ConsentBasis>,
+    /// Who is rung for a patient of 14 to 17.
+    pub minors: Minors,
+    /// How old the word on life, stay and number may be; 0: no limit.
+    pub record_max_age_hours: u32,
+    /// When somebody is there to acknowledge work orders, by the hospital's zone.
+    pub duty: Vec<CallingWindow>,
+    /// What departments allow less.
+    pub departments: Vec<Department>,
     /// Start and end of the noon rest; an empty list where there is none.
     pub noon_rest: Vec<Time>,
     pub per_day: u32,
@@ -99,6 +120,16 @@ pub struct CallingWindow {
     pub days: Vec<DayName>,
     pub from: Time,
     pub to: Time,
+}
+
+/// What a department allows less than the hospital.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Department {
+    /// As records have it.
+    pub name: String,
+    pub windows: Option<Vec<CallingWindow>>,
+    pub per_day: Option<u32>,
 }
 
 impl CallingWindow {
@@ -339,21 +370,30 @@ impl Default for Hospital {
 
 impl Default for Calling {
     fn default() -> Self {
-        let caps = Caps::default();
-        let window = |window: Window| CallingWindow {
-            days: window.days.into_iter().map(DayName::of).collect(),
-            from: window.from,
-            to: window.to,
+        let terms = Terms::default();
+        let caps = terms.caps;
+        let windows = |windows: Vec<Window>| {
+            let window = |window: Window| CallingWindow {
+                days: window.days.into_iter().map(DayName::of).collect(),
+                from: window.from,
+                to: window.to,
+            };
+            windows.into_iter().map(window).collect()
         };
         let day = |day: CadenceDay| Day {
             day: day.day,
             grace_days: day.grace_days,
         };
         Self {
-            windows: CallingPolicy::default_windows()
-                .into_iter()
-                .map(window)
-                .collect(),
+            law: terms.law,
+            windows: windows(terms.windows),
+            on_holidays: terms.on_holidays,
+            holidays: "cn".to_owned(),
+            consent: terms.consent,
+            minors: terms.minors,
+            record_max_age_hours: 0,
+            duty: windows(terms.duty),
+            departments: Vec::new(),
             noon_rest: vec![CallingPolicy::NOON_REST.0, CallingPolicy::NOON_REST.1],
             per_day: caps.per_day,
             per_24h: caps.per_24h,
@@ -540,7 +580,7 @@ impl Config {
         let fault = config
             .policy()
             .map(|_| ())
-            .map_err(|error| (policy_key(&error), error.to_string()));
+            .map_err(|error| (error.key(), error.to_string()));
         fault
             .and_then(|()| config.check())
             .map_err(|(key, fault)| {
@@ -691,22 +731,55 @@ impl Config {
     /// The calling policy, held to the law.
     ///
     /// # Errors
-    /// What [`CallingPolicy::new`] refuses.
-    pub fn policy(&self) -> Result<CallingPolicy, PolicyError> {
+    /// What [`CallingPolicy::new`] refuses, and a holiday file that cannot be read.
+    pub fn policy(&self) -> Result<CallingPolicy, CallingError> {
         let calling = &self.calling;
-        let windows = calling.windows.iter().map(CallingWindow::window);
-        let windows: Vec<Window> = windows.collect();
-        let rest = match calling.noon_rest.as_slice() {
-            [from, to] => Some((*from, *to)),
-            _ => None,
+        let windows = |windows: &[CallingWindow]| -> Vec<Window> {
+            windows.iter().map(CallingWindow::window).collect()
         };
-        let caps = Caps {
-            per_day: calling.per_day,
-            per_24h: calling.per_24h,
-            min_gap: Duration::from_secs(u64::from(calling.min_gap_minutes) * 60),
-            max_attempts: calling.max_attempts,
+        let department = |department: &Department| {
+            let terms = DepartmentTerms {
+                windows: department.windows.as_deref().map(windows),
+                per_day: department.per_day,
+            };
+            (department.name.clone(), terms)
         };
-        CallingPolicy::new(&windows, rest, caps)
+        let terms = Terms {
+            law: calling.law,
+            windows: windows(&calling.windows),
+            noon_rest: match calling.noon_rest.as_slice() {
+                [from, to] => Some((*from, *to)),
+                _ => None,
+            },
+            on_holidays: calling.on_holidays,
+            holidays: self.holidays()?,
+            caps: Caps {
+                per_day: calling.per_day,
+                per_24h: calling.per_24h,
+                min_gap: Duration::from_secs(u64::from(calling.min_gap_minutes) * 60),
+                max_attempts: calling.max_attempts,
+            },
+            consent: calling.consent.clone(),
+            departments: calling.departments.iter().map(department).collect(),
+            minors: calling.minors,
+            record_max_age: (calling.record_max_age_hours > 0)
+                .then(|| SignedDuration::from_hours(calling.record_max_age_hours.into())),
+            duty: windows(&calling.duty),
+            zone: self.zone(),
+        };
+        Ok(CallingPolicy::new(&terms)?)
+    }
+
+    fn holidays(&self) -> Result<Option<Holidays>, CallingError> {
+        let text = match self.calling.holidays.as_str() {
+            "none" => return Ok(None),
+            "cn" => Holidays::CN.to_owned(),
+            path => fs::read_to_string(path).map_err(|source| CallingError::HolidayFile {
+                path: path.into(),
+                source,
+            })?,
+        };
+        Ok(Some(Holidays::parse(&text)?))
     }
 
     pub fn cadence(&self) -> Cadence {
@@ -764,23 +837,46 @@ impl Config {
     }
 }
 
-fn policy_key(error: &PolicyError) -> &'static str {
-    match error {
-        PolicyError::Backwards { .. }
-        | PolicyError::OutsideLaw { .. }
-        | PolicyError::NoDay
-        | PolicyError::NeverOpen => "calling.windows",
-        PolicyError::Range {
-            what: "per_day", ..
-        } => "calling.per_day",
-        PolicyError::Range {
-            what: "per_24h", ..
-        } => "calling.per_24h",
-        PolicyError::Range {
-            what: "max_attempts",
-            ..
-        } => "calling.max_attempts",
-        PolicyError::Range { .. } => "calling.min_gap_minutes",
+/// Why no calling policy came of `[calling]`.
+#[derive(Debug, thiserror::Error)]
+pub enum CallingError {
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("{}: cannot be read; write \"cn\", \"none\" or the path of a holiday file", path.display())]
+    HolidayFile { path: PathBuf, source: io::Error },
+    #[error("the holiday file: {0}")]
+    Holidays(#[from] HolidayError),
+}
+
+impl CallingError {
+    /// The key that is at fault.
+    fn key(&self) -> &'static str {
+        let policy = match self {
+            CallingError::Policy(policy) => policy,
+            CallingError::HolidayFile { .. } | CallingError::Holidays(_) => {
+                return "calling.holidays";
+            }
+        };
+        match policy {
+            PolicyError::Backwards { .. }
+            | PolicyError::OutsideLaw { .. }
+            | PolicyError::NoDay
+            | PolicyError::NeverOpen => "calling.windows",
+            PolicyError::NoConsent(_) => "calling.consent",
+            PolicyError::NoDuty => "calling.duty",
+            PolicyError::Department { .. } => "calling.departments",
+            PolicyError::Range {
+                what: "per_day", ..
+            } => "calling.per_day",
+            PolicyError::Range {
+                what: "per_24h", ..
+            } => "calling.per_24h",
+            PolicyError::Range {
+                what: "max_attempts",
+                ..
+            } => "calling.max_attempts",
+            PolicyError::Range { .. } => "calling.min_gap_minutes",
+        }
     }
 }
 

@@ -86,7 +86,8 @@ impl Engine {
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let library = Library::load(&config.scripts.dir, &keys, today)?;
-        let rules = Rules::of(config, clock, Arc::new(library.clinic()))?;
+        let mut rules = Rules::of(config, clock, Arc::new(library.clinic()))?;
+        rules.policy = rules.policy.on_trunk(&trunk.name, trunk.hours.clone());
         library.log_what_is_left_out();
         let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
@@ -104,7 +105,6 @@ impl Engine {
                 .lines
                 .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
             pace: Pace::new(trunk.calls_per_second),
-            hours: trunk.hours.clone(),
             callers: trunk.caller.ids.clone(),
             zone: config.zone(),
             scripts: signed_scripts(&library),
@@ -166,8 +166,7 @@ impl Engine {
             recordings,
             Arc::clone(&metrics),
             config,
-            clock,
-            Arc::clone(&rules.clinic.trends),
+            &rules,
         );
         let dialling = vec![
             tokio::spawn(jobs::dial::run(

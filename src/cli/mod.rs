@@ -9,6 +9,7 @@ pub mod call;
 pub mod calls;
 pub mod check;
 pub mod demo;
+pub mod dialling;
 pub mod hearing;
 pub mod import;
 pub mod line;
@@ -25,6 +26,7 @@ pub mod transcribe;
 pub mod trunk;
 pub mod version;
 pub mod voice;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +51,7 @@ pub enum Command {
     Calls(calls::Args),
     Check(check::Args),
     Demo(demo::Args),
+    Dialling(dialling::Args),
     Hearing(hearing::Args),
     Import(import::Args),
     Migrate(migrate::Args),
@@ -63,6 +66,7 @@ pub enum Command {
     Trunk(trunk::Args),
     Version(version::Args),
     Voice(voice::Args),
+    Why(why::Args),
 }
 
 /// Runs one command.
@@ -80,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Calls(args) => calls::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Dialling(args) => dialling::run(&args),
         Command::Hearing(args) => hearing::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
@@ -94,6 +99,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Trunk(args) => trunk::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Voice(args) => voice::run(&args),
+        Command::Why(args) => why::run(&args),
     }
 }
 

@@ -68,6 +68,27 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    pub const ALL: [Disposition; 18] = [
+        Disposition::Completed,
+        Disposition::Partial,
+        Disposition::CutInEmergency,
+        Disposition::Unidentified,
+        Disposition::WrongParty,
+        Disposition::NotNow,
+        Disposition::AskedForPerson,
+        Disposition::OptedOut,
+        Disposition::ReportedDeath,
+        Disposition::ReportedReadmission,
+        Disposition::Machine,
+        Disposition::NoAnswer,
+        Disposition::Busy,
+        Disposition::Declined,
+        Disposition::InvalidNumber,
+        Disposition::Unreachable,
+        Disposition::TrunkFailure,
+        Disposition::Interrupted,
+    ];
+
     /// Whether the step needs no further call.
     pub fn is_final(self) -> bool {
         matches!(

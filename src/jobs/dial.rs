@@ -6,8 +6,7 @@ use aftercall_core::id::{AttemptId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Patient};
 use aftercall_core::plan::{
-    CallerId, DialOrder, NextStep, Pace, Reason, ReasonCode, Step, TrunkHours, caller_with_room,
-    day_around,
+    Breaker, CallerId, DialOrder, NextStep, Pace, Reason, Step, caller_with_room, day_around,
 };
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Subject, cause_of_step};
@@ -50,8 +49,6 @@ pub struct Lines {
     pub lines: u32,
     /// Calls a second.
     pub pace: Pace,
-    /// `None`: the trunk is always open.
-    pub hours: Option<TrunkHours>,
     /// At least one, in the order in which they are used up.
     pub callers: Vec<CallerId>,
     /// The hospital's: hours and daily caps are in it.
@@ -66,6 +63,8 @@ const ROUND: Duration = Duration::from_millis(500);
 /// A step whose number is in another call, or whose script is missing, is looked at again after so long.
 const LINE_TAKEN: SignedDuration = SignedDuration::from_mins(1);
 const NO_SCRIPT: SignedDuration = SignedDuration::from_mins(15);
+/// So many of the trunk's last calls say whether it works.
+const ENDINGS: u32 = 16;
 const NOT_DECIDED: SignedDuration = SignedDuration::from_mins(15);
 
 /// Runs until shutdown or until nobody takes calls any more.
@@ -141,9 +140,19 @@ pub async fn once(
         .into_iter()
         .filter(|row| row.engine == rules.engine)
         .count();
-    let mut free = lines
-        .lines
-        .saturating_sub(u32::try_from(live).unwrap_or(u32::MAX));
+    let live = u32::try_from(live).unwrap_or(u32::MAX);
+    let mut free = lines.lines.saturating_sub(live);
+    let breaker = Breaker::of(&store.endings_of_trunk(&lines.trunk, ENDINGS).await?);
+    if let Some(room) = breaker.room(live, rules.clock.now()) {
+        free = free.min(room);
+        if free > 0 {
+            let failed = breaker.failed();
+            warn!(
+                trunk = lines.trunk,
+                failed, "the trunk fails: one call to try it"
+            );
+        }
+    }
     let mut dialled = 0;
     while free > 0 {
         let now = rules.clock.now();
@@ -181,13 +190,9 @@ pub async fn once(
 /// A step whose rows cannot be read is looked at again later; it must not be claimed again at once, for ever.
 async fn put_aside(store: &Store, rules: &Rules, id: &StepId) -> Result<(), StoreError> {
     let now = rules.clock.now();
-    let why = Reason::new(
-        ReasonCode::NotDecided,
-        "the rows of the step could not be read",
-    );
     let next = NextStep::Wait {
         until: now + NOT_DECIDED,
-        why,
+        why: Reason::NotDecided,
     };
     match store
         .put_off_step(id, &rules.engine, &change(&next, now), None, now)
@@ -208,30 +213,27 @@ async fn try_step(
 ) -> Result<bool, StoreError> {
     let now = rules.clock.now();
     let loaded = Loaded::of(store, step, now).await?;
-    let next = loaded.decide(rules, now);
+    let next = loaded.decide(&rules.policy, now);
     let NextStep::DialNow(order) = next else {
         put_off(store, rules, &loaded, &next, now).await?;
         return Ok(false);
     };
+    if let Some(until) = loaded.after_outage(rules, now) {
+        let why = Reason::AfterOutage;
+        put_off(store, rules, &loaded, &NextStep::Wait { until, why }, now).await?;
+        return Ok(false);
+    }
     let script = lines
         .scripts
         .iter()
         .find(|script| script.pathway == loaded.step.script && script.lang == loaded.patient.lang);
     let Some(script) = script else {
-        let words = format!(
-            "no signed script `{}` in language {}",
-            loaded.step.script, loaded.patient.lang
-        );
         warn!(step.id = %loaded.step.id, script = %loaded.step.script, "no signed script");
-        wait(
-            store,
-            rules,
-            &loaded,
-            NO_SCRIPT,
-            Reason::new(ReasonCode::NoScript, words),
-            now,
-        )
-        .await?;
+        let why = Reason::NoScript {
+            script: loaded.step.script.clone(),
+            lang: loaded.patient.lang,
+        };
+        wait(store, rules, &loaded, NO_SCRIPT, why, now).await?;
         return Ok(false);
     };
     let caller = match allowed(store, lines, now).await? {
@@ -246,14 +248,14 @@ async fn try_step(
         Begun::Dial => {}
         Begun::LeaseLost => return Ok(false),
         Begun::LineTaken => {
-            let why = Reason::new(ReasonCode::LiveOnNumber, "a call to the number is live");
+            let why = Reason::LiveOnNumber;
             wait(store, rules, &loaded, LINE_TAKEN, why, now).await?;
             return Ok(false);
         }
         Begun::DoNotCall => {
             // Suppressed between decision and dialling: decide again, now knowing it.
             let again = Loaded::of(store, loaded.step, now).await?;
-            let next = again.decide(rules, now);
+            let next = again.decide(&rules.policy, now);
             put_off(store, rules, &again, &next, now).await?;
             return Ok(false);
         }
@@ -279,23 +281,12 @@ async fn try_step(
     Ok(true)
 }
 
-/// The caller id to show, or why and until when the trunk takes no call.
+/// The caller id to show, or why and until when there is none.
 async fn allowed(
     store: &Store,
     lines: &Lines,
     now: Timestamp,
 ) -> Result<Result<String, (Timestamp, Reason)>, StoreError> {
-    let hours = lines.hours.as_ref();
-    if let Some(opens) = hours
-        .map(|hours| hours.next_open(&lines.zone, now))
-        .filter(|opens| *opens > now)
-    {
-        let why = Reason::new(
-            ReasonCode::TrunkClosed,
-            "the trunk takes no calls at this hour",
-        );
-        return Ok(Err((opens, why)));
-    }
     let (today, tomorrow) = day_around(now, &lines.zone);
     let shown = store.callers_shown(&lines.trunk, (today, tomorrow)).await?;
     if let Some(caller) = caller_with_room(&lines.callers, &shown) {
@@ -305,11 +296,7 @@ async fn allowed(
         trunk = lines.trunk,
         "no caller id may be shown any more today"
     );
-    let words = "every caller id of the trunk was shown as often today as its daily_cap allows";
-    Ok(Err((
-        tomorrow,
-        Reason::new(ReasonCode::CallerIdsUsed, words),
-    )))
+    Ok(Err((tomorrow, Reason::CallerIdsUsed)))
 }
 
 fn new_attempt(
@@ -369,7 +356,7 @@ async fn put_off(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let cause = match next {
-        NextStep::Finished(state, reason) => cause_of_step(*state, reason),
+        NextStep::Finished(state, reason) => cause_of_step(*state, reason, loaded.is_in_time()),
         NextStep::DialNow(_) | NextStep::Wait { .. } => None,
     };
     let subject = Subject {
@@ -380,7 +367,8 @@ async fn put_off(
     };
     let raise = raise(rules, subject, cause.into_iter().collect());
     let change = change(next, now);
-    info!(step.id = %loaded.step.id, state = %change.state, reason = %change.reason, "not dialled");
+    let reason = change.why.as_ref().map(Reason::code);
+    info!(step.id = %loaded.step.id, state = %change.state, ?reason, "not dialled");
     match store
         .put_off_step(&loaded.step.id, &rules.engine, &change, raise.as_ref(), now)
         .await

@@ -9,6 +9,7 @@ pub mod notify;
 pub mod record;
 pub mod recover;
 mod settle;
+pub mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{CallingError, Config};
 
 /// What every job decides by.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Rules {
         config: &Config,
         clock: PlanClock,
         clinic: Arc<Clinic>,
-    ) -> Result<Self, aftercall_core::plan::PolicyError> {
+    ) -> Result<Self, CallingError> {
         Ok(Self {
             clock,
             policy: config.policy()?,

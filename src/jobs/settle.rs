@@ -5,13 +5,17 @@ use aftercall_core::audit;
 use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
-use aftercall_core::plan::{self, NextStep, PastAttempt, PlanInput, Step, StepState};
+use aftercall_core::plan::{
+    self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Standing, Step, StepState,
+    Wishes,
+};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
 use aftercall_core::work_order::{
     Cause, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends,
 };
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
 use super::Rules;
 use crate::store::attempt::AttemptRow;
@@ -20,55 +24,82 @@ use crate::store::step::StepChange;
 use crate::store::work_order::Raise;
 use crate::store::{Store, StoreError};
 
-/// How far back attempts on a number count: caps look 24 h and one local day back.
-const NUMBER_HISTORY: SignedDuration = SignedDuration::from_hours(72);
+/// How far back attempts on a number count: a law's cap looks a week back.
+const NUMBER_HISTORY: SignedDuration = SignedDuration::from_hours(24 * 8);
 
 /// Everything a decision about a step looks at.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     pub step: Step,
     pub patient: Patient,
     pub episode: Episode,
     attempts: Vec<PastAttempt>,
-    number_attempts: Vec<PastAttempt>,
-    suppressed: bool,
+    numbers: Vec<NumberFacts>,
+    wishes: Option<Wishes>,
+    standing: Standing,
 }
 
 impl Loaded {
-    pub(super) async fn of(store: &Store, step: Step, now: Timestamp) -> Result<Self, StoreError> {
+    pub(crate) async fn of(store: &Store, step: Step, now: Timestamp) -> Result<Self, StoreError> {
         let patient = store.patient(&step.patient).await?;
         let episode = store.episode(&step.episode).await?;
         let attempts = store.past_attempts_of_step(&step.id).await?;
         let since = now.saturating_sub(NUMBER_HISTORY).unwrap_or(Timestamp::MIN);
-        let (number_attempts, suppressed) = match &patient.phone {
-            Some(phone) => (
-                store.past_attempts_of_number(phone, since).await?,
-                store.suppressed_number(phone).await?.is_some(),
-            ),
-            None => (Vec::new(), false),
-        };
+        let contacts = patient.contacts.iter();
+        let contacts = contacts.filter_map(|contact| contact.phone.as_ref());
+        let mut numbers: Vec<NumberFacts> = Vec::new();
+        for number in patient.phone.iter().chain(contacts) {
+            if numbers.iter().all(|known| known.number != *number) {
+                numbers.push(NumberFacts {
+                    number: number.clone(),
+                    attempts: store.past_attempts_of_number(number, since).await?,
+                    suppressed: store.suppressed_number(number).await?.is_some(),
+                });
+            }
+        }
+        let wishes = store.wishes(&patient.id).await?;
+        // Hours that no longer read as any are nobody's wish.
+        let wishes = wishes.and_then(|windows| Wishes::new(&windows).ok());
+        let standing = store.standing(&episode.id).await?;
         Ok(Self {
             step,
             patient,
             episode,
             attempts,
-            number_attempts,
-            suppressed,
+            numbers,
+            wishes,
+            standing,
         })
     }
 
-    pub(super) fn decide(&self, rules: &Rules, now: Timestamp) -> NextStep {
+    pub(crate) fn decide(&self, policy: &CallingPolicy, now: Timestamp) -> NextStep {
         let input = PlanInput {
             step: &self.step,
             patient: &self.patient,
             episode: &self.episode,
             attempts: &self.attempts,
-            number_attempts: &self.number_attempts,
-            suppressed: self.suppressed,
-            // A live attempt on the number stands among `number_attempts`.
-            live_on_number: false,
-            policy: &rules.policy,
+            numbers: &self.numbers,
+            wishes: self.wishes.as_ref(),
+            standing: self.standing,
+            policy,
         };
         plan::next_step(&input, now)
+    }
+
+    /// When the step is tried that an outage held up; `None`: now. A patient at high risk is never held up longer.
+    pub(super) fn after_outage(&self, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+        if self.episode.high_risk || !self.attempts.is_empty() {
+            return None;
+        }
+        let known = self.standing.enrolled_at.unwrap_or(Timestamp::MIN);
+        let until = plan::after_outage(&self.step.id, self.step.next_at.max(known), now)?;
+        // Not where it would lose the patient the hour.
+        matches!(self.decide(&rules.policy, until), NextStep::DialNow(_)).then_some(until)
+    }
+
+    /// Whether the stay was known before the step's days were over.
+    pub(super) fn is_in_time(&self) -> bool {
+        let known = self.standing.enrolled_at;
+        known.is_none_or(|at| at.to_zoned(TimeZone::UTC).date() < self.step.lapses_on)
     }
 
     /// Sees the attempt that ends now as ended, and what it reported as known, before the rows say so.
@@ -80,6 +111,7 @@ impl Loaded {
         now: Timestamp,
     ) {
         let ended = PastAttempt {
+            number: row.attempt.callee.clone(),
             started_at: row.attempt.started_at,
             ended_at: Some(now),
             rang: record.ending.rang,
@@ -88,9 +120,12 @@ impl Loaded {
             asked_for,
         };
         let started = row.attempt.started_at.as_millisecond();
-        for list in [&mut self.attempts, &mut self.number_attempts] {
+        let on_numbers = self.numbers.iter_mut().map(|known| &mut known.attempts);
+        for list in std::iter::once(&mut self.attempts).chain(on_numbers) {
             let live = list.iter_mut().find(|past| {
-                past.disposition.is_none() && past.started_at.as_millisecond() == started
+                past.disposition.is_none()
+                    && past.number == ended.number
+                    && past.started_at.as_millisecond() == started
             });
             if let Some(live) = live {
                 *live = ended.clone();
@@ -131,9 +166,9 @@ pub(super) async fn finish(
         let mut loaded = Loaded::of(store, store.step(step_id).await?, now).await?;
         asked_for = hour_asked_for_in(&record, &loaded.patient, now);
         loaded.end(&row, &record, asked_for, now);
-        let next = loaded.decide(rules, now);
+        let next = loaded.decide(&rules.policy, now);
         if let NextStep::Finished(state, reason) = &next
-            && let Some(cause) = cause_of_step(*state, reason)
+            && let Some(cause) = cause_of_step(*state, reason, loaded.is_in_time())
             && !causes.contains(&cause)
         {
             causes.push(cause);
@@ -270,21 +305,14 @@ pub(super) fn raise(rules: &Rules, subject: Subject, causes: Vec<Cause>) -> Opti
 
 /// A decision as the row says it.
 pub(super) fn change(next: &NextStep, now: Timestamp) -> StepChange {
-    match next {
-        NextStep::DialNow(_) => StepChange {
-            state: StepState::Planned,
-            next_at: now,
-            reason: String::new(),
-        },
-        NextStep::Wait { until, why } => StepChange {
-            state: StepState::Planned,
-            next_at: *until,
-            reason: why.to_string(),
-        },
-        NextStep::Finished(state, why) => StepChange {
-            state: *state,
-            next_at: now,
-            reason: why.to_string(),
-        },
+    let (state, next_at, why) = match next {
+        NextStep::DialNow(_) => (StepState::Planned, now, None),
+        NextStep::Wait { until, why } => (StepState::Planned, *until, Some(why.clone())),
+        NextStep::Finished(state, why) => (*state, now, Some(why.clone())),
+    };
+    StepChange {
+        state,
+        next_at,
+        why,
     }
 }

@@ -11,6 +11,7 @@ use aftercall_core::time::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::{Store, StoreError, ms};
@@ -43,7 +44,7 @@ pub struct NewAttempt {
 pub enum Begun {
     /// The attempt and the step's state are on disk: dial.
     Dial,
-    /// The engine no longer holds the step, or it is not planned any more.
+    /// The engine no longer holds the step, it is not planned any more, or the patient may not be called any more.
     LeaseLost,
     /// An attempt of the step or to the number is live.
     LineTaken,
@@ -99,9 +100,13 @@ impl Store {
             }
         }
         if let Some(step) = &new.step {
+            // What may have come over the patient since the decision is looked at once more.
             let leased = sqlx::query(
-                "update step set state = 'calling', leased_until_ms = $3 \
-                 where id = $1 and leased_by = $2 and state = 'planned'",
+                "update step set state = 'calling', leased_until_ms = $3, reason = '' \
+                 where id = $1 and leased_by = $2 and state = 'planned' and exists (select 1 from patient p \
+                 join episode e on e.patient_id = p.id join consent c on c.patient_id = p.id \
+                 where p.id = step.patient_id and e.id = step.episode_id and p.life = 'alive' \
+                 and e.state = 'discharged' and c.superseded_at_ms is null and c.basis in ('written', 'verbal'))",
             )
             .bind(&step.0)
             .bind(&new.engine)
@@ -138,6 +143,16 @@ impl Store {
         if inserted.rows_affected() == 0 {
             return Ok(Begun::LineTaken);
         }
+        if let Some(step) = &new.step {
+            let dialled = Decision {
+                at: new.started_at,
+                answer: Answer::Dial,
+                reason: None,
+                until: None,
+                attempt: Some(new.id.clone()),
+            };
+            decide(&mut tx, &step.0, &dialled).await?;
+        }
         tx.commit().await?;
         Ok(Begun::Dial)
     }
@@ -168,6 +183,30 @@ impl Store {
             ))
         };
         rows.iter().map(shown).collect()
+    }
+
+    /// When the last calls of a trunk that have ended were begun, and how they ended, newest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn endings_of_trunk(
+        &self,
+        trunk: &str,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, Disposition)>, StoreError> {
+        let rows = sqlx::query(
+            "select started_at_ms, disposition from attempt where trunk = $1 and state = 'ended' \
+             order by started_at_ms desc limit $2",
+        )
+        .bind(trunk)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        let ending = |row: &AnyRow| {
+            let row = Columns(row);
+            Ok((row.time("started_at_ms")?, row.word("disposition")?))
+        };
+        rows.iter().map(ending).collect()
     }
 
     /// Saves where a live attempt stands. Flags are only ever set, and a state never goes back.
@@ -311,7 +350,7 @@ impl Store {
         step: &StepId,
     ) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = sqlx::query(
-            "select started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
              where step_id = $1 order by started_at_ms, id",
         )
         .bind(&step.0)
@@ -330,7 +369,7 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = sqlx::query(
-            "select started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
              where phone = $1 and started_at_ms >= $2 order by started_at_ms, id",
         )
         .bind(phone.expose())
@@ -378,6 +417,7 @@ fn read_past(row: &AnyRow) -> Result<PastAttempt, StoreError> {
     let row = Columns(row);
     let disposition: Option<Disposition> = row.word_or_null("disposition")?;
     Ok(PastAttempt {
+        number: row.phone_or_null("phone")?,
         started_at: row.time("started_at_ms")?,
         ended_at: row.time_or_null("ended_at_ms")?,
         // A live attempt may have rung already: unknown counts as rung.

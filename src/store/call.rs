@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 
 use super::attempt::AttemptRow;
 use super::audit_item::put_audit;
+use super::decision::{decide, decision_of};
 use super::outbox::post;
 use super::row::{Columns, json, word};
 use super::step::StepChange;
@@ -137,7 +138,7 @@ impl Store {
         }
         if ended {
             if let Some(change) = &finish.step {
-                close_step(&mut tx, &finish.attempt, change).await?;
+                close_step(&mut tx, &finish.attempt, change, finish.at).await?;
             }
             post(&mut tx, "call.finished", &finish.attempt.0, finish.at).await?;
         }
@@ -313,18 +314,28 @@ async fn close_step(
     connection: &mut AnyConnection,
     attempt: &AttemptId,
     change: &StepChange,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "update step set state = $2, next_at_ms = $3, reason = $4, leased_by = null, leased_until_ms = null \
+    let done = sqlx::query(
+        "update step set state = $2, next_at_ms = $3, reason = $4, leased_by = null, leased_until_ms = null, \
+         urgent = case when $5 > 0 then $5 else (select high_risk from episode where id = step.episode_id) end \
          where id = (select step_id from attempt where id = $1) and state = 'calling'",
     )
     .bind(&attempt.0)
     .bind(word(&change.state))
     .bind(ms(change.next_at))
-    .bind(&change.reason)
-    .execute(connection)
+    .bind(change.reason())
+    .bind(change.rank())
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    let Some(decision) = decision_of(change, now).filter(|_| done.rows_affected() == 1) else {
+        return Ok(());
+    };
+    let row = sqlx::query("select step_id from attempt where id = $1")
+        .bind(&attempt.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    decide(connection, &Columns(&row).text("step_id")?, &decision).await
 }
 
 async fn put_turn(

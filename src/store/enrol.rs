@@ -113,9 +113,32 @@ impl Store {
         .await?;
         let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
         upsert_steps(&mut tx, &steps).await?;
+        confirm(&mut tx, hospital, numbers, now).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Life, stay and number of the patients are as the hospital says now.
+async fn confirm(
+    connection: &mut AnyConnection,
+    hospital: &str,
+    numbers: &[&str],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "update patient set seen_at_ms = $1 where hospital = $2 and number in ({})",
+        places(2, numbers.len())
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(ms(now)).bind(hospital);
+    let query = numbers
+        .iter()
+        .fold(query, |query, number| query.bind(*number));
+    query.execute(connection).await?;
+    Ok(())
 }
 
 async fn known(

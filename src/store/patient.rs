@@ -6,7 +6,7 @@ use aftercall_core::patient::{
     Consent, ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient,
 };
 use aftercall_core::phi::Phi;
-use aftercall_core::plan::Step;
+use aftercall_core::plan::{Step, Window};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -71,6 +71,7 @@ impl Store {
         replace_contacts(&mut tx, &patient, &enrolment.patient.contacts).await?;
         enrol_consent(&mut tx, &patient, &enrolment.patient.consent, by, now).await?;
         let new_episode = upsert_episode(&mut tx, &patient, &enrolment.episode, now).await?;
+        confirm(&mut tx, &patient, now).await?;
         let episode = episode_id(&mut tx, &patient, &enrolment.episode.encounter).await?;
         for step in &enrolment.steps {
             upsert_step(&mut tx, &patient, &episode, step).await?;
@@ -91,6 +92,76 @@ impl Store {
     pub async fn patient(&self, id: &PatientId) -> Result<Patient, StoreError> {
         let mut connection = self.pool.acquire().await?;
         patient(&mut connection, id).await
+    }
+
+    /// The patient whom a hospital knows by its number.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn patient_by_number(
+        &self,
+        hospital: &str,
+        number: &str,
+    ) -> Result<Option<PatientId>, StoreError> {
+        let row = sqlx::query("select id from patient where hospital = $1 and number = $2")
+            .bind(hospital)
+            .bind(number)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| Columns(&row).text("id").map(PatientId))
+            .transpose()
+    }
+
+    /// The hours a patient wished for, if any.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such patient.
+    pub async fn wishes(&self, id: &PatientId) -> Result<Option<Vec<Window>>, StoreError> {
+        let row = sqlx::query("select wishes from patient where id = $1")
+            .bind(&id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        match row {
+            Some(row) => Columns(&row).json_or_null("wishes"),
+            None => Err(StoreError::NotFound {
+                what: "patient",
+                id: id.0.clone(),
+            }),
+        }
+    }
+
+    /// Keeps the hours a patient wished for; `None`: any that the others allow. The steps are decided anew.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such patient.
+    pub async fn set_wishes(
+        &self,
+        id: &PatientId,
+        wishes: Option<&[Window]>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query("update patient set wishes = $2, updated_at_ms = $3 where id = $1")
+            .bind(&id.0)
+            .bind(wishes.map(|windows| json(&windows)))
+            .bind(ms(now))
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound {
+                what: "patient",
+                id: id.0.clone(),
+            });
+        }
+        let again = "update step set next_at_ms = $2 where patient_id = $1 and state = 'planned' \
+             and reason like 'outside_window: %'";
+        sqlx::query(again)
+            .bind(&id.0)
+            .bind(ms(now))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// All patients in the order in which they were first saved.
@@ -530,6 +601,20 @@ async fn put_consent(
     .bind(by)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Life, stay and number are as the hospital says now.
+async fn confirm(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("update patient set seen_at_ms = $2 where id = $1")
+        .bind(&patient.0)
+        .bind(ms(now))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Steps of a plan: what is due, who holds it by a lease, and when to ask again.
 
 use aftercall_core::id::{EpisodeId, PatientId, StepId};
-use aftercall_core::plan::{Step, StepState};
+use aftercall_core::plan::{Reason, Step, StepState};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::decision::{decide, decision_of};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::work_order::{Raise, Raised, raise_or_join};
@@ -16,7 +17,25 @@ use super::{Store, StoreError, ms};
 pub struct StepChange {
     pub state: StepState,
     pub next_at: Timestamp,
-    pub reason: String,
+    /// `None`: nothing stands against a call.
+    pub why: Option<Reason>,
+}
+
+impl StepChange {
+    /// Before which other steps it is dialled, if it is not for the patient's risk.
+    pub(super) fn rank(&self) -> i64 {
+        match &self.why {
+            Some(Reason::Recall) => 2,
+            Some(Reason::AskedFor) => 1,
+            _ => 0,
+        }
+    }
+
+    /// The reason as the step's row shows it.
+    pub(super) fn reason(&self) -> String {
+        let why = self.why.as_ref();
+        why.map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 pub(super) const STEP: &str = "select id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason from step";
@@ -33,21 +52,28 @@ impl Store {
         lease_until: Timestamp,
         engine: &str,
     ) -> Result<Vec<Step>, StoreError> {
-        let sql = format!(
-            "{STEP} where state = 'planned' and next_at_ms <= $1 and (leased_until_ms is null or leased_until_ms <= $1) \
-             order by next_at_ms, id limit $2"
-        );
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(ms(now))
-            .bind(i64::from(limit))
-            .fetch_all(&mut *tx)
-            .await?;
-        let mut claimed = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let step = read_step(row)?;
-            if claim(&mut tx, &step.id, now, lease_until, engine).await? {
-                claimed.push(step);
+        let mut claimed: Vec<Step> = Vec::new();
+        // Each kind in the order in which they came due.
+        for (which, order) in [("urgent > 0", "urgent desc, "), ("urgent = 0", "")] {
+            let left = i64::from(limit) - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
+            if left <= 0 {
+                break;
+            }
+            let sql = format!(
+                "{STEP} where state = 'planned' and {which} and next_at_ms <= $1 \
+                 and (leased_until_ms is null or leased_until_ms <= $1) order by {order}next_at_ms, id limit $2"
+            );
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(ms(now))
+                .bind(left)
+                .fetch_all(&mut *tx)
+                .await?;
+            for row in &rows {
+                let step = read_step(row)?;
+                if claim(&mut tx, &step.id, now, lease_until, engine).await? {
+                    claimed.push(step);
+                }
             }
         }
         tx.commit().await?;
@@ -93,14 +119,16 @@ impl Store {
     ) -> Result<Option<Raised>, StoreError> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
-            "update step set state = $3, next_at_ms = $4, reason = $5, leased_by = null, leased_until_ms = null \
+            "update step set state = $3, next_at_ms = $4, reason = $5, leased_by = null, leased_until_ms = null, \
+             urgent = case when $6 > 0 then $6 else (select high_risk from episode where id = step.episode_id) end \
              where id = $1 and leased_by = $2 and state = 'planned'",
         )
         .bind(&id.0)
         .bind(engine)
         .bind(word(&change.state))
         .bind(ms(change.next_at))
-        .bind(&change.reason)
+        .bind(change.reason())
+        .bind(change.rank())
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 0 {
@@ -109,6 +137,9 @@ impl Store {
                 id: id.0.clone(),
                 state: "not leased".to_owned(),
             });
+        }
+        if let Some(decision) = decision_of(change, now) {
+            decide(&mut tx, &id.0, &decision).await?;
         }
         let raised = match raise {
             Some(raise) => raise_or_join(&mut tx, raise, now).await?,

@@ -473,7 +473,8 @@ fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<Cau
         | Cause::OptedOut
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
-        | Cause::InvalidNumber => None,
+        | Cause::InvalidNumber
+        | Cause::NotCalled { .. } => None,
     }
 }
 

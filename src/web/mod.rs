@@ -17,12 +17,13 @@ mod recordings;
 mod router;
 mod system;
 mod trends;
+mod why;
 mod work_orders;
 
 use std::sync::Arc;
 
 use aftercall_core::import::Defaults;
-use aftercall_core::plan::Cadence;
+use aftercall_core::plan::{Cadence, CallingPolicy};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 
@@ -31,9 +32,10 @@ pub use auth::Caller;
 pub use extract::List;
 pub use problem::Problem;
 pub use router::{openapi, router};
+pub use why::WhyView;
 
 use crate::config::Config;
-use crate::jobs::PlanClock;
+use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::store::Store;
@@ -50,6 +52,8 @@ pub struct AppState {
     /// The system's, but in the demo.
     pub clock: PlanClock,
     pub trends: Arc<trend::Rules>,
+    /// What calls are made under.
+    pub policy: Arc<CallingPolicy>,
 }
 
 impl AppState {
@@ -59,8 +63,7 @@ impl AppState {
         recordings: Recordings,
         metrics: Arc<Metrics>,
         config: &Config,
-        clock: PlanClock,
-        trends: Arc<trend::Rules>,
+        rules: &Rules,
     ) -> Self {
         Self {
             store,
@@ -73,8 +76,9 @@ impl AppState {
                 base: None,
             }),
             cadence: Arc::new(config.cadence()),
-            clock,
-            trends,
+            clock: rules.clock,
+            trends: Arc::clone(&rules.clinic.trends),
+            policy: Arc::new(rules.policy.clone()),
         }
     }
 

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::{
     AppState, Problem, audit, auth, calls, do_not_call, imports, observations, patients, plans,
-    recordings, system, trends, work_orders,
+    recordings, system, trends, why, work_orders,
 };
 
 /// Largest JSON body: 1 MiB. A CSV import may have 32 MiB.
@@ -36,6 +36,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(patients::set_consent))
         .routes(routes!(plans::set_episode_state))
         .routes(routes!(plans::of_patient))
+        .routes(routes!(why::show))
+        .routes(routes!(why::set_wishes))
         .routes(routes!(plans::list))
         .routes(routes!(observations::list, observations::save))
         .routes(routes!(trends::of_patient))

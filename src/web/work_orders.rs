@@ -2,6 +2,7 @@
 
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::WorkOrderId;
+use aftercall_core::plan::ReasonCode;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, Outcome, WorkOrder, WorkOrderState};
 use axum::Json;
@@ -72,6 +73,10 @@ pub struct CauseView {
     /// When to call back, in the words spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// Why no robot may call, or could in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "deaf")]
+    pub reason: Option<ReasonCode>,
 }
 
 /// A rule of a pack that raised the order's urgency.
@@ -262,6 +267,7 @@ impl CauseView {
             pack: None,
             node: None,
             words: None,
+            reason: None,
         };
         match cause {
             Cause::Finding { finding, attempt } => Self {
@@ -308,6 +314,10 @@ impl CauseView {
             | Cause::ReportedDeath
             | Cause::ReportedReadmission
             | Cause::InvalidNumber => bare,
+            Cause::NotCalled { reason } => Self {
+                reason: Some(*reason),
+                ..bare
+            },
         }
     }
 }

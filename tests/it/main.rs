@@ -12,6 +12,7 @@ mod kamailio;
 mod names;
 mod peers;
 mod phones;
+mod plan;
 mod postgres;
 mod process;
 mod record;

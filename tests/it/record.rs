@@ -295,7 +295,7 @@ pub fn finish(new: &NewAttempt, disposition: Disposition, findings: Vec<PlacedFi
                 StepState::Planned
             },
             next_at: at(900),
-            reason: String::new(),
+            why: None,
         }),
         raise: Some(raise(new, causes)),
         suppress: None,

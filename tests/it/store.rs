@@ -17,7 +17,7 @@ use aftercall_core::finding::{About, Confirmation, Denial, Urgency, When};
 use aftercall_core::id::{AttemptId, NodeId, PatientId, WorkOrderId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life};
-use aftercall_core::plan::StepState;
+use aftercall_core::plan::{Reason, StepState};
 use aftercall_core::sip::trace::Kept;
 use aftercall_core::work_order::{Cause, Joined, Outcome, WorkOrderState, due_step};
 
@@ -474,7 +474,7 @@ async fn a_lease_that_ran_out_is_claimed_again(store: Store) {
     let late = StepChange {
         state: StepState::Planned,
         next_at: at(500),
-        reason: "late".to_owned(),
+        why: Some(Reason::Rest { minutes: 10 }),
     };
     let refused = store
         .put_off_step(&step.id, ENGINE, &late, None, at(101))
@@ -492,7 +492,10 @@ async fn a_lease_that_ran_out_is_claimed_again(store: Store) {
     let blocked = StepChange {
         state: StepState::Unreached,
         next_at: at(101),
-        reason: "attempts_used: 3".to_owned(),
+        why: Some(Reason::AttemptsUsed {
+            rang: 3,
+            allowed: 3,
+        }),
     };
     let new = new_attempt(&step, None);
     let unreachable = raise(&new, vec![Cause::Unreachable]);
@@ -511,7 +514,10 @@ async fn a_lease_that_ran_out_is_claimed_again(store: Store) {
     let kept = store.step(&step.id).await.expect("there");
     assert_eq!(
         (kept.state, kept.reason.as_str()),
-        (StepState::Unreached, "attempts_used: 3")
+        (
+            StepState::Unreached,
+            "attempts_used: 3 of 3 attempts were used; a human takes over"
+        )
     );
 }
 

@@ -13,7 +13,7 @@ use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::import::Defaults;
-use aftercall_core::plan::Cadence;
+use aftercall_core::plan::{Cadence, CallingPolicy};
 use aftercall_core::work_order::Cause;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ impl Server {
             cadence: Arc::new(Cadence::default()),
             clock: PlanClock::system(),
             trends: crate::record::trend_rules(),
+            policy: Arc::new(CallingPolicy::default()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await

@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 use jiff::civil::{Time, time};
 use jiff::tz::TimeZone;
 
-use super::calendar::{Week, Window, start_of_day};
+use super::hours::{Hours, OnHolidays, Window, start_of_day};
+use super::retry::spread;
+use crate::attempt::Disposition;
+use crate::id::StepId;
 use crate::time::Timestamp;
 
 /// A number that callees see, and how many calls a day may show it: carriers mark one that rings too often as spam.
@@ -38,7 +41,7 @@ pub fn day_around(now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
 
 /// When a trunk takes calls, in the hospital's zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrunkHours(Week);
+pub struct TrunkHours(Hours);
 
 /// The end of a day, for a window that has none: half open, so the last nanosecond is lost.
 const DAY: (Time, Time) = (time(0, 0, 0, 0), Time::MAX);
@@ -46,13 +49,17 @@ const DAY: (Time, Time) = (time(0, 0, 0, 0), Time::MAX);
 impl TrunkHours {
     /// `None` where no window is open at all.
     pub fn new(windows: &[Window]) -> Option<TrunkHours> {
-        let week = Week::new(windows, DAY, None);
-        (!week.is_empty()).then_some(TrunkHours(week))
+        let hours = Hours::new(windows, DAY, None, OnHolidays::Ordinary);
+        (!hours.is_empty()).then_some(TrunkHours(hours))
     }
 
     /// `now` while the trunk is open, else when it opens next.
     pub fn next_open(&self, zone: &TimeZone, now: Timestamp) -> Timestamp {
-        self.0.next_open(zone, now).unwrap_or(Timestamp::MAX)
+        self.0.next_open(zone, None, now).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn hours(&self) -> &Hours {
+        &self.0
     }
 }
 
@@ -90,6 +97,69 @@ impl Pace {
     pub fn began(&mut self, now: Timestamp) {
         self.last = Some(now);
     }
+}
+
+/// A trunk that fails call after call is given rest: then one call at a time, until one gets through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    failed: u32,
+    last: Option<Timestamp>,
+}
+
+/// Failures in a row after which a trunk rests.
+const FAILURES: u32 = 5;
+/// The first rest; each further failure doubles it.
+const FIRST_REST: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_REST: SignedDuration = SignedDuration::from_mins(10);
+
+impl Breaker {
+    /// `endings`: when the trunk's last calls were begun and how they ended, newest first.
+    pub fn of(endings: &[(Timestamp, Disposition)]) -> Self {
+        let failures = endings
+            .iter()
+            .take_while(|(_, ended)| *ended == Disposition::TrunkFailure);
+        Self {
+            failed: u32::try_from(failures.count()).unwrap_or(u32::MAX),
+            last: endings.first().map(|(begun, _)| *begun),
+        }
+    }
+
+    /// Failures in a row.
+    pub fn failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// How many calls may be begun beside the live ones; `None`: as many as there are lines.
+    pub fn room(&self, live: u32, now: Timestamp) -> Option<u32> {
+        let beyond = self.failed.checked_sub(FAILURES)?;
+        let rest = FIRST_REST
+            .checked_mul(1 << beyond.min(10))
+            .unwrap_or(LONGEST_REST)
+            .min(LONGEST_REST);
+        // A clock that was set back holds nobody up for longer than the rest.
+        let is_resting = self.last.is_some_and(|last| {
+            let gone = now.duration_since(last);
+            gone >= SignedDuration::ZERO && gone < rest
+        });
+        Some(if is_resting {
+            0
+        } else {
+            1_u32.saturating_sub(live)
+        })
+    }
+}
+
+/// How late a first try may be before it counts as held up by an outage.
+const HELD_UP: SignedDuration = SignedDuration::from_mins(30);
+/// Over so many minutes are spread those whom an outage held up.
+const SPREAD_MINS: u32 = 45;
+
+/// When a step that should have been tried at `expected` is tried after an outage; `None`: now. Steps that an outage held
+/// up together would all ring, and raise their orders, in the same minutes.
+pub fn after_outage(step: &StepId, expected: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let late = now.duration_since(expected);
+    let minutes = spread(&step.0, 0) % SPREAD_MINS;
+    (late > HELD_UP && minutes > 0).then(|| now + SignedDuration::from_mins(minutes.into()))
 }
 
 #[cfg(test)]
@@ -179,6 +249,53 @@ mod tests {
         }
         assert_eq!(TrunkHours::new(&[]), None);
         assert_eq!(TrunkHours::new(&[window(&[Weekday::Friday], 9, 9)]), None);
+    }
+
+    #[test]
+    fn a_trunk_that_fails_is_given_rest_and_tried_with_one_call() {
+        let begin = at("2026-11-23T01:00:00Z");
+        let endings = |failed: usize| {
+            let failures = std::iter::repeat_n((begin, Disposition::TrunkFailure), failed);
+            let before = [(begin, Disposition::NoAnswer)];
+            Breaker::of(&failures.chain(before).collect::<Vec<_>>())
+        };
+        for (failed, live, seconds, room) in [
+            (0, 3, 0, None),
+            (4, 3, 0, None),
+            (5, 0, 0, Some(0)),
+            (5, 0, 29, Some(0)),
+            (5, 0, 30, Some(1)),
+            (5, 1, 30, Some(0)),
+            (6, 0, 59, Some(0)),
+            (6, 0, 60, Some(1)),
+            (30, 0, 599, Some(0)),
+            (30, 0, 600, Some(1)),
+            (5, 0, -60, Some(1)),
+        ] {
+            let now = begin + SignedDuration::from_secs(seconds);
+            let found = endings(failed).room(live, now);
+            assert_eq!(found, room, "{failed} failures, {live} live, {seconds} s");
+        }
+        assert_eq!(Breaker::of(&[]).room(0, begin), None);
+    }
+
+    #[test]
+    fn whom_an_outage_held_up_is_spread_and_nobody_else() {
+        let expected = at("2026-11-23T01:00:00Z");
+        let step = |place: u32| StepId(format!("e{place}.d3"));
+        let soon = expected + SignedDuration::from_mins(30);
+        assert_eq!(after_outage(&step(1), expected, soon), None);
+        let late = expected + SignedDuration::from_hours(3);
+        let mut minutes = [0_u32; 45];
+        for place in 0..4_500 {
+            let until = after_outage(&step(place), expected, late).unwrap_or(late);
+            let minute = until.duration_since(late).as_mins();
+            minutes[usize::try_from(minute).expect("later")] += 1;
+        }
+        assert!(
+            minutes.iter().all(|tried| (50..200).contains(tried)),
+            "{minutes:?}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
 
-use super::calendar::at_local;
+use super::hours::at_local;
 use crate::lang::Lang;
 use crate::time::Timestamp;
 

@@ -6,7 +6,11 @@
 mod allowance;
 mod asked;
 mod calendar;
+mod callee;
 mod decide;
+mod explain;
+mod holiday;
+mod hours;
 mod policy;
 mod reason;
 mod retry;
@@ -14,13 +18,22 @@ mod retry;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-pub use allowance::{CallerId, Pace, TrunkHours, caller_with_room, day_around};
+pub use allowance::{
+    Breaker, CallerId, Pace, TrunkHours, after_outage, caller_with_room, day_around,
+};
 pub use asked::hour_asked_for;
-pub use calendar::{Cadence, CadenceDay, Window, enroll};
-pub use decide::{PlanInput, next_step};
-pub use policy::{CallingPolicy, Caps, LAW, Law, PolicyError};
+pub use calendar::{Cadence, CadenceDay, enroll};
+pub use callee::Whom;
+pub use decide::{NumberFacts, PlanInput, Standing, next_step};
+pub use explain::{outcome_in_words, state_in_words};
+pub use holiday::{HolidayError, Holidays};
+pub use hours::{OnHolidays, Window};
+pub use policy::{
+    CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, PolicyError, Profile, Terms,
+    Wishes, Within,
+};
 pub use reason::{Reason, ReasonCode};
-pub use retry::{After, Band, after};
+pub use retry::Band;
 
 use crate::attempt::Disposition;
 use crate::id::{EpisodeId, PatientId, StepId};
@@ -94,6 +107,7 @@ pub enum NextStep {
 pub struct DialOrder {
     pub step: StepId,
     pub number: PhoneNumber,
+    pub whom: Whom,
     /// Counted from 1.
     pub attempt: u32,
 }
@@ -101,6 +115,8 @@ pub struct DialOrder {
 /// What the plan needs to know of an earlier attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastAttempt {
+    /// The number it rang; `None`: not known, so that it counts against every number.
+    pub number: Option<PhoneNumber>,
     pub started_at: Timestamp,
     /// `None` while it is live.
     pub ended_at: Option<Timestamp>,

@@ -1,8 +1,17 @@
-//! Why a step is not dialled: a code for machines and tests, words for the admin.
+//! Why a step is not dialled: a code for machines and lists, the facts for who must answer for it.
+//!
+//! `explain` says a reason in words; a decision's row keeps it as it is here.
 
 use std::fmt;
 
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
+
+use super::policy::{Layer, Within};
+use super::retry::Band;
+use super::{StepState, explain};
+use crate::attempt::Disposition;
+use crate::lang::Lang;
 
 /// The kinds of refusal. The text of a code is its name in snake case, and is stable.
 #[derive(
@@ -38,6 +47,12 @@ pub enum ReasonCode {
     DischargeCancelled,
     #[display("deaf")]
     Deaf,
+    /// A child whose guardian cannot be rung.
+    #[display("no_guardian")]
+    NoGuardian,
+    /// Between 14 and 17, whom the hospital has no robot call.
+    #[display("minor")]
+    Minor,
     #[display("no_phone")]
     NoPhone,
     #[display("invalid_number")]
@@ -54,6 +69,24 @@ pub enum ReasonCode {
     NotDue,
     #[display("lapsed")]
     Lapsed,
+    /// The holiday calendar does not say what kind of day it is, and it matters.
+    #[display("holiday_unknown")]
+    HolidayUnknown,
+    /// Nobody would be there to acknowledge what the call finds.
+    #[display("nobody_on_duty")]
+    NobodyOnDuty,
+    /// What the record says of life, stay and number is too old to be believed.
+    #[display("stale_record")]
+    StaleRecord,
+    /// An emergent order of the ward has passed its last rung.
+    #[display("ward_unanswered")]
+    WardUnanswered,
+    /// An admin has stopped dialling.
+    #[display("paused")]
+    Paused,
+    /// Too many calls in a row failed on the trunk.
+    #[display("trunk_failing")]
+    TrunkFailing,
     #[display("cap_reached")]
     CapReached,
     #[display("too_soon")]
@@ -81,26 +114,194 @@ pub enum ReasonCode {
     AlreadyClosed,
 }
 
-/// Why a step is not dialled, as a code (`outside_window`) and in words.
+/// Why a step is not dialled. Holds no name and no number, so that lists and logs may show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    pub code: ReasonCode,
-    /// Without names or numbers: it is shown in lists and logs.
-    pub words: String,
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Reason {
+    NoConsent,
+    /// A consent of this kind is not enough for the layer.
+    ConsentNotAccepted {
+        layer: Layer,
+    },
+    ConsentWithdrawn,
+    DoNotCall,
+    Dead,
+    ReportedDead,
+    Readmitted,
+    ReportedReadmitted,
+    DischargeCancelled,
+    Deaf,
+    NoGuardian {
+        age: i16,
+    },
+    Minor {
+        age: i16,
+    },
+    NoPhone,
+    InvalidNumber,
+    WrongParty,
+    UnknownZone,
+    NotDue {
+        on: Date,
+    },
+    OutsideWindow {
+        layer: Layer,
+        /// Local to the layer: the callee's place, or the hospital's for a trunk.
+        local: DateTime,
+    },
+    /// No open hour follows within two weeks.
+    NoWindow {
+        layer: Layer,
+        local: DateTime,
+    },
+    HolidayUnknown {
+        layer: Layer,
+        on: Date,
+    },
+    NobodyOnDuty {
+        /// The hospital's.
+        local: DateTime,
+    },
+    StaleRecord {
+        /// Hours since it was last confirmed; `None`: it never was.
+        age_hours: Option<u32>,
+        allowed_hours: u32,
+    },
+    WardUnanswered,
+    Paused,
+    /// The number rang less than so many minutes before.
+    Rest {
+        minutes: u32,
+    },
+    CapReached {
+        layer: Layer,
+        rang: u32,
+        calls: u32,
+        within: Within,
+    },
+    /// So many minutes after an attempt that ended so.
+    Again {
+        after: Disposition,
+        minutes: u32,
+    },
+    /// In another part of the day; `None`: in the next open hour.
+    OtherHours {
+        after: Disposition,
+        band: Option<Band>,
+    },
+    /// The patient named the hour.
+    AskedFor,
+    /// The line dropped in an emergency.
+    Recall,
+    LiveOnNumber,
+    /// An attempt of the step itself is live.
+    LiveAttempt,
+    /// An outage held many up together; they are not all rung at once.
+    AfterOutage,
+    NoScript {
+        script: String,
+        lang: Lang,
+    },
+    TrunkFailing {
+        failed: u32,
+    },
+    CallerIdsUsed,
+    NotDecided,
+    Lapsed {
+        /// The first day on which it is too late.
+        on: Date,
+        /// What left no hour before that day; `None` where it had come.
+        because: Option<Box<Reason>>,
+    },
+    Settled {
+        by: Disposition,
+    },
+    AttemptsUsed {
+        rang: u32,
+        allowed: u32,
+    },
+    BrokeOffTwice,
+    /// An emergency was called back once.
+    Recalled,
+    /// An emergency may not be called back in time.
+    NoRecall,
+    AlreadyClosed {
+        state: StepState,
+    },
 }
 
 impl Reason {
-    pub fn new(code: ReasonCode, words: impl Into<String>) -> Self {
-        Self {
-            code,
-            words: words.into(),
+    /// What kind of refusal it is.
+    pub fn code(&self) -> ReasonCode {
+        match self {
+            Reason::NoConsent | Reason::ConsentNotAccepted { .. } => ReasonCode::NoConsent,
+            Reason::ConsentWithdrawn
+            | Reason::Settled {
+                by: Disposition::OptedOut,
+            } => ReasonCode::ConsentWithdrawn,
+            Reason::DoNotCall => ReasonCode::DoNotCall,
+            Reason::Dead => ReasonCode::Dead,
+            Reason::ReportedDead
+            | Reason::Settled {
+                by: Disposition::ReportedDeath,
+            } => ReasonCode::ReportedDead,
+            Reason::Readmitted => ReasonCode::Readmitted,
+            Reason::ReportedReadmitted
+            | Reason::Settled {
+                by: Disposition::ReportedReadmission,
+            } => ReasonCode::ReportedReadmitted,
+            Reason::DischargeCancelled => ReasonCode::DischargeCancelled,
+            Reason::Deaf => ReasonCode::Deaf,
+            Reason::NoGuardian { .. } => ReasonCode::NoGuardian,
+            Reason::Minor { .. } => ReasonCode::Minor,
+            Reason::NoPhone => ReasonCode::NoPhone,
+            Reason::InvalidNumber => ReasonCode::InvalidNumber,
+            Reason::WrongParty => ReasonCode::WrongParty,
+            Reason::UnknownZone => ReasonCode::UnknownZone,
+            Reason::NotDue { .. } => ReasonCode::NotDue,
+            Reason::OutsideWindow {
+                layer: Layer::Trunk(_),
+                ..
+            } => ReasonCode::TrunkClosed,
+            Reason::OutsideWindow { .. } => ReasonCode::OutsideWindow,
+            Reason::NoWindow { .. } => ReasonCode::NoWindow,
+            Reason::HolidayUnknown { .. } => ReasonCode::HolidayUnknown,
+            Reason::NobodyOnDuty { .. } => ReasonCode::NobodyOnDuty,
+            Reason::StaleRecord { .. } => ReasonCode::StaleRecord,
+            Reason::WardUnanswered => ReasonCode::WardUnanswered,
+            Reason::Paused => ReasonCode::Paused,
+            Reason::Rest { .. }
+            | Reason::Again { .. }
+            | Reason::OtherHours { .. }
+            | Reason::AskedFor
+            | Reason::Recall
+            | Reason::LiveAttempt
+            | Reason::AfterOutage => ReasonCode::TooSoon,
+            Reason::CapReached { .. } => ReasonCode::CapReached,
+            Reason::LiveOnNumber => ReasonCode::LiveOnNumber,
+            Reason::NoScript { .. } => ReasonCode::NoScript,
+            Reason::TrunkFailing { .. } => ReasonCode::TrunkFailing,
+            Reason::CallerIdsUsed => ReasonCode::CallerIdsUsed,
+            Reason::NotDecided => ReasonCode::NotDecided,
+            Reason::Lapsed { .. } => ReasonCode::Lapsed,
+            Reason::Settled { .. } => ReasonCode::Settled,
+            Reason::AttemptsUsed { .. }
+            | Reason::BrokeOffTwice
+            | Reason::Recalled
+            | Reason::NoRecall => ReasonCode::AttemptsUsed,
+            Reason::AlreadyClosed { .. } => ReasonCode::AlreadyClosed,
         }
+    }
+
+    /// In words that a hospital's lawyer can read.
+    pub fn words(&self, lang: Lang) -> String {
+        explain::words(self, lang)
     }
 }
 
 /// `code: words`, as kept in [`super::Step::reason`].
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.words)
+        write!(f, "{}: {}", self.code(), self.words(Lang::En))
     }
 }

@@ -5,30 +5,35 @@
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use super::calendar::start_of_day;
-use super::{CallingPolicy, PastAttempt, Reason, ReasonCode, Step, StepState};
+use super::hours::{at_local, start_of_day};
+use super::policy::Rule;
+use super::{PastAttempt, PlanInput, Reason, Step, StepState};
 use crate::attempt::Disposition;
+use crate::phone::PhoneNumber;
 
 /// What follows from the attempts made so far.
 #[derive(Clone, Debug, PartialEq)]
-pub enum After {
-    /// Again, but not before this instant; `words` say why then.
+pub(super) enum After {
+    /// Again, but not before this instant.
     Again {
         not_before: Timestamp,
-        words: String,
+        why: Reason,
     },
     /// The line dropped in an emergency: once more and soon, or never.
     Recall {
         not_before: Timestamp,
         until: Timestamp,
-        words: String,
     },
     Over(StepState, Reason),
 }
 
 /// A part of the day: who did not answer in one may in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, derive_more::Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, derive_more::Display,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Band {
     #[display("morning")]
     Morning,
@@ -58,71 +63,48 @@ const REST: SignedDuration = SignedDuration::from_hours(2);
 const RECALL_AFTER: SignedDuration = SignedDuration::from_mins(2);
 const RECALL_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Reads the attempts of one step, oldest first; `None` when there was none.
-pub fn after(
-    step: &Step,
-    attempts: &[PastAttempt],
-    policy: &CallingPolicy,
+/// Reads the attempts of the step, oldest first; `None` when there was none. `number` is rung next, `rules` are the
+/// layers over it.
+pub(super) fn after(
+    input: &PlanInput<'_>,
+    rules: &[Rule<'_>],
+    number: &PhoneNumber,
     zone: &TimeZone,
 ) -> Option<After> {
+    let attempts = input.attempts;
     let last = attempts.last()?;
-    if let Some(over) = attempts
-        .iter()
-        .find_map(|past| past.disposition.and_then(settles))
-    {
+    let ends = |past: &PastAttempt| past.disposition.and_then(settles);
+    if let Some(over) = attempts.iter().find_map(ends) {
         return Some(over);
     }
-    if let Some(over) = gives_up(attempts, policy.caps().max_attempts) {
+    if let Some(over) = gives_up(attempts, input.policy.caps().max_attempts) {
         return Some(over);
     }
     let retry = Retry {
-        step,
+        step: input.step,
         attempts,
         last,
         ended: last.ended_at.unwrap_or(last.started_at),
-        policy,
+        goes_on: last.number.as_ref().is_some_and(|rung| rung != number),
+        rules,
         zone,
     };
     Some(retry.when())
 }
 
 /// Dispositions after which the step needs no further call, whatever came before or after.
-fn settles(disposition: Disposition) -> Option<After> {
-    let (state, code, words) = match disposition {
-        Disposition::Completed => (
-            StepState::Done,
-            ReasonCode::Settled,
-            "the call was completed",
-        ),
-        Disposition::AskedForPerson => (
-            StepState::Done,
-            ReasonCode::Settled,
-            "asked for a person; a human has the work order",
-        ),
-        Disposition::OptedOut => (
-            StepState::Blocked,
-            ReasonCode::ConsentWithdrawn,
-            "refused further calls on the telephone",
-        ),
-        Disposition::ReportedDeath => (
-            StepState::Blocked,
-            ReasonCode::ReportedDead,
-            "a death was reported; a human must confirm it",
-        ),
-        Disposition::ReportedReadmission => (
-            StepState::Blocked,
-            ReasonCode::ReportedReadmitted,
-            "a new stay in hospital was reported; a human must confirm it",
-        ),
-        Disposition::InvalidNumber => (
-            StepState::Blocked,
-            ReasonCode::InvalidNumber,
-            "the number does not exist; a human must find another",
-        ),
-        Disposition::Partial
+fn settles(by: Disposition) -> Option<After> {
+    let state = match by {
+        Disposition::Completed | Disposition::AskedForPerson => StepState::Done,
+        Disposition::OptedOut | Disposition::ReportedDeath | Disposition::ReportedReadmission => {
+            StepState::Blocked
+        }
+        // Which numbers are left is the callee's matter.
+        Disposition::InvalidNumber
+        | Disposition::WrongParty
+        | Disposition::Partial
         | Disposition::CutInEmergency
         | Disposition::Unidentified
-        | Disposition::WrongParty
         | Disposition::NotNow
         | Disposition::Machine
         | Disposition::NoAnswer
@@ -132,51 +114,32 @@ fn settles(disposition: Disposition) -> Option<After> {
         | Disposition::TrunkFailure
         | Disposition::Interrupted => return None,
     };
-    Some(After::Over(state, Reason::new(code, words)))
+    Some(After::Over(state, Reason::Settled { by }))
 }
 
 /// Outcomes that may happen once or a few times, but not for ever.
 fn gives_up(attempts: &[PastAttempt], max_attempts: u32) -> Option<After> {
-    let count = |wanted| {
-        attempts
-            .iter()
-            .filter(|past| past.disposition == Some(wanted))
-            .count()
-    };
-    if count(Disposition::WrongParty) >= 2 {
-        let words =
-            "two people said that the number is not the patient's; a human must find another";
-        return Some(After::Over(
-            StepState::Blocked,
-            Reason::new(ReasonCode::WrongParty, words),
-        ));
-    }
+    let over = |reason| Some(After::Over(StepState::Unreached, reason));
     let cut = |past: &PastAttempt| past.disposition == Some(Disposition::CutInEmergency);
     let recalled = attempts.iter().rev().skip(1).any(cut)
         && attempts
             .last()
             .is_some_and(|last| last.disposition.is_some());
     if recalled {
-        let words = "an emergency was called back once; a human has the work order";
-        return Some(After::Over(
-            StepState::Unreached,
-            Reason::new(ReasonCode::AttemptsUsed, words),
-        ));
+        return over(Reason::Recalled);
     }
-    if count(Disposition::Partial) >= 2 {
-        let words = "the conversation broke off twice; a human takes over";
-        return Some(After::Over(
-            StepState::Unreached,
-            Reason::new(ReasonCode::AttemptsUsed, words),
-        ));
+    let partial = |past: &&PastAttempt| past.disposition == Some(Disposition::Partial);
+    if attempts.iter().filter(partial).count() >= 2 {
+        return over(Reason::BrokeOffTwice);
     }
     let rang = attempts.iter().filter(|past| past.rang).count();
-    if rang >= usize::try_from(max_attempts).unwrap_or(usize::MAX) {
-        let words = format!("{rang} of {max_attempts} attempts were used; a human takes over");
-        return Some(After::Over(
-            StepState::Unreached,
-            Reason::new(ReasonCode::AttemptsUsed, words),
-        ));
+    let rang = u32::try_from(rang).unwrap_or(u32::MAX);
+    // The one re-call of an emergency is not counted against it.
+    if rang >= max_attempts && !attempts.last().is_some_and(cut) {
+        return over(Reason::AttemptsUsed {
+            rang,
+            allowed: max_attempts,
+        });
     }
     None
 }
@@ -186,39 +149,33 @@ struct Retry<'a> {
     attempts: &'a [PastAttempt],
     last: &'a PastAttempt,
     ended: Timestamp,
-    policy: &'a CallingPolicy,
+    /// The next number is another than the last.
+    goes_on: bool,
+    rules: &'a [Rule<'a>],
     zone: &'a TimeZone,
 }
 
 impl Retry<'_> {
     fn when(&self) -> After {
-        let Some(disposition) = self.last.disposition else {
-            return self.again(self.ended, "an attempt is live".to_owned());
+        let Some(after) = self.last.disposition else {
+            return self.again(self.ended, Reason::LiveAttempt);
         };
-        match disposition {
-            Disposition::Busy => self.soon(10, 15, "the line was busy"),
-            Disposition::Interrupted => self.soon(
-                10,
-                15,
-                "the attempt was interrupted by a stop of the engine",
-            ),
+        match after {
+            _ if self.goes_on => self.soon(10, 15, after),
+            Disposition::Busy | Disposition::Interrupted | Disposition::Partial => {
+                self.soon(10, 15, after)
+            }
             Disposition::CutInEmergency => After::Recall {
                 not_before: self.ended + RECALL_AFTER,
                 until: self.ended + RECALL_WITHIN,
-                words: "the line dropped in an emergency; once more at once".to_owned(),
             },
-            Disposition::Partial => self.soon(10, 15, "the conversation broke off"),
-            Disposition::Unreachable => {
-                self.soon(120, 240, "the telephone was off or out of reach")
-            }
+            Disposition::Unreachable => self.soon(120, 240, after),
             Disposition::TrunkFailure => self.backed_off(),
-            Disposition::NoAnswer => self.other_band(self.ended + REST, "nobody answered"),
-            Disposition::Machine => self.other_band(self.ended + REST, "a machine answered"),
-            Disposition::Unidentified => {
-                self.other_band(self.ended + REST, "the person was not identified")
-            }
-            Disposition::WrongParty => self.other_band(self.ended + REST, "somebody else answered"),
-            Disposition::Declined => self.other_band(self.next_day(), "the call was declined"),
+            Disposition::NoAnswer
+            | Disposition::Machine
+            | Disposition::Unidentified
+            | Disposition::WrongParty => self.other_band(self.ended + REST, after),
+            Disposition::Declined => self.other_band(self.next_day(), after),
             Disposition::NotNow => self.as_asked(),
             Disposition::Completed
             | Disposition::OptedOut
@@ -226,46 +183,41 @@ impl Retry<'_> {
             | Disposition::ReportedDeath
             | Disposition::ReportedReadmission
             | Disposition::InvalidNumber => {
-                // `settles` answered these; should it ever not, a further call is refused.
-                After::Over(
-                    StepState::Done,
-                    Reason::new(ReasonCode::Settled, "the step is settled"),
-                )
+                // Answered before; should one come here all the same, a further call is refused.
+                After::Over(StepState::Done, Reason::Settled { by: after })
             }
         }
     }
 
-    fn again(&self, not_before: Timestamp, words: String) -> After {
-        After::Again { not_before, words }
+    fn again(&self, not_before: Timestamp, why: Reason) -> After {
+        After::Again { not_before, why }
     }
 
     /// Between `least` and `most` minutes from the end, spread so that steps do not come back together.
-    fn soon(&self, least: u32, most: u32, what: &str) -> After {
+    fn soon(&self, least: u32, most: u32, after: Disposition) -> After {
         let minutes = least + spread(&self.step.id.0, self.attempts.len()) % (most - least + 1);
+        self.in_minutes(minutes, after)
+    }
+
+    fn in_minutes(&self, minutes: u32, after: Disposition) -> After {
         let not_before = self.ended + SignedDuration::from_mins(minutes.into());
-        self.again(not_before, format!("{what}; again after {minutes} minutes"))
+        self.again(not_before, Reason::Again { after, minutes })
     }
 
     /// 5, 10, 20, 40, then every 60 minutes while the trunk goes on failing.
     fn backed_off(&self) -> After {
         let failed = |past: &&PastAttempt| past.disposition == Some(Disposition::TrunkFailure);
         let failures = self.attempts.iter().rev().take_while(failed).count();
-        let minutes = 5i64
+        let minutes = 5u32
             .saturating_mul(1 << failures.saturating_sub(1).min(4))
             .min(60);
-        let not_before = self.ended + SignedDuration::from_mins(minutes);
-        self.again(
-            not_before,
-            format!("the trunk failed; again after {minutes} minutes"),
-        )
+        self.in_minutes(minutes, Disposition::TrunkFailure)
     }
 
     fn as_asked(&self) -> After {
         match self.last.asked_for {
-            Some(at) if at > self.ended => {
-                self.again(at, "was asked to ring later, at a stated time".to_owned())
-            }
-            Some(_) | None => self.other_band(self.ended + REST, "it was not convenient"),
+            Some(at) if at > self.ended => self.again(at, Reason::AskedFor),
+            Some(_) | None => self.other_band(self.ended + REST, Disposition::NotNow),
         }
     }
 
@@ -275,7 +227,7 @@ impl Retry<'_> {
     }
 
     /// The first open instant in a part of the day that was not tried; failing that, in another than the last.
-    fn other_band(&self, from: Timestamp, what: &str) -> After {
+    fn other_band(&self, from: Timestamp, after: Disposition) -> After {
         let tried: Vec<Band> = self
             .attempts
             .iter()
@@ -286,13 +238,9 @@ impl Retry<'_> {
         let found = self
             .open_outside(&tried, from)
             .or_else(|| self.open_outside(&last, from));
-        match found {
-            Some(at) => {
-                let band = Band::of(self.zone.to_datetime(at).time());
-                self.again(at, format!("{what}; again in the {band}"))
-            }
-            None => self.again(from, format!("{what}; again in the next open hour")),
-        }
+        let band = found.map(|at| Band::of(self.zone.to_datetime(at).time()));
+        let why = Reason::OtherHours { after, band };
+        self.again(found.unwrap_or(from), why)
     }
 
     fn band(&self, past: &PastAttempt) -> Band {
@@ -303,24 +251,39 @@ impl Retry<'_> {
         let band_starts = [12, 17].map(|hour| Time::constant(hour, 0, 0, 0));
         let today = self.zone.to_datetime(from).date();
         let days = (0..3).map(|days| today.saturating_add(Span::new().days(days)));
-        let starts = days.flat_map(|day| {
-            band_starts.map(|time| super::calendar::at_local(day, time, self.zone))
-        });
+        let starts = days.flat_map(|day| band_starts.map(|time| at_local(day, time, self.zone)));
         let mut candidates: Vec<Timestamp> = std::iter::once(from)
             .chain(starts)
-            .chain(self.policy.openings(self.zone, from))
+            .chain(self.openings(from))
             .collect();
         candidates.retain(|at| *at >= from && at.duration_since(from) <= OTHER_BAND_WITHIN);
         candidates.sort_unstable();
         candidates.into_iter().find(|at| {
-            self.policy.is_open(self.zone, *at)
-                && !avoid.contains(&Band::of(self.zone.to_datetime(*at).time()))
+            !avoid.contains(&Band::of(self.zone.to_datetime(*at).time())) && self.is_open(*at)
+        })
+    }
+
+    fn openings(&self, from: Timestamp) -> impl Iterator<Item = Timestamp> {
+        self.rules.iter().flat_map(move |rule| {
+            let hours = rule.hours.into_iter();
+            let until = from + OTHER_BAND_WITHIN;
+            hours.flat_map(move |hours| {
+                let openings = hours.openings(rule.zone, rule.holidays, from);
+                openings.take_while(move |at| *at <= until)
+            })
+        })
+    }
+
+    fn is_open(&self, at: Timestamp) -> bool {
+        self.rules.iter().all(|rule| {
+            rule.hours
+                .is_none_or(|hours| hours.is_open(rule.zone, rule.holidays, at))
         })
     }
 }
 
 /// A number that differs from step to step and try to try, and never for the same two (FNV-1a).
-fn spread(step: &str, attempts: usize) -> u32 {
+pub(super) fn spread(step: &str, attempts: usize) -> u32 {
     let bytes = step.bytes().chain(attempts.to_le_bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

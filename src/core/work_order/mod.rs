@@ -13,6 +13,7 @@ pub use raise::{
 
 use crate::finding::{PlacedFinding, Urgency};
 use crate::id::{AttemptId, ConceptId, EpisodeId, PackId, PatientId, WorkOrderId};
+use crate::plan::ReasonCode;
 use crate::time::Timestamp;
 use crate::trend::Trend;
 
@@ -94,6 +95,10 @@ pub enum Cause {
     ReportedDeath,
     ReportedReadmission,
     InvalidNumber,
+    /// A step was due and no robot may call, or could in time: whom a person reaches in another way.
+    NotCalled {
+        reason: ReasonCode,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

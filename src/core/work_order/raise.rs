@@ -135,7 +135,8 @@ fn names_worse(cause: &Cause, line: &Line) -> bool {
         | Cause::OptedOut
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
-        | Cause::InvalidNumber => false,
+        | Cause::InvalidNumber
+        | Cause::NotCalled { .. } => false,
     }
 }
 
@@ -218,21 +219,32 @@ fn cause_of_ending(disposition: Disposition, high_risk: bool) -> Option<Cause> {
     }
 }
 
-/// Why a human is needed when the plan closes a step.
-pub fn cause_of_step(state: StepState, reason: &Reason) -> Option<Cause> {
-    match (state, reason.code) {
+/// Why a human is needed when the plan closes a step. `in_time`: it was planned before its days were over; a stay that
+/// comes from an old list leaves no work behind.
+pub fn cause_of_step(state: StepState, reason: &Reason, in_time: bool) -> Option<Cause> {
+    let code = reason.code();
+    match (state, code) {
         (StepState::Unreached, _) => Some(Cause::Unreachable),
+        (StepState::Lapsed, _) => in_time.then(|| Cause::NotCalled {
+            reason: match reason {
+                Reason::Lapsed {
+                    because: Some(why), ..
+                } => why.code(),
+                _ => code,
+            },
+        }),
+        (
+            StepState::Blocked,
+            ReasonCode::Deaf
+            | ReasonCode::NoPhone
+            | ReasonCode::UnknownZone
+            | ReasonCode::NoGuardian
+            | ReasonCode::Minor,
+        ) => Some(Cause::NotCalled { reason: code }),
         (StepState::Blocked, ReasonCode::InvalidNumber | ReasonCode::WrongParty) => {
             Some(Cause::InvalidNumber)
         }
-        (
-            StepState::Planned
-            | StepState::Calling
-            | StepState::Done
-            | StepState::Blocked
-            | StepState::Lapsed,
-            _,
-        ) => None,
+        (StepState::Planned | StepState::Calling | StepState::Done | StepState::Blocked, _) => None,
     }
 }
 
@@ -274,7 +286,8 @@ fn same_day_concept(cause: &Cause) -> Option<Option<&ConceptId>> {
         | Cause::OptedOut
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
-        | Cause::InvalidNumber => None,
+        | Cause::InvalidNumber
+        | Cause::NotCalled { .. } => None,
     }
 }
 
@@ -289,9 +302,12 @@ fn urgency_of_cause(cause: &Cause, high_risk: bool) -> Urgency {
         | Cause::OptedOut
         | Cause::ReportedDeath
         | Cause::ReportedReadmission => Urgency::SameDay,
-        Cause::Unreachable | Cause::InvalidNumber if high_risk => Urgency::SameDay,
+        Cause::Unreachable | Cause::InvalidNumber | Cause::NotCalled { .. } if high_risk => {
+            Urgency::SameDay
+        }
         Cause::Unreachable
         | Cause::InvalidNumber
+        | Cause::NotCalled { .. }
         | Cause::IdentityFailed
         | Cause::CallBackAt { .. } => Urgency::Routine,
     }

@@ -3,6 +3,8 @@
 mod enroll;
 mod law;
 mod next_step;
+mod reasons;
+mod world;
 
 use aftercall_core::id::{EpisodeId, PatientId};
 use aftercall_core::lang::Lang;

@@ -1,9 +1,16 @@
 //! `fixtures/plan/next_step.toml`.
 
 use aftercall_core::attempt::Disposition;
-use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Hearing, Life, Patient};
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{
+    ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient, Relation, Topic,
+};
+use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{
-    Cadence, CallingPolicy, NextStep, PastAttempt, PlanInput, Step, StepState, enroll, next_step,
+    Cadence, CallingPolicy, DepartmentTerms, Holidays, Minors, NextStep, NumberFacts, OnHolidays,
+    PastAttempt, PlanInput, Profile, Standing, Step, StepState, Terms, TrunkHours, Window, Wishes,
+    enroll, next_step,
 };
 use aftercall_core::time::{self, Timestamp};
 use jiff::SignedDuration;
@@ -67,21 +74,41 @@ impl Case {
         let mut episode = episode(local(&zone, &self.discharged));
         let mut step = enroll(&patient, &episode, &Cadence::default()).remove(0);
         let suppressed = self.with.iter().any(|word| word == "suppressed");
+        let mut house = House::new(&zone);
         for change in &self.with {
-            apply(change, &mut patient, &mut episode, &mut step);
+            let who = (&mut patient, &mut episode, &mut step);
+            if !house.apply(change) {
+                apply(change, who);
+            }
         }
         let attempts: Vec<PastAttempt> = self.past.iter().map(|text| past(&zone, text)).collect();
         let others = self.others.iter().map(|text| past(&zone, text));
-        let number_attempts: Vec<PastAttempt> = attempts.iter().cloned().chain(others).collect();
-        let policy = CallingPolicy::default();
+        let on_number: Vec<PastAttempt> = attempts.iter().cloned().chain(others).collect();
+        let facts = |number: &PhoneNumber| NumberFacts {
+            number: number.clone(),
+            attempts: on_number.clone(),
+            suppressed,
+        };
+        let contacts = patient
+            .contacts
+            .iter()
+            .filter_map(|contact| contact.phone.as_ref());
+        let mut numbers: Vec<NumberFacts> = patient.phone.iter().map(facts).collect();
+        numbers.extend(contacts.map(|number| NumberFacts {
+            number: number.clone(),
+            attempts: Vec::new(),
+            suppressed: false,
+        }));
+        let policy = CallingPolicy::new(&house.terms).expect("the case is lawful");
+        let policy = policy.on_trunk("carrier", house.trunk);
         let input = PlanInput {
             step: &step,
             patient: &patient,
             episode: &episode,
             attempts: &attempts,
-            number_attempts: &number_attempts,
-            suppressed,
-            live_on_number: false,
+            numbers: &numbers,
+            wishes: house.wishes.as_ref(),
+            standing: house.standing,
             policy: &policy,
         };
         let found = next_step(&input, local(&zone, &self.now));
@@ -90,17 +117,21 @@ impl Case {
 
     fn compare(&self, zone: &TimeZone, found: &NextStep) -> Result<(), String> {
         let (shown, words) = match found {
-            NextStep::DialNow(_) => ("dial".to_owned(), "-"),
+            NextStep::DialNow(order) if self.expect.contains(' ') => {
+                (format!("dial {}", order.number.expose()), "-".to_owned())
+            }
+            NextStep::DialNow(_) => ("dial".to_owned(), "-".to_owned()),
             NextStep::Wait { until, why } => {
                 let until = zone
                     .to_datetime(*until)
                     .strftime("%Y-%m-%d %H:%M")
                     .to_string();
-                (format!("wait {until} {}", why.code), why.words.as_str())
+                (format!("wait {until} {}", why.code()), why.words(Lang::En))
             }
-            NextStep::Finished(state, why) => {
-                (format!("finished {state} {}", why.code), why.words.as_str())
-            }
+            NextStep::Finished(state, why) => (
+                format!("finished {state} {}", why.code()),
+                why.words(Lang::En),
+            ),
         };
         let fits = match self.expect.split_once("..") {
             None => shown == self.expect,
@@ -139,6 +170,7 @@ fn past(zone: &TimeZone, text: &str) -> PastAttempt {
     let rest: Vec<&str> = words.collect();
     let asked = rest.iter().position(|word| *word == "asked");
     PastAttempt {
+        number: Some(PhoneNumber::parse("1000").expect("a user part")),
         started_at,
         ended_at: (!live).then(|| started_at + SignedDuration::from_mins(1)),
         rang: !rest.contains(&"silent"),
@@ -152,7 +184,95 @@ fn word<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).expect("a known word")
 }
 
-fn apply(change: &str, patient: &mut Patient, episode: &mut Episode, step: &mut Step) {
+/// What a case says of the hospital.
+struct House {
+    zone: TimeZone,
+    terms: Terms,
+    trunk: Option<TrunkHours>,
+    wishes: Option<Wishes>,
+    standing: Standing,
+}
+
+impl House {
+    fn new(zone: &TimeZone) -> Self {
+        Self {
+            zone: zone.clone(),
+            terms: Terms {
+                zone: zone.clone(),
+                ..Terms::default()
+            },
+            trunk: None,
+            wishes: None,
+            standing: Standing::default(),
+        }
+    }
+
+    /// False where the change is not the hospital's.
+    fn apply(&mut self, change: &str) -> bool {
+        let terms = &mut self.terms;
+        match change.split_once(' ').unwrap_or((change, "")) {
+            ("minors", who) => terms.minors = word::<Minors>(who),
+            ("max_age", hours) => {
+                let hours = hours.parse().expect("hours");
+                terms.record_max_age = Some(SignedDuration::from_hours(hours));
+            }
+            ("seen", at) => self.standing.record_seen_at = Some(local(&self.zone, at)),
+            ("ward_unanswered", _) => self.standing.ward_unanswered = true,
+            ("paused", _) => self.standing.paused = true,
+            ("duty", hours) => terms.duty = windows(hours),
+            ("windows", hours) => {
+                terms.windows = windows(hours);
+                terms.noon_rest = None;
+            }
+            ("weekdays", _) => {
+                for window in &mut terms.windows {
+                    window.days.truncate(5);
+                }
+            }
+            ("holidays", how) => {
+                terms.on_holidays = word::<OnHolidays>(how);
+                terms.holidays = Some(Holidays::parse(Holidays::CN).expect("the shipped file"));
+            }
+            ("law", profile) => {
+                terms.law = word::<Profile>(profile);
+                terms.caps.per_day = 1;
+                terms.caps.per_24h = 3;
+            }
+            ("department", hours) => {
+                let department = DepartmentTerms {
+                    windows: Some(windows(hours)),
+                    per_day: None,
+                };
+                // The record of `episode` names none.
+                terms.departments.insert(String::new(), department);
+            }
+            ("wishes", hours) => self.wishes = Some(Wishes::new(&windows(hours)).expect("sound")),
+            ("written_only", _) => terms.consent = vec![ConsentBasis::Written],
+            ("trunk", hours) => self.trunk = TrunkHours::new(&windows(hours)),
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn windows(hours: &str) -> Vec<Window> {
+    let (from, to) = hours.split_once(' ').expect("FROM TO");
+    let time = |text: &str| text.parse().expect("a time");
+    vec![Window::daily(time(from), time(to))]
+}
+
+fn contact(text: &str) -> Contact {
+    let mut words = text.split(' ');
+    let mut next = || words.next().expect("RELATION NUMBER TOPIC");
+    Contact {
+        name: Phi::new("Test Contact".into()),
+        relation: word::<Relation>(next()),
+        phone: Some(PhoneNumber::parse(next()).expect("a number")),
+        topics: vec![word::<Topic>(next())],
+    }
+}
+
+fn apply(change: &str, (patient, episode, step): (&mut Patient, &mut Episode, &mut Step)) {
     match change.split_once(' ').unwrap_or((change, "")) {
         ("suppressed", _) => {}
         ("consent", basis) => patient.consent.basis = word::<ConsentBasis>(basis),
@@ -164,6 +284,9 @@ fn apply(change: &str, patient: &mut Patient, episode: &mut Episode, step: &mut 
         }
         ("deaf", _) => patient.hearing = Hearing::Deaf,
         ("no_phone", _) => patient.phone = None,
+        ("phone", number) => patient.phone = Some(PhoneNumber::parse(number).expect("a number")),
+        ("contact", text) => patient.contacts.push(contact(text)),
+        ("born", date) => patient.birth_date = Phi::new(date.parse().expect("a date")),
         (other, _) => panic!("the fixture says `{other}`, which the test does not know"),
     }
 }
