@@ -8,6 +8,7 @@ pub mod import;
 pub mod jobs;
 pub mod library;
 pub mod metrics;
+pub mod pathways;
 pub mod phones;
 pub mod recording;
 pub mod redflags;

@@ -26,6 +26,7 @@ use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::{self, PlanClock, Rules};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
+use crate::pathways;
 use crate::recording::Recordings;
 use crate::speech::command::CommandConfig;
 use crate::speech::ears::{Ears, EarsConfig};
@@ -161,11 +162,13 @@ impl Engine {
             .await
             .with_context(|| format!("the API cannot listen on {} (web.bind)", config.web.bind))?;
         let api = listener.local_addr()?;
+        let pathways = pathways::load(&config.scripts.dir, config.cadence())?;
         let state = web::AppState::new(
             store.clone(),
             recordings,
             Arc::clone(&metrics),
             config,
+            pathways,
             &rules,
         );
         let dialling = vec![
@@ -186,6 +189,11 @@ impl Engine {
                 stopping.clone(),
             )),
             tokio::spawn(jobs::escalate::run(
+                store.clone(),
+                rules.clone(),
+                stopping.clone(),
+            )),
+            tokio::spawn(jobs::errands::run(
                 store.clone(),
                 rules.clone(),
                 stopping.clone(),

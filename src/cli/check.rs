@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use aftercall_core::plan::What;
 use aftercall_core::redflag::Lexicon;
 use aftercall_core::script::check::{Concepts, check};
 use aftercall_core::script::{Script, ScriptError, load, paths};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::dialogs::Shelf;
+use crate::pathways;
 use crate::redflags;
 
 /// Prove scripts and the red-flag lexicon; sign them for a clinician.
@@ -165,7 +167,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for dir in &args.dirs {
         all.push(prove(dir)?);
     }
-    let broken = all.iter().any(|f| !f.errors.is_empty());
+    let mut broken = all.iter().any(|f| !f.errors.is_empty());
+    for dir in &args.dirs {
+        broken |= !pathways_hold(dir, args.json)?;
+    }
     if let (Some(key), false) = (&args.sign, broken) {
         for found in &mut all {
             write_signatures(found, key, args)?;
@@ -176,6 +181,33 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("not signed: first mend what is listed above");
     }
     Ok(ExitCode::from(u8::from(broken)))
+}
+
+/// Proves the pathways that lie in a folder of scripts, each by its file and line.
+fn pathways_hold(dir: &Path, quiet: bool) -> anyhow::Result<bool> {
+    let (sound, errors) = pathways::read(dir)?;
+    for error in &errors {
+        eprintln!("{error}");
+    }
+    let mut hold = errors.is_empty();
+    for pathway in sound {
+        let calls = pathway
+            .steps
+            .iter()
+            .filter(|step| step.what == What::Call)
+            .count();
+        let others = pathway.steps.len() - calls;
+        if calls > 0 && !dir.join(&pathway.script).join("script.toml").is_file() {
+            eprintln!("{}: there is no script `{}`", pathway.id, pathway.script);
+            hold = false;
+        } else if !quiet {
+            println!(
+                "pathway {}: {calls} calls by {}, {others} tasks and messages",
+                pathway.id, pathway.script
+            );
+        }
+    }
+    Ok(hold)
 }
 
 fn prove(dir: &Path) -> anyhow::Result<Found> {

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::import::{
     Report, headings, preview, read_discharges, read_do_not_call, save_discharges, save_do_not_call,
 };
+use crate::pathways;
 use crate::store::Store;
 use crate::store::import::SavedMapping;
 
@@ -141,7 +142,7 @@ async fn import<'a>(args: &'a Args, config: &Config) -> anyhow::Result<Found<'a>
         base: None,
     };
     let discharges = discharges.map(|bytes| read_discharges(&bytes, &defaults, mapping.as_ref()));
-    let cadence = config.cadence();
+    let pathways = pathways::load(&config.scripts.dir, config.cadence())?;
     let now = Timestamp::now();
     // The refusals first: nobody on that list is to be enrolled and rung in between.
     let do_not_call = match &blocked {
@@ -150,8 +151,8 @@ async fn import<'a>(args: &'a Args, config: &Config) -> anyhow::Result<Found<'a>
         None => 0,
     };
     let mut report = match &discharges {
-        Some(list) if args.dry_run => preview(&store, list, &cadence).await?,
-        Some(list) => save_discharges(&store, list, &cadence, "import", now).await?,
+        Some(list) if args.dry_run => preview(&store, list, &pathways).await?,
+        Some(list) => save_discharges(&store, list, &pathways, "import", now).await?,
         None => Report {
             dry_run: args.dry_run,
             ..Report::default()

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_core::id::{EpisodeId, PatientId};
 use aftercall_core::import::{
-    Defaults, Header, Mapping, PhoneFault, Problem, Stated, contradictions, phone_number,
+    Defaults, Header, Mapping, PhoneFault, Problem, Record, Stated, contradictions, phone_number,
 };
 use aftercall_core::patient::{Episode, Patient};
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::Case;
 use aftercall_core::time::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -44,6 +45,7 @@ pub struct Row {
     pub line: u64,
     pub patient: Patient,
     pub episode: Episode,
+    pub case: Case,
 }
 
 /// A do-not-call list: columns `phone` and, if wanted, `reason`.
@@ -162,10 +164,15 @@ pub fn read_discharges(
             header.record(line, &fields.iter().collect::<Vec<_>>(), ids, defaults)
         });
         match read {
-            Ok((patient, episode)) => list.rows.push(Row {
+            Ok(Record {
+                patient,
+                episode,
+                case,
+            }) => list.rows.push(Row {
                 line,
                 patient,
                 episode,
+                case,
             }),
             Err(problems) => list.problems.extend(problems),
         }

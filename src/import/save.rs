@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aftercall_core::import::{Stated, different, merged_episode, merged_patient, other_person};
 use aftercall_core::patient::{Episode, Patient};
-use aftercall_core::plan::{Cadence, Step, StepState, enroll};
+use aftercall_core::plan::{Pathways, Step, StepState};
 use aftercall_core::time::Timestamp;
 
 use super::{DischargeList, Report, Row, RowReport, problem};
@@ -21,7 +21,7 @@ const CHUNK: usize = 500;
 pub async fn save_discharges(
     store: &Store,
     list: &DischargeList,
-    cadence: &Cadence,
+    pathways: &Pathways,
     by: &str,
     now: Timestamp,
 ) -> Result<Report, StoreError> {
@@ -29,7 +29,7 @@ pub async fn save_discharges(
     for rows in list.rows.chunks(CHUNK) {
         let (hospital, numbers) = numbers(rows);
         let report = &mut report;
-        let decide = |known| changes(rows, list.stated, cadence, known, report);
+        let decide = |known| changes(rows, list.stated, pathways, known, report);
         store.enrol((hospital, &numbers), by, now, decide).await?;
     }
     let mut kept = report.clone();
@@ -53,7 +53,7 @@ pub async fn save_discharges(
 pub async fn preview(
     store: &Store,
     list: &DischargeList,
-    cadence: &Cadence,
+    pathways: &Pathways,
 ) -> Result<Report, StoreError> {
     let mut report = begin(list, true);
     let mut earlier = KnownPatients::new();
@@ -65,7 +65,7 @@ pub async fn preview(
                 known.insert(number.to_owned(), patient);
             }
         }
-        let after = decided(rows, list.stated, cadence, known, &mut report).1;
+        let after = decided(rows, list.stated, pathways, known, &mut report).1;
         earlier.extend(after);
     }
     Ok(report)
@@ -98,18 +98,18 @@ fn numbers(rows: &[Row]) -> (&str, Vec<&str>) {
 fn changes(
     rows: &[Row],
     stated: Stated,
-    cadence: &Cadence,
+    pathways: &Pathways,
     known: KnownPatients,
     report: &mut Report,
 ) -> Vec<Enrol> {
-    decided(rows, stated, cadence, known, report).0
+    decided(rows, stated, pathways, known, report).0
 }
 
 /// The changes of a chunk, and what is known after them: a later row of the same patient builds on the earlier.
 fn decided(
     rows: &[Row],
     stated: Stated,
-    cadence: &Cadence,
+    pathways: &Pathways,
     mut known: KnownPatients,
     report: &mut Report,
 ) -> (Vec<Enrol>, KnownPatients) {
@@ -127,7 +127,16 @@ fn decided(
             ));
             continue;
         }
-        let change = change(row, before, stated, cadence);
+        let Some(change) = change(row, before, stated, pathways) else {
+            report.refused += 1;
+            report.problems.push(problem(
+                row.line,
+                "pathway",
+                "is empty, and no pathway fits diagnosis, department and risk",
+                "name a script or a pathway, or write a pathway that fits",
+            ));
+            continue;
+        };
         report.count(row.line, &change, before);
         let after = known.entry(number.clone()).or_insert_with(|| Known {
             patient: change.patient.clone(),
@@ -149,60 +158,68 @@ fn remember(stays: &mut Vec<(Episode, Vec<Step>)>, change: &Enrol) {
         |place| stays.remove(place),
     );
     let moved: BTreeMap<u16, &Step> = change.steps.iter().map(|step| (step.day, step)).collect();
-    plan.retain(|step| !moved.contains_key(&step.day));
+    plan.retain(|step| !moved.contains_key(&step.day) && !change.dropped.contains(&step.id));
     plan.extend(change.steps.iter().cloned());
     stays.push((change.episode.clone(), plan));
 }
 
-fn change(row: &Row, before: Option<&Known>, stated: Stated, cadence: &Cadence) -> Enrol {
-    let Some(before) = before else {
-        let steps = enroll(&row.patient, &row.episode, cadence);
-        return Enrol {
-            patient: row.patient.clone(),
-            patient_is: Standing::New,
-            contacts_changed: false,
-            consent_changed: false,
-            episode: row.episode.clone(),
-            episode_is: Standing::New,
-            steps,
-        };
+/// `None` where no plan is known for the stay, and none fits.
+fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways) -> Option<Enrol> {
+    let patient = before.map_or_else(
+        || row.patient.clone(),
+        |before| merged_patient(&before.patient, &row.patient, stated),
+    );
+    let mut stays = before.iter().flat_map(|before| &before.stays);
+    let stay = stays.find(|(episode, _)| episode.encounter == row.episode.encounter);
+    let mut episode = match stay {
+        None => Episode {
+            patient: patient.id.clone(),
+            ..row.episode.clone()
+        },
+        Some((known, _)) => merged_episode(known, &row.episode, stated),
     };
-    let patient = merged_patient(&before.patient, &row.patient, stated);
-    let stay = before
-        .stays
-        .iter()
-        .find(|(episode, _)| episode.encounter == row.episode.encounter);
-    let (episode, episode_is) = match stay {
-        None => (
-            Episode {
-                patient: patient.id.clone(),
-                ..row.episode.clone()
-            },
-            Standing::New,
-        ),
-        Some((known, _)) => {
-            let merged = merged_episode(known, &row.episode, stated);
-            let standing = if merged == *known {
-                Standing::Same
-            } else {
-                Standing::Changed
-            };
-            (merged, standing)
+    let named = Episode {
+        pathway: row.episode.pathway.clone(),
+        ..episode.clone()
+    };
+    let chosen = pathways.plan(&patient, &named, &row.case);
+    let known_plan = stay.map_or(&[][..], |(_, plan)| plan);
+    let (mut steps, mut dropped, mut errands) = (Vec::new(), Vec::new(), Vec::new());
+    match chosen {
+        Some(plan) => {
+            episode.pathway = plan.script;
+            let stale = known_plan.iter().filter(|known| {
+                known.state == StepState::Planned
+                    && plan.steps.iter().all(|step| step.day != known.day)
+            });
+            dropped.extend(stale.map(|step| step.id.clone()));
+            steps.extend(
+                plan.steps
+                    .into_iter()
+                    .filter(|step| is_new(step, known_plan)),
+            );
+            errands = plan.errands;
         }
+        // A list that says less than the one before: the plan stays.
+        None if stay.is_some() => {}
+        None => return None,
+    }
+    let episode_is = match stay {
+        None => Standing::New,
+        Some((known, _)) if *known == episode => Standing::Same,
+        Some(_) => Standing::Changed,
     };
-    let plan = stay.map_or(&[][..], |(_, plan)| plan);
-    let steps = enroll(&patient, &episode, cadence)
-        .into_iter()
-        .filter(|step| is_new(step, plan));
-    Enrol {
-        patient_is: standing(&before.patient, &patient),
-        contacts_changed: patient.contacts != before.patient.contacts,
-        consent_changed: patient.consent != before.patient.consent,
-        steps: steps.collect(),
+    Some(Enrol {
+        patient_is: before.map_or(Standing::New, |before| standing(&before.patient, &patient)),
+        contacts_changed: before.is_some_and(|before| patient.contacts != before.patient.contacts),
+        consent_changed: before.is_some_and(|before| patient.consent != before.patient.consent),
+        steps,
+        dropped,
+        errands,
         patient,
         episode,
         episode_is,
-    }
+    })
 }
 
 fn standing(before: &Patient, after: &Patient) -> Standing {

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use aftercall_core::id::StepId;
 use aftercall_core::patient::{Consent, Contact, Episode, Patient};
-use aftercall_core::plan::Step;
+use aftercall_core::plan::{Errand, Reason, Step};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::errand::upsert_errands;
 use super::patient::{
     EPISODE, PATIENT, UPSERT_STEP, enrol_consent, read_contact, read_episode, read_patient,
     replace_contacts, upsert_episode, upsert_patient,
@@ -49,6 +51,10 @@ pub struct Enrol {
     pub episode_is: Standing,
     /// Steps that are new or moved.
     pub steps: Vec<Step>,
+    /// Steps of an earlier pathway that are planned no more.
+    pub dropped: Vec<StepId>,
+    /// The whole plan's: known ones are left alone.
+    pub errands: Vec<Errand>,
 }
 
 impl Store {
@@ -113,6 +119,11 @@ impl Store {
         .await?;
         let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
         upsert_steps(&mut tx, &steps).await?;
+        for change in &changes {
+            drop_steps(&mut tx, &change.dropped).await?;
+            let patient = (&change.patient.id, change.patient.zone.as_str());
+            upsert_errands(&mut tx, patient, &change.episode.id, &change.errands).await?;
+        }
         confirm(&mut tx, hospital, numbers, now).await?;
         tx.commit().await?;
         Ok(())
@@ -389,6 +400,20 @@ async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result
                 .bind(&step.reason);
         }
         query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn drop_steps(connection: &mut AnyConnection, steps: &[StepId]) -> Result<(), StoreError> {
+    let reason = Reason::Superseded;
+    for step in steps {
+        sqlx::query(
+            "update step set state = 'blocked', reason = $2 where id = $1 and state = 'planned'",
+        )
+        .bind(&step.0)
+        .bind(reason.to_string())
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }

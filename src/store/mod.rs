@@ -9,6 +9,7 @@ pub mod audit_item;
 pub mod call;
 pub mod decision;
 pub mod enrol;
+pub mod errand;
 pub mod history;
 pub mod import;
 pub mod observation;

@@ -130,9 +130,26 @@ pub(super) async fn post(
     subject: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    post_with(connection, event, subject, serde_json::Map::new(), now).await
+}
+
+/// The same, with more in its payload: ids and names of ours, no PHI.
+pub(super) async fn post_with(
+    connection: &mut AnyConnection,
+    event: &str,
+    subject: &str,
+    mut payload: serde_json::Map<String, serde_json::Value>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let id = new_id();
-    let payload =
-        json(&serde_json::json!({ "id": id, "event": event, "subject": subject, "at": now }));
+    let about = [
+        ("id", id.clone()),
+        ("event", event.to_owned()),
+        ("subject", subject.to_owned()),
+        ("at", now.to_string()),
+    ];
+    payload.extend(about.map(|(key, value)| (key.to_owned(), value.into())));
+    let payload = json(&payload);
     sqlx::query(
         "insert into outbox (id, event, subject, payload, created_at_ms, next_at_ms) values ($1, $2, $3, $4, $5, $5)",
     )

@@ -474,7 +474,8 @@ fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<Cau
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
         | Cause::InvalidNumber
-        | Cause::NotCalled { .. } => None,
+        | Cause::NotCalled { .. }
+        | Cause::Task { .. } => None,
     }
 }
 

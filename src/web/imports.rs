@@ -130,9 +130,9 @@ pub async fn create(
     let mapping = mapping.map_err(|error| Problem::field("mapping", error.to_string()))?;
     let list = read_discharges(&bytes, &state.defaults, mapping.as_ref());
     let mut report = if reading.dry_run {
-        preview(&state.store, &list, &state.cadence).await?
+        preview(&state.store, &list, &state.pathways).await?
     } else {
-        save_discharges(&state.store, &list, &state.cadence, &caller.0, state.now()).await?
+        save_discharges(&state.store, &list, &state.pathways, &caller.0, state.now()).await?
     };
     if !reading.dry_run {
         report.rows.clear();

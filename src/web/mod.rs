@@ -23,7 +23,7 @@ mod work_orders;
 use std::sync::Arc;
 
 use aftercall_core::import::Defaults;
-use aftercall_core::plan::{Cadence, CallingPolicy};
+use aftercall_core::plan::{CallingPolicy, Pathways};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 
@@ -48,7 +48,7 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// What an import or a discharge does not say: hospital and zone.
     pub defaults: Arc<Defaults>,
-    pub cadence: Arc<Cadence>,
+    pub pathways: Arc<Pathways>,
     /// The system's, but in the demo.
     pub clock: PlanClock,
     pub trends: Arc<trend::Rules>,
@@ -63,6 +63,7 @@ impl AppState {
         recordings: Recordings,
         metrics: Arc<Metrics>,
         config: &Config,
+        pathways: Pathways,
         rules: &Rules,
     ) -> Self {
         Self {
@@ -75,7 +76,7 @@ impl AppState {
                 country: config.hospital.country.clone(),
                 base: None,
             }),
-            cadence: Arc::new(config.cadence()),
+            pathways: Arc::new(pathways),
             clock: rules.clock,
             trends: Arc::clone(&rules.clinic.trends),
             policy: Arc::new(rules.policy.clone()),

@@ -7,7 +7,7 @@ use aftercall_core::patient::{
 };
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::plan::enroll;
+use aftercall_core::plan::Case;
 use aftercall_core::time::{self, Timestamp};
 use axum::Json;
 use axum::extract::State;
@@ -203,15 +203,25 @@ pub async fn save(
     Body(body): Body<NewPatient>,
 ) -> Result<(StatusCode, Json<SavedPatient>), Problem> {
     let (patient, episode) = body.into_record(&state)?;
-    let steps = enroll(&patient, &episode, &state.cadence);
+    let plan = state.pathways.plan(&patient, &episode, &Case::default());
+    let plan = plan
+        .ok_or_else(|| Problem::field("stay.pathway", "no pathway fits: name one, or a script"))?;
+    let zone = patient.zone.clone();
     let enrolment = Enrolment {
         patient,
-        episode,
-        steps,
+        episode: Episode {
+            pathway: plan.script,
+            ..episode
+        },
+        steps: plan.steps,
     };
     let saved = state
         .store
         .save_patient_with_episode_and_steps(&enrolment, &caller.0, state.now())
+        .await?;
+    state
+        .store
+        .plan_errands((&saved.patient, &zone), &saved.episode, &plan.errands)
         .await?;
     state
         .audit(&caller, "patient.save", &saved.patient.0, &saved.episode.0)

@@ -302,7 +302,7 @@ impl CauseView {
                 node: Some(node.clone()),
                 ..bare
             },
-            Cause::CallBackAt { words } => Self {
+            Cause::CallBackAt { words } | Cause::Task { task: words } => Self {
                 words: Some(words.clone()),
                 ..bare
             },

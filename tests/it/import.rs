@@ -2,11 +2,16 @@
 
 use aftercall::import::{Report, headings, preview, read_discharges, save_discharges};
 use aftercall::store::Store;
+use aftercall::store::errand::ErrandEnd;
 use aftercall::store::import::SavedMapping;
 use aftercall::store::page::PageRequest;
+use aftercall::store::work_order::{Raise, WorkOrderFilter};
 use aftercall_core::import::{Defaults, Mapping, suggest};
-use aftercall_core::plan::Cadence;
+use aftercall_core::plan::{Pathway, Pathways};
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Cause, Deadlines, Subject};
 use encoding_rs::GB18030;
+use jiff::tz::TimeZone;
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
 use crate::bad_input::{Desk, aftercall, run, text};
@@ -59,6 +64,31 @@ const SECOND: Line = [
     "心内科",
 ];
 
+/// Diagnosis and risk choose; a script that is named keeps the usual days.
+fn pathways() -> Pathways {
+    let text = "version = 1
+script = \"cardiac\"
+reviewed = { by = \"Dr Lin\", on = \"2026-11-01\" }
+[when]
+diagnoses = [\"I50\"]
+risk = [\"middle\"]
+[[repeat]]
+from = 30
+every = 30
+until = 60
+grace_days = 7
+[[step]]
+day = 90
+grace_days = 14
+task = \"quarterly_review\"
+";
+    let pathway = Pathway::parse("heart.toml", "heart", text).expect("a pathway");
+    Pathways {
+        list: vec![pathway],
+        ..Pathways::default()
+    }
+}
+
 fn defaults() -> Defaults {
     Defaults {
         hospital: "main".into(),
@@ -106,9 +136,9 @@ async fn import(store: &Store, bytes: &[u8]) -> (Report, Report) {
     let mapping = store.mapping("his").await.expect("saved").content;
     let mapping = Mapping::parse(&mapping).expect("a mapping");
     let list = read_discharges(bytes, &defaults(), Some(&mapping));
-    let cadence = Cadence::default();
-    let planned = preview(store, &list, &cadence).await.expect("planned");
-    let saved = save_discharges(store, &list, &cadence, "test", at(1))
+    let pathways = pathways();
+    let planned = preview(store, &list, &pathways).await.expect("planned");
+    let saved = save_discharges(store, &list, &pathways, "test", at(1))
         .await
         .expect("saved");
     (planned, saved)
@@ -223,6 +253,65 @@ pub async fn a_list_is_imported_once(store: Store) {
         );
     }
     assert!(!problems.concat().contains("王五") && !problems.concat().contains("1961"));
+}
+
+pub async fn a_pathway_is_chosen_and_its_task_becomes_an_order(store: Store) {
+    let header = "hospital_number,name,birth_date,phone,language,discharged,encounter,consent,diagnoses,risk\n";
+    let rows = "P1,A,1950-01-01,13800138000,en,2026-11-19,E1,written,I50.9;E11,middle\n\
+                P2,B,1951-01-01,13800138001,en,2026-11-19,E2,written,J44,middle\n";
+    let list = read_discharges(format!("{header}{rows}").as_bytes(), &defaults(), None);
+    let saved = save_discharges(&store, &list, &pathways(), "test", at(1))
+        .await
+        .expect("saved");
+    assert_eq!(
+        counts(&saved),
+        [1, 1, 1, 0, 1, 0, 2],
+        "{:?}",
+        saved.problems
+    );
+    assert!(
+        saved.problems[0]
+            .to_string()
+            .starts_with("line 3, column pathway: is empty, and no pathway fits")
+    );
+    let again = save_discharges(&store, &list, &pathways(), "test", at(1))
+        .await
+        .expect("saved");
+    assert_eq!(counts(&again), [1, 1, 0, 0, 0, 0, 0]);
+
+    let day = |text: &str| text.parse::<Timestamp>().expect("an instant");
+    let early = store
+        .due_errands(day("2027-02-16T23:00:00Z"), 9)
+        .await
+        .expect("asked");
+    assert!(early.is_empty());
+    let now = day("2027-02-17T02:00:00Z");
+    let due = store.due_errands(now, 9).await.expect("asked");
+    assert_eq!(due.len(), 1);
+    let subject = Subject {
+        patient: Some(due[0].patient.clone()),
+        episode: Some(due[0].episode.clone()),
+        attempt: None,
+        high_risk: false,
+    };
+    let causes = vec![Cause::Task {
+        task: "quarterly_review".into(),
+    }];
+    let end = ErrandEnd::Raised(Box::new(Raise {
+        subject,
+        causes: causes.clone(),
+        deadlines: Deadlines::usual(TimeZone::UTC),
+    }));
+    assert!(store.end_errand(&due[0], &end, now).await.expect("ended"));
+    assert!(
+        !store.end_errand(&due[0], &end, now).await.expect("asked"),
+        "once"
+    );
+    let orders = store
+        .work_orders(&WorkOrderFilter::default(), &PageRequest::default())
+        .await
+        .expect("listed");
+    assert_eq!(orders.items[0].causes, causes);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use aftercall_core::import::Defaults;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Life, Patient};
 use aftercall_core::phi::Phi;
+use aftercall_core::plan::Pathways;
 use aftercall_core::plan::{CallerId, Pace, Step, StepState, TrunkHours, Window};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, WorkOrder};
@@ -127,12 +128,15 @@ impl Ward {
         save_do_not_call(&self.store, &blocked, "test", now)
             .await
             .expect("saved");
-        let cadence = config.cadence();
-        let report = save_discharges(&self.store, &list, &cadence, "test", now)
+        let pathways = Pathways {
+            list: Vec::new(),
+            usual: config.cadence(),
+        };
+        let report = save_discharges(&self.store, &list, &pathways, "test", now)
             .await
             .expect("saved");
         assert_eq!((report.new_patients, report.refused), (report.accepted, 0));
-        let again = save_discharges(&self.store, &list, &cadence, "test", now)
+        let again = save_discharges(&self.store, &list, &pathways, "test", now)
             .await
             .expect("saved");
         assert_eq!(

@@ -105,6 +105,14 @@ const CHECKS: &[(&str, Check)] = &[
     ("a_list_is_imported_once", |store, _| {
         Box::pin(import::a_list_is_imported_once(store))
     }),
+    (
+        "a_pathway_is_chosen_and_its_task_becomes_an_order",
+        |store, _| {
+            Box::pin(import::a_pathway_is_chosen_and_its_task_becomes_an_order(
+                store,
+            ))
+        },
+    ),
     ("audit_and_imports_are_lists", |store, _| {
         Box::pin(audit_and_imports_are_lists(store))
     }),

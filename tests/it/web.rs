@@ -13,7 +13,7 @@ use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::import::Defaults;
-use aftercall_core::plan::{Cadence, CallingPolicy};
+use aftercall_core::plan::{CallingPolicy, Pathways};
 use aftercall_core::work_order::Cause;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Server {
                 country: "CN".into(),
                 base: None,
             }),
-            cadence: Arc::new(Cadence::default()),
+            pathways: Arc::new(Pathways::default()),
             clock: PlanClock::system(),
             trends: crate::record::trend_rules(),
             policy: Arc::new(CallingPolicy::default()),

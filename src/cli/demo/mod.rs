@@ -27,6 +27,7 @@ use crate::cli::serve::stop_signal;
 use crate::config::Config;
 use crate::import::{read_discharges, read_do_not_call, save_discharges, save_do_not_call};
 use crate::jobs::PlanClock;
+use crate::pathways;
 use crate::run::{Engine, open_store};
 use crate::store::Store;
 use crate::trunk::config::Trunk;
@@ -233,7 +234,14 @@ async fn import(args: &Args, config: &Config, now: Timestamp) -> anyhow::Result<
         base: Some(now),
     };
     let list = read_discharges(&read(&args.fixtures.join("patients.csv"))?, &defaults, None);
-    let report = save_discharges(&store, &list, &config.cadence(), "demo", now).await?;
+    let report = save_discharges(
+        &store,
+        &list,
+        &pathways::load(&config.scripts.dir, config.cadence())?,
+        "demo",
+        now,
+    )
+    .await?;
     let refused = read_do_not_call(
         &read(&args.fixtures.join("do_not_call.csv"))?,
         &config.hospital.country,

@@ -64,7 +64,9 @@ fn merged_consent(known: &Consent, told: &Consent, stated: Stated) -> Consent {
 /// The stay as known after `told`.
 pub fn merged_episode(known: &Episode, told: &Episode, stated: Stated) -> Episode {
     let mut merged = known.clone();
-    merged.pathway.clone_from(&told.pathway);
+    if !told.pathway.is_empty() {
+        merged.pathway.clone_from(&told.pathway);
+    }
     merged.discharged_at = told.discharged_at;
     if stated.has(Column::Department) {
         merged.department.clone_from(&told.department);

@@ -7,6 +7,7 @@ use super::row::Row;
 use super::{Column, Defaults, Mapping, Problem};
 use crate::id::{EpisodeId, PatientId};
 use crate::patient::{Episode, Patient};
+use crate::plan::Case;
 
 /// Where each column of a record comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ struct Source {
     heading: String,
     fixed: Option<String>,
     words: BTreeMap<String, String>,
+}
+
+/// What one row says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub patient: Patient,
+    pub episode: Episode,
+    /// What chooses a pathway, where the stay names none.
+    pub case: Case,
 }
 
 /// The columns about which a list says anything: what it does not say, it does not change.
@@ -142,7 +152,7 @@ impl Header {
         fields: &[&str],
         ids: (PatientId, EpisodeId),
         defaults: &Defaults,
-    ) -> Result<(Patient, Episode), Vec<Problem>> {
+    ) -> Result<Record, Vec<Problem>> {
         if fields.len() != self.width {
             let fault = format!(
                 "the row has {} fields and the header {}",

@@ -119,7 +119,7 @@ pub(super) fn column_of(heading: &str) -> Option<Column> {
 }
 
 /// Headings of hospitals' exports, as [`plain`] leaves them.
-const COMMON: [(Column, &[&str]); 20] = [
+const COMMON: [(Column, &[&str]); 22] = [
     (
         Column::HospitalNumber,
         &[
@@ -260,6 +260,32 @@ const COMMON: [(Column, &[&str]); 20] = [
     (
         Column::Contacts,
         &["联系人", "家属", "nextofkin", "emergencycontacts"],
+    ),
+    (
+        Column::Diagnoses,
+        &[
+            "诊断编码",
+            "出院诊断编码",
+            "主要诊断编码",
+            "icd",
+            "icd10",
+            "icd编码",
+            "疾病编码",
+            "diagnosiscode",
+            "diagnosiscodes",
+            "diagnosis",
+        ],
+    ),
+    (
+        Column::Risk,
+        &[
+            "风险等级",
+            "危险分层",
+            "风险分层",
+            "风险",
+            "risktier",
+            "risklevel",
+        ],
     ),
 ];
 

@@ -19,7 +19,7 @@ pub use change::{
     Contradiction, contradictions, different, merged_episode, merged_patient, other_person,
 };
 pub use date::{DateFault, read_date, read_instant};
-pub use header::{Header, Stated, cell_name};
+pub use header::{Header, Record, Stated, cell_name};
 pub use mapping::{Mapping, MappingError, suggest};
 pub use phone::{PhoneFault, phone_number};
 
@@ -47,11 +47,13 @@ pub enum Column {
     KnowsDiagnosis,
     HighRisk,
     Contacts,
+    Diagnoses,
+    Risk,
 }
 
 impl Column {
     /// Every column, in the order of the documentation.
-    pub const ALL: [Column; 20] = [
+    pub const ALL: [Column; 22] = [
         Column::HospitalNumber,
         Column::Name,
         Column::BirthDate,
@@ -72,6 +74,8 @@ impl Column {
         Column::KnowsDiagnosis,
         Column::HighRisk,
         Column::Contacts,
+        Column::Diagnoses,
+        Column::Risk,
     ];
 
     pub fn name(self) -> &'static str {
@@ -96,6 +100,8 @@ impl Column {
             Column::KnowsDiagnosis => "knows_diagnosis",
             Column::HighRisk => "high_risk",
             Column::Contacts => "contacts",
+            Column::Diagnoses => "diagnoses",
+            Column::Risk => "risk",
         }
     }
 
@@ -107,11 +113,11 @@ impl Column {
             | Column::BirthDate
             | Column::Phone
             | Column::Language
-            | Column::Pathway
             | Column::Discharged
             | Column::Encounter
             | Column::Consent => true,
-            Column::Dialect
+            Column::Pathway
+            | Column::Dialect
             | Column::Hearing
             | Column::Zone
             | Column::Department
@@ -121,7 +127,9 @@ impl Column {
             | Column::RecordingConsent
             | Column::KnowsDiagnosis
             | Column::HighRisk
-            | Column::Contacts => false,
+            | Column::Contacts
+            | Column::Diagnoses
+            | Column::Risk => false,
         }
     }
 }
@@ -154,7 +162,7 @@ pub struct Defaults {
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, Defaults, Header, Mapping};
+    use super::{Column, Defaults, Header, Mapping, Record};
     use crate::id::{EpisodeId, PatientId};
     use crate::patient::{ConsentBasis, Relation, Topic};
 
@@ -172,7 +180,7 @@ mod tests {
         Header::read(1, &names, None, false).expect("every known column")
     }
 
-    const ROW: [&str; 20] = [
+    const ROW: [&str; 22] = [
         "P1",
         "张三",
         "1950-02-01",
@@ -193,6 +201,8 @@ mod tests {
         "no",
         "",
         "李梅:wife:13900139000:health+medicines",
+        "I50.9；E11",
+        "",
     ];
 
     fn ids() -> (PatientId, EpisodeId) {
@@ -201,7 +211,11 @@ mod tests {
 
     #[test]
     fn a_whole_row_becomes_a_patient_and_a_stay() {
-        let (patient, episode) = header()
+        let Record {
+            patient,
+            episode,
+            case,
+        } = header()
             .record(2, &ROW, ids(), &defaults())
             .expect("a good row");
         assert_eq!(patient.phone.expect("has one").expose(), "+8613800138000");
@@ -212,6 +226,7 @@ mod tests {
             [Topic::Health, Topic::Medicines]
         );
         assert_eq!(episode.discharged_at.to_string(), "2026-11-19T02:30:00Z");
+        assert_eq!(case.diagnoses, ["I50.9", "E11"]);
     }
 
     #[test]
@@ -252,7 +267,7 @@ mod tests {
             .expect_err("no base");
         assert_eq!(problems[0].column, "discharged");
         let base = Some("2026-11-23T02:00:00Z".parse().expect("an instant"));
-        let (_, episode) = header()
+        let Record { episode, .. } = header()
             .record(2, &row, ids(), &Defaults { base, ..defaults() })
             .expect("a base");
         assert_eq!(episode.discharged_at.to_string(), "2026-11-20T02:00:00Z");
@@ -301,7 +316,9 @@ mod tests {
             "E1",
             "已签",
         ];
-        let (patient, episode) = header
+        let Record {
+            patient, episode, ..
+        } = header
             .record(4, &fields, ids(), &defaults())
             .expect("a good row");
         assert_eq!(patient.consent.basis, ConsentBasis::Written);

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::date::{DateFault, read_date, read_instant};
-use super::{Column, Defaults, Header, PhoneFault, Problem, phone_number};
+use super::{Column, Defaults, Header, PhoneFault, Problem, Record, phone_number};
 use crate::id::{EpisodeId, PatientId};
 use crate::lang::Lang;
 use crate::patient::{
@@ -13,6 +13,7 @@ use crate::patient::{
 };
 use crate::phi::Phi;
 use crate::phone::PhoneNumber;
+use crate::plan::{Case, Risk};
 use crate::time;
 
 /// One record being read; every fault is collected.
@@ -37,18 +38,14 @@ impl<'a> Row<'a> {
         mut self,
         ids: (PatientId, EpisodeId),
         defaults: &Defaults,
-    ) -> Result<(Patient, Episode), Vec<Problem>> {
+    ) -> Result<Record, Vec<Problem>> {
         match self.record(ids, defaults) {
             Some(record) if self.problems.is_empty() => Ok(record),
             Some(_) | None => Err(self.problems),
         }
     }
 
-    fn record(
-        &mut self,
-        ids: (PatientId, EpisodeId),
-        defaults: &Defaults,
-    ) -> Option<(Patient, Episode)> {
+    fn record(&mut self, ids: (PatientId, EpisodeId), defaults: &Defaults) -> Option<Record> {
         let number = self.required(Column::HospitalNumber);
         let name = self.required(Column::Name);
         let birth_date = self.birth_date();
@@ -73,7 +70,7 @@ impl<'a> Row<'a> {
         let discharged_at = zone_name
             .as_ref()
             .and_then(|(_, zone)| self.discharged(zone, defaults));
-        let pathway = self.required(Column::Pathway);
+        let pathway = self.optional(Column::Pathway).unwrap_or_default();
         let encounter = self.required(Column::Encounter);
         let life = self.choice(
             Column::Life,
@@ -89,6 +86,7 @@ impl<'a> Row<'a> {
         let consent = self.consent();
         let knows_diagnosis = self.yes(Column::KnowsDiagnosis);
         let high_risk = self.yes(Column::HighRisk);
+        let case = self.case();
         let contacts = self.contacts(&defaults.country);
         let (patient_id, episode_id) = ids;
         let patient = Patient {
@@ -111,14 +109,18 @@ impl<'a> Row<'a> {
             id: episode_id,
             patient: patient_id,
             encounter: encounter?,
-            pathway: pathway?,
+            pathway,
             department: self.optional(Column::Department).unwrap_or_default(),
             ward: self.optional(Column::Ward).unwrap_or_default(),
             discharged_at: discharged_at?,
             state: state?,
-            high_risk: high_risk?,
+            high_risk: high_risk? || case.risk == Some(Risk::High),
         };
-        Some((patient, episode))
+        Some(Record {
+            patient,
+            episode,
+            case,
+        })
     }
 
     /// The trimmed field, empty where nothing says it.
@@ -182,6 +184,26 @@ impl<'a> Row<'a> {
             ("否", false),
         ];
         self.choice(column, &choices, Some(false))
+    }
+
+    fn case(&mut self) -> Case {
+        let codes = self
+            .text(Column::Diagnoses)
+            .split([';', '；', ',', '、', ' ']);
+        let codes = codes.map(str::trim).filter(|code| !code.is_empty());
+        let risks = [
+            ("", None),
+            ("low", Some(Risk::Low)),
+            ("middle", Some(Risk::Middle)),
+            ("high", Some(Risk::High)),
+            ("低", Some(Risk::Low)),
+            ("中", Some(Risk::Middle)),
+            ("高", Some(Risk::High)),
+        ];
+        Case {
+            diagnoses: codes.map(str::to_owned).collect(),
+            risk: self.choice(Column::Risk, &risks, Some(None)).flatten(),
+        }
     }
 
     fn hearing(&mut self) -> Option<Hearing> {

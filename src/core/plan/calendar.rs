@@ -42,12 +42,18 @@ impl Default for Cadence {
 pub fn enroll(patient: &Patient, episode: &Episode, cadence: &Cadence) -> Vec<Step> {
     let known = time::zone(&patient.zone);
     let zone = known.clone().unwrap_or(TimeZone::UTC);
-    let day_zero = episode.discharged_at.to_zoned(zone.clone()).date();
+    let day_zero = day_zero(patient, episode);
     cadence
         .0
         .iter()
         .map(|day| step(episode, *day, day_zero, &zone, known.is_some()))
         .collect()
+}
+
+/// The local date of discharge in the patient's zone; in UTC where that is unknown.
+pub(super) fn day_zero(patient: &Patient, episode: &Episode) -> Date {
+    let zone = time::zone(&patient.zone).unwrap_or(TimeZone::UTC);
+    episode.discharged_at.to_zoned(zone).date()
 }
 
 fn step(
@@ -80,6 +86,6 @@ fn step(
     }
 }
 
-fn days_after(date: Date, days: u16) -> Date {
+pub(super) fn days_after(date: Date, days: u16) -> Date {
     date.saturating_add(Span::new().days(i64::from(days)))
 }

@@ -153,6 +153,9 @@ fn english(reason: &Reason) -> String {
             "the line dropped in an emergency and may not be called again in time; a human has the work order".into()
         }
         Reason::AlreadyClosed { state } => format!("the step is {state}"),
+        Reason::Superseded => {
+            "a later discharge, another pathway or a merged record has a plan of its own".into()
+        }
     }
 }
 
@@ -262,6 +265,7 @@ fn chinese(reason: &Reason) -> String {
         Reason::Recalled => "紧急情况已回拨一次，工单在人工手中".into(),
         Reason::NoRecall => "紧急情况下线路中断，规定时间内不能再打，工单在人工手中".into(),
         Reason::AlreadyClosed { state } => format!("这一步的状态是{}", state_zh(*state)),
+        Reason::Superseded => "之后的出院、另一条路径或合并后的病历另有计划".into(),
     }
 }
 

@@ -11,6 +11,8 @@ mod decide;
 mod explain;
 mod holiday;
 mod hours;
+mod life;
+mod pathway;
 mod policy;
 mod reason;
 mod retry;
@@ -28,6 +30,10 @@ pub use decide::{NumberFacts, PlanInput, Standing, next_step};
 pub use explain::{outcome_in_words, state_in_words};
 pub use holiday::{HolidayError, Holidays};
 pub use hours::{OnHolidays, Window};
+pub use life::{LifeEvent, PlanChange, life_event};
+pub use pathway::{
+    Case, Errand, Pathway, PathwayError, PathwayStep, Pathways, Plan, Risk, What, When,
+};
 pub use policy::{
     CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, PolicyError, Profile, Terms,
     Wishes, Within,

@@ -112,6 +112,9 @@ pub enum ReasonCode {
     Settled,
     #[display("already_closed")]
     AlreadyClosed,
+    /// Another plan of the patient holds.
+    #[display("superseded")]
+    Superseded,
 }
 
 /// Why a step is not dialled. Holds no name and no number, so that lists and logs may show it.
@@ -228,6 +231,8 @@ pub enum Reason {
     AlreadyClosed {
         state: StepState,
     },
+    /// A later discharge, another pathway or a merged record has a plan of its own.
+    Superseded,
 }
 
 impl Reason {
@@ -290,6 +295,7 @@ impl Reason {
             | Reason::Recalled
             | Reason::NoRecall => ReasonCode::AttemptsUsed,
             Reason::AlreadyClosed { .. } => ReasonCode::AlreadyClosed,
+            Reason::Superseded => ReasonCode::Superseded,
         }
     }
 

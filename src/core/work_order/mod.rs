@@ -99,6 +99,10 @@ pub enum Cause {
     NotCalled {
         reason: ReasonCode,
     },
+    /// A step of the pathway that a person does.
+    Task {
+        task: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -136,7 +136,8 @@ fn names_worse(cause: &Cause, line: &Line) -> bool {
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
         | Cause::InvalidNumber
-        | Cause::NotCalled { .. } => false,
+        | Cause::NotCalled { .. }
+        | Cause::Task { .. } => false,
     }
 }
 
@@ -287,7 +288,8 @@ fn same_day_concept(cause: &Cause) -> Option<Option<&ConceptId>> {
         | Cause::ReportedDeath
         | Cause::ReportedReadmission
         | Cause::InvalidNumber
-        | Cause::NotCalled { .. } => None,
+        | Cause::NotCalled { .. }
+        | Cause::Task { .. } => None,
     }
 }
 
@@ -309,7 +311,8 @@ fn urgency_of_cause(cause: &Cause, high_risk: bool) -> Urgency {
         | Cause::InvalidNumber
         | Cause::NotCalled { .. }
         | Cause::IdentityFailed
-        | Cause::CallBackAt { .. } => Urgency::Routine,
+        | Cause::CallBackAt { .. }
+        | Cause::Task { .. } => Urgency::Routine,
     }
 }
 

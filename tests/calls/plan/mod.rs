@@ -2,7 +2,9 @@
 
 mod enroll;
 mod law;
+mod life;
 mod next_step;
+mod pathway;
 mod reasons;
 mod world;
 

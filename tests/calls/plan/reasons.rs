@@ -98,6 +98,7 @@ fn samples() -> Vec<Reason> {
         Reason::BrokeOffTwice,
         Reason::Recalled,
         Reason::NoRecall,
+        Reason::Superseded,
     ];
     let bands = [Band::Morning, Band::Afternoon, Band::Evening];
     all.extend(bands.map(|band| Reason::OtherHours {
@@ -164,11 +165,12 @@ fn kind(reason: &Reason) -> usize {
         Reason::Recalled => 40,
         Reason::NoRecall => 41,
         Reason::AfterOutage => 42,
-        Reason::AlreadyClosed { .. } => KINDS - 1,
+        Reason::AlreadyClosed { .. } => 43,
+        Reason::Superseded => KINDS - 1,
     }
 }
 
-const KINDS: usize = 44;
+const KINDS: usize = 45;
 
 #[test]
 fn every_reason_reads_as_the_snapshot_has_it() {

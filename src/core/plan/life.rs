@@ -1,0 +1,104 @@
+//! What happens to a patient, and what it does to what is planned. A live call is left to end, and is not tried again.
+
+use crate::id::{EpisodeId, StepId};
+use crate::time::Timestamp;
+
+use super::{Reason, ReasonCode, Step, StepState};
+
+/// An event of the hospital's records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifeEvent {
+    Died,
+    /// A new stay has begun.
+    Admitted,
+    /// The admission was a mistake: the patient is at home.
+    AdmissionCancelled,
+    /// Home again; the stay that ends now has a plan of its own.
+    Discharged {
+        stay: EpisodeId,
+    },
+    /// The patient is still in hospital.
+    DischargeCancelled {
+        stay: EpisodeId,
+    },
+    /// The records of this patient and another became one: what both had planned for one day is done once.
+    Merged,
+    NumberChanged,
+}
+
+/// What becomes of one planned step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanChange {
+    pub step: StepId,
+    pub state: StepState,
+    /// When the step is looked at next.
+    pub next_at: Timestamp,
+    pub reason: Reason,
+}
+
+/// The changes that an event makes to the steps of one patient, in the order of the steps; steps that are done, and
+/// those in a call, are left alone.
+pub fn life_event(event: &LifeEvent, steps: &[Step], now: Timestamp) -> Vec<PlanChange> {
+    let effects = steps.iter().map(|step| match event {
+        LifeEvent::Died => block(step, Reason::Dead),
+        LifeEvent::Admitted => block(step, Reason::Readmitted),
+        LifeEvent::AdmissionCancelled => reopen(step, &[ReasonCode::Readmitted], now),
+        LifeEvent::Discharged { stay } if step.episode != *stay => block(step, Reason::Superseded),
+        LifeEvent::Discharged { .. } => reopen(
+            step,
+            &[ReasonCode::DischargeCancelled, ReasonCode::Readmitted],
+            now,
+        ),
+        LifeEvent::DischargeCancelled { stay } if step.episode == *stay => {
+            block(step, Reason::DischargeCancelled)
+        }
+        LifeEvent::DischargeCancelled { .. } => None,
+        LifeEvent::Merged if has_twin(step, steps) => block(step, Reason::Superseded),
+        LifeEvent::Merged => None,
+        LifeEvent::NumberChanged => {
+            let codes = [
+                ReasonCode::NoPhone,
+                ReasonCode::InvalidNumber,
+                ReasonCode::WrongParty,
+            ];
+            reopen(step, &codes, now)
+        }
+    });
+    effects.flatten().collect()
+}
+
+fn block(step: &Step, reason: Reason) -> Option<PlanChange> {
+    (step.state == StepState::Planned).then(|| PlanChange {
+        step: step.id.clone(),
+        state: StepState::Blocked,
+        next_at: step.next_at,
+        reason,
+    })
+}
+
+/// A step that was blocked for one of these reasons is planned again; whether it is too late `next_step` says.
+fn reopen(step: &Step, codes: &[ReasonCode], now: Timestamp) -> Option<PlanChange> {
+    let held = |code: &ReasonCode| step.reason.starts_with(&format!("{code}:"));
+    (step.state == StepState::Blocked && codes.iter().any(held)).then(|| PlanChange {
+        step: step.id.clone(),
+        state: StepState::Planned,
+        next_at: step.next_at.max(now),
+        reason: Reason::NotDue { on: step.due_on },
+    })
+}
+
+/// Whether another step does the same on the same day, and was begun or comes first.
+fn has_twin(step: &Step, steps: &[Step]) -> bool {
+    steps
+        .iter()
+        .filter(|other| !is_refused(other))
+        .any(|other| {
+            let begun = other.state != StepState::Planned;
+            let same = other.due_on == step.due_on && other.script == step.script;
+            other.id != step.id && same && (begun || other.id < step.id)
+        })
+}
+
+fn is_refused(step: &Step) -> bool {
+    matches!(step.state, StepState::Blocked | StepState::Lapsed)
+}
