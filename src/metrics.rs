@@ -144,7 +144,7 @@ impl Metrics {
             Told::Event(CallEvent::Ended(_)) | Told::NotStarted(_) => {
                 self.calls_live.dec();
             }
-            Told::Event(_) | Told::Trace(_) => {}
+            Told::Event(_) | Told::Trace(_) | Told::Rings(_) => {}
         }
     }
 

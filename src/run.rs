@@ -7,26 +7,26 @@ use std::time::Duration;
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
-use aftercall_core::lang::Lang;
-use aftercall_core::phi::Phi;
-use aftercall_core::plan::{Pace, StepState};
-use aftercall_core::script::speaking::variables;
-use aftercall_core::script::{Facts, Note, Script};
+use aftercall_core::plan::{Pace, TrunkHours};
+use aftercall_core::script::Note;
 use aftercall_core::sip::dialog::DialogSnapshot;
-use aftercall_core::time::{self, Timestamp};
+use aftercall_core::time::Timestamp;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, VoiceEngine};
+use crate::config::{self, CallingWindow, Config, VoiceEngine};
+use crate::facts::{facts_of, render};
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
+use crate::jobs::ring_back::Desk;
 use crate::jobs::{self, PlanClock, Rules};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
 use crate::pathways;
+use crate::reception::{Reception, Rung};
 use crate::recording::Recordings;
 use crate::speech::command::CommandConfig;
 use crate::speech::ears::{Ears, EarsConfig};
@@ -82,6 +82,7 @@ impl Engine {
     ) -> anyhow::Result<Engine> {
         let mut trunk = Trunk::load(&config.trunk.file)?;
         trunk.elsewhere = config.on_call_hosts();
+        trunk.answers = true;
         let at_once = usize::try_from(config.trunk.lines).unwrap_or(usize::MAX);
         descriptors::provide(at_once.min(trunk.lines))?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
@@ -117,6 +118,12 @@ impl Engine {
                 trunk.name
             );
         }
+        let desk = Desk {
+            trunk: trunk.name.clone(),
+            hours: hours_of(config),
+            zone: config.zone(),
+            scripts: lines.scripts.clone(),
+        };
         let (reports, told) = mpsc::unbounded_channel();
         let kit = Arc::clone(&library.kit);
         let driver = Arc::new(Driver::start(
@@ -147,11 +154,23 @@ impl Engine {
         ));
         tokio::spawn(acknowledge(stored, driver.commands()));
         let (to_dial, dialled) = mpsc::channel(1);
+        let library = Arc::new(library);
+        let (to_reception, rung) = mpsc::unbounded_channel();
+        let reception = Reception {
+            config: config.clone(),
+            store: store.clone(),
+            rules: rules.clone(),
+            desk,
+            library: Arc::clone(&library),
+            voice: Arc::clone(&voice),
+            commands: driver.commands(),
+            metrics: Arc::clone(&metrics),
+        };
         let caller = Caller {
             config: config.clone(),
             store: store.clone(),
             rules: rules.clone(),
-            library: Arc::new(library),
+            library,
             voice,
             driver: Arc::clone(&driver),
             to_record: to_record.clone(),
@@ -182,7 +201,8 @@ impl Engine {
             tokio::spawn(caller.run(dialled)),
         ];
         let tasks = vec![
-            tokio::spawn(relay(told, to_record, metrics, seen)),
+            tokio::spawn(relay(told, to_record, to_reception, metrics, seen)),
+            tokio::spawn(reception.run(rung)),
             tokio::spawn(jobs::recover::run(
                 store.clone(),
                 rules.clone(),
@@ -446,8 +466,10 @@ impl Caller {
         let script = self
             .library
             .script(&call.step.script, call.patient.lang, today)?;
-        let facts = self.facts(&call).await?;
-        self.render(&script, &facts).await?;
+        let whom = (&call.patient, &call.episode, &call.step);
+        let facts = facts_of(&self.config, &self.store, &self.rules, whom).await?;
+        let prompts = &self.library.kit.prompts;
+        render(&self.voice, prompts, &script, &facts, Vec::new()).await?;
         let start = StartCall {
             attempt: call.attempt.clone(),
             number: call.order.number.clone(),
@@ -468,52 +490,6 @@ impl Caller {
         self.driver.start_call(start);
         Ok(())
     }
-
-    async fn facts(&self, call: &ToDial) -> anyhow::Result<Facts> {
-        let zone = time::zone(&call.patient.zone).context("the patient's zone is not known")?;
-        let steps = self.store.steps_of_episode(&call.episode.id).await?;
-        let later = steps
-            .iter()
-            .filter(|step| step.day > call.step.day && step.state == StepState::Planned);
-        let hospital = match call.patient.lang {
-            Lang::Zh => &self.config.hospital.name_zh,
-            Lang::En => &self.config.hospital.name_en,
-        };
-        Ok(Facts {
-            lang: call.patient.lang,
-            day: call.step.day,
-            hospital: hospital.clone(),
-            patient: call.patient.name.clone(),
-            birth: Some(call.patient.birth_date.clone()),
-            contacts: call.patient.contacts.clone(),
-            knows_diagnosis: call.patient.knows_diagnosis,
-            hearing: call.patient.hearing,
-            dialect: call.patient.dialect.clone(),
-            emergency_number: self.config.hospital.emergency_number.clone(),
-            crisis_line: self.config.hospital.crisis_line.clone(),
-            callback_number: self.config.hospital.callback_number.clone(),
-            next_call: later.map(|step| step.due_on).min(),
-            today: self.rules.clock.now().to_zoned(zone).date(),
-        })
-    }
-
-    /// Names, dates and prompts without a recording are synthesised before the INVITE: a call never waits for a voice it could have had.
-    async fn render(&self, script: &Script, facts: &Facts) -> anyhow::Result<()> {
-        let mut texts = variables(script, facts);
-        let prompts = &self.library.kit.prompts;
-        let unrecorded = script.prompts.values().filter(|prompt| {
-            let recording = prompt.id.recording(facts.lang);
-            !prompts.contains_key(&recording)
-        });
-        texts.extend(unrecorded.map(|prompt| Phi::new(prompt.text.clone())));
-        let (voice, lang) = (Arc::clone(&self.voice), facts.lang);
-        let rendered = tokio::task::spawn_blocking(move || {
-            texts
-                .iter()
-                .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
-        });
-        Ok(rendered.await??)
-    }
 }
 
 /// Holds the dial loop while those that talk already are answered late.
@@ -533,15 +509,28 @@ async fn watch_ears(
     }
 }
 
+/// When somebody is there to talk to who rings: the hours in which the hospital calls.
+fn hours_of(config: &Config) -> Option<TrunkHours> {
+    let windows = config.calling.windows.iter().map(CallingWindow::window);
+    TrunkHours::new(&windows.collect::<Vec<_>>())
+}
+
 /// Passes what calls tell to the recorder, in order, and to whoever watches.
 async fn relay(
     mut told: mpsc::UnboundedReceiver<Report>,
     to_record: mpsc::UnboundedSender<Recorded>,
+    to_reception: mpsc::UnboundedSender<Rung>,
     metrics: Arc<Metrics>,
     seen: Option<mpsc::UnboundedSender<Seen>>,
 ) {
     while let Some(Report { attempt, what }) = told.recv().await {
         metrics.observe(&what);
+        if let Told::Rings(numbers) = what {
+            if to_reception.send((attempt, numbers)).is_err() {
+                error!("nobody answers calls any more");
+            }
+            continue;
+        }
         if let Some(what) = recorded(&what) {
             let report = Recorded {
                 attempt: attempt.clone(),
@@ -553,7 +542,7 @@ async fn relay(
         }
         let Some(seen) = &seen else { continue };
         let shown = match what {
-            Told::Trace(_) => continue,
+            Told::Trace(_) | Told::Rings(_) => continue,
             Told::Event(event) => Seen::Event(attempt, event),
             Told::NotStarted(why) => Seen::NotStarted(attempt, why),
         };
@@ -577,6 +566,7 @@ fn recorded(what: &Told) -> Option<Record> {
     let event = match what {
         Told::NotStarted(_) => return Some(Record::NotStarted),
         Told::Trace(trace) => return Some(Record::Trace(trace.clone())),
+        Told::Rings(_) => return None,
         Told::Event(event) => event,
     };
     Some(match event {

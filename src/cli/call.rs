@@ -292,7 +292,7 @@ async fn follow(
                     }
                     print_event(args, &event)?;
                 }
-                Some(Told::Trace(_)) => {}
+                Some(Told::Trace(_) | Told::Rings(_)) => {}
                 Some(Told::NotStarted(why)) => bail!("the call did not start: {why}"),
                 None => bail!("the media thread ended before the call did"),
             },

@@ -89,6 +89,30 @@ impl Disposition {
         Disposition::Interrupted,
     ];
 
+    /// Whether a call that the patient made says how the step goes on. One that came to nothing is as if it had not been.
+    pub fn concerns_the_step(self) -> bool {
+        match self {
+            Disposition::Completed
+            | Disposition::Partial
+            | Disposition::CutInEmergency
+            | Disposition::NotNow
+            | Disposition::AskedForPerson
+            | Disposition::OptedOut
+            | Disposition::ReportedDeath
+            | Disposition::ReportedReadmission => true,
+            Disposition::Unidentified
+            | Disposition::WrongParty
+            | Disposition::Machine
+            | Disposition::NoAnswer
+            | Disposition::Busy
+            | Disposition::Declined
+            | Disposition::InvalidNumber
+            | Disposition::Unreachable
+            | Disposition::TrunkFailure
+            | Disposition::Interrupted => false,
+        }
+    }
+
     /// Whether the step needs no further call.
     pub fn is_final(self) -> bool {
         matches!(

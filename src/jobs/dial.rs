@@ -309,6 +309,7 @@ fn new_attempt(
     now: Timestamp,
 ) -> NewAttempt {
     NewAttempt {
+        inbound: false,
         id: AttemptId(new_id()),
         step: Some(loaded.step.id.clone()),
         episode: Some(loaded.episode.id.clone()),

@@ -1,7 +1,8 @@
 //! The loops of the engine: load, decide in core, save. The only place that reads the clock of plans.
 //!
 //! `dial` hands out calls, `record` commits what they tell, `recover` closes what a crash left, `escalate`
-//! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people. Each is one function that ends at shutdown.
+//! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `ring_back`
+//! says how a call to us is answered. Each is one function that ends at shutdown.
 
 pub mod dial;
 pub mod errands;
@@ -9,6 +10,7 @@ pub mod escalate;
 pub mod notify;
 pub mod record;
 pub mod recover;
+pub mod ring_back;
 mod settle;
 pub mod why;
 

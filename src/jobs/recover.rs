@@ -104,7 +104,7 @@ async fn what_is_left(store: &Store, row: &AttemptRow) -> Result<CallRecord, Sto
             early_media: None,
             met: None,
             answered_by,
-            rang: true,
+            rang: !row.inbound,
             talk_ms: 0,
         },
         progress: row.attempt.progress,

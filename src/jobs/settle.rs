@@ -120,14 +120,17 @@ impl Loaded {
             asked_for,
         };
         let started = row.attempt.started_at.as_millisecond();
+        let is_it = |past: &PastAttempt| {
+            past.disposition.is_none()
+                && past.number == ended.number
+                && past.started_at.as_millisecond() == started
+        };
+        if row.inbound && !record.ending.disposition.concerns_the_step() {
+            self.attempts.retain(|past| !is_it(past));
+        }
         let on_numbers = self.numbers.iter_mut().map(|known| &mut known.attempts);
         for list in std::iter::once(&mut self.attempts).chain(on_numbers) {
-            let live = list.iter_mut().find(|past| {
-                past.disposition.is_none()
-                    && past.number == ended.number
-                    && past.started_at.as_millisecond() == started
-            });
-            if let Some(live) = live {
+            if let Some(live) = list.iter_mut().find(|past| is_it(past)) {
                 *live = ended.clone();
             }
         }

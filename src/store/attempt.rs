@@ -20,6 +20,8 @@ use super::{Store, StoreError, ms};
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewAttempt {
     pub id: AttemptId,
+    /// They rang us.
+    pub inbound: bool,
     /// `None` for a call without a patient record, as are patient, episode and possibly phone.
     pub step: Option<StepId>,
     pub episode: Option<EpisodeId>,
@@ -56,6 +58,8 @@ pub enum Begun {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
     pub attempt: Attempt,
+    /// They rang us.
+    pub inbound: bool,
     pub episode: Option<EpisodeId>,
     pub patient: Option<PatientId>,
     pub engine: String,
@@ -81,7 +85,7 @@ pub struct AttemptProgress {
 const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
      script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
      closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, met, rang, talk_ms, \
-     line from attempt";
+     line, direction from attempt";
 
 impl Store {
     /// Begins an attempt: step to `calling` and the attempt's row in one transaction, before the INVITE.
@@ -90,7 +94,8 @@ impl Store {
     /// When the database refuses; whether the line may be rung is the answer, not an error.
     pub async fn begin_attempt(&self, new: &NewAttempt) -> Result<Begun, StoreError> {
         let mut tx = self.begin().await?;
-        if let Some(phone) = &new.phone {
+        // Who is on the list may ring us.
+        if let Some(phone) = new.phone.as_ref().filter(|_| !new.inbound) {
             let listed = sqlx::query("select phone from do_not_call where phone = $1")
                 .bind(phone.expose())
                 .fetch_optional(&mut *tx)
@@ -119,8 +124,8 @@ impl Store {
         }
         let inserted = sqlx::query(
             "insert into attempt (id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, \
-             trunk, script, script_hash, day, lang, started_at_ms, caller) \
-             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+             trunk, script, script_hash, day, lang, started_at_ms, caller, direction) \
+             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
              on conflict do nothing",
         )
         .bind(&new.id.0)
@@ -137,7 +142,8 @@ impl Store {
         .bind(i64::from(new.day))
         .bind(word(&new.lang))
         .bind(ms(new.started_at))
-        .bind(&new.caller)
+        .bind((!new.inbound).then_some(&new.caller))
+        .bind(if new.inbound { "inbound" } else { "outbound" })
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -233,7 +239,7 @@ impl Store {
              identified = case when $5 = 1 then 1 else identified end, \
              screened = case when $6 = 1 then 1 else screened end, \
              closing_spoken = case when $7 = 1 then 1 else closing_spoken end, \
-             rang = case when $2 = 'dialling' then rang else 1 end \
+             rang = case when $2 = 'dialling' or direction = 'inbound' then rang else 1 end \
              where id = $1 and state in ($8, $9, $10)",
         )
         .bind(&id.0)
@@ -350,13 +356,21 @@ impl Store {
         step: &StepId,
     ) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = sqlx::query(
-            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms, direction from attempt \
              where step_id = $1 order by started_at_ms, id",
         )
         .bind(&step.0)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(read_past).collect()
+        let mut attempts = Vec::new();
+        for row in &rows {
+            let past = read_past(row)?;
+            let is_inbound = Columns(row).text("direction")? == "inbound";
+            if !is_inbound || past.disposition.is_none_or(Disposition::concerns_the_step) {
+                attempts.push(past);
+            }
+        }
+        Ok(attempts)
     }
 
     /// The attempts to a number since `since`, whoever shares it: caps belong to the number.
@@ -464,6 +478,7 @@ pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
     };
     Ok(AttemptRow {
         attempt,
+        inbound: row.text("direction")? == "inbound",
         episode: row.text_or_null("episode_id")?.map(EpisodeId),
         patient: row.text_or_null("patient_id")?.map(PatientId),
         engine: row.text("engine")?,

@@ -259,7 +259,7 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
     let ending = &finish.record.ending;
     let done = sqlx::query(
         "update attempt set state = 'ended', ended_at_ms = $2, disposition = $3, sip_status = $4, q850_cause = $5, \
-         early_media = $6, answered_by = $7, rang = case when $8 = 1 then 1 else rang end, talk_ms = $9, \
+         early_media = $6, answered_by = $7, rang = case when $8 = 1 and direction = 'outbound' then 1 else rang end, talk_ms = $9, \
          identified = case when $10 = 1 then 1 else identified end, \
          screened = case when $11 = 1 then 1 else screened end, \
          closing_spoken = case when $12 = 1 then 1 else closing_spoken end, asked_for_ms = $13, notes = $14, line = $15, \

@@ -6,6 +6,7 @@ use aftercall_core::patient::{
     Consent, ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient,
 };
 use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{Step, Window};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
@@ -83,6 +84,27 @@ impl Store {
             new_patient,
             new_episode,
         })
+    }
+
+    /// Everybody whose own telephone is one of these.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn patients_of_numbers(
+        &self,
+        numbers: &[PhoneNumber],
+    ) -> Result<Vec<Patient>, StoreError> {
+        let mut found = Vec::new();
+        for number in numbers {
+            let rows = sqlx::query("select id from patient where phone = $1 order by id")
+                .bind(number.expose())
+                .fetch_all(&self.pool)
+                .await?;
+            for row in &rows {
+                found.push(self.patient(&PatientId(Columns(row).text("id")?)).await?);
+            }
+        }
+        Ok(found)
     }
 
     /// One patient with contacts and the consent in force.

@@ -220,6 +220,60 @@ impl Store {
         Ok(page.cut(steps, |step| (vec![], step.id.0.clone())))
     }
 
+    /// The whole plan of one patient, in the order of its days.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn steps_of_patient(&self, patient: &PatientId) -> Result<Vec<Step>, StoreError> {
+        let sql = format!("{STEP} where patient_id = $1 order by due_on, id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&patient.0)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_step).collect()
+    }
+
+    /// Leases a step, due or missed, for a patient who rings us; false where an engine has it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn take_step(
+        &self,
+        id: &StepId,
+        engine: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "update step set state = 'planned', leased_by = $2, leased_until_ms = $3 \
+             where id = $1 and (state in ('unreached', 'lapsed') \
+             or (state = 'planned' and (leased_until_ms is null or leased_until_ms <= $4)))",
+        )
+        .bind(&id.0)
+        .bind(engine)
+        .bind(ms(until))
+        .bind(ms(now))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives a leased step back as it is.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn free_step(&self, id: &StepId, engine: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "update step set leased_by = null, leased_until_ms = null \
+             where id = $1 and leased_by = $2 and state = 'planned'",
+        )
+        .bind(&id.0)
+        .bind(engine)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// How many steps are in each state, for metrics and the summary.
     ///
     /// # Errors

@@ -81,6 +81,8 @@ pub struct Trunk {
     pub name_servers: Vec<SocketAddr>,
     /// Further hosts whose telephones are called over it: those of people on call. Not of the file.
     pub elsewhere: Vec<HostPort>,
+    /// Calls that come from its targets are answered. Not of the file: only an engine with its database can.
+    pub answers: bool,
     /// Hosts that a 3xx may send a call to, and the only port where one is named.
     pub redirect_hosts: Vec<(String, Option<u16>)>,
     /// The authorities that a TLS target's certificate may come from.
@@ -387,6 +389,43 @@ impl Trunk {
         let targets: Vec<Target> = places.into_iter().map(target).collect();
         let leg = self.leg_to(targets, reach, media_port, credentials);
         (!leg.targets.is_empty()).then_some(leg)
+    }
+
+    /// What a leg needs that answers a call over this trunk.
+    pub fn leg_back(
+        &self,
+        reach: &Reach,
+        media_port: u16,
+        credentials: Option<Credentials>,
+    ) -> LegConfig {
+        self.leg_to(Vec::new(), reach, media_port, credentials)
+    }
+
+    /// The numbers that a caller's user may stand for: the inverse of [`Trunk::dialled`], as far as it can be told.
+    pub fn heard(&self, user: &str) -> Vec<PhoneNumber> {
+        let numbers = &self.numbers;
+        let bare = user.strip_prefix(numbers.prefix.as_str()).unwrap_or(user);
+        let mut texts = vec![user.to_owned(), bare.to_owned()];
+        let international = numbers.international.as_str();
+        if let Some(digits) = bare
+            .strip_prefix(international)
+            .filter(|_| !international.is_empty())
+        {
+            texts.push(format!("+{digits}"));
+        }
+        if let Some(country) = &numbers.country {
+            let national = bare.strip_prefix(numbers.national.as_str()).unwrap_or(bare);
+            for rest in [national, bare.trim_start_matches('0')] {
+                texts.push(format!("{country}{rest}"));
+            }
+        }
+        let mut heard: Vec<PhoneNumber> = texts
+            .iter()
+            .filter_map(|text| PhoneNumber::parse(text).ok())
+            .collect();
+        heard.sort();
+        heard.dedup();
+        heard
     }
 
     /// Shows another of the caller ids than the first.

@@ -5,13 +5,14 @@
 //! thread, utterances to the ears, texts to the voice, events to `jobs::record`, each by a channel.
 //!
 //! Here are the thread's turn and its commands; a call begins in `begin`, `intake` takes what comes, `course` does what
-//! calls want; `lines` are the telephones of people on call.
+//! calls want; `ring` takes calls that others make; `lines` are the telephones of people on call.
 
 mod begin;
 mod course;
 mod intake;
 mod lines;
 mod live;
+mod ring;
 mod speaker;
 mod tape;
 
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant as StdInstant};
 use aftercall_core::call::{CallEvent, CallKit, Input};
 use aftercall_core::heard::Heard;
 use aftercall_core::id::AttemptId;
+use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::script::{Facts, Script};
 use aftercall_core::sip::digest::Credentials;
@@ -38,6 +40,8 @@ use tracing::warn;
 use self::lines::SECOND;
 pub use self::lines::{LONGEST_LADDER, OnCall};
 use self::live::Live;
+pub use self::ring::Answer;
+use self::ring::Ringing;
 use self::speaker::{Spoken, ToSpeak, start_speaker};
 use self::tape::{ToRecord, start_recorder};
 use crate::recording::Recordings;
@@ -81,6 +85,13 @@ pub struct StartCall {
 /// What a running driver is asked to do.
 pub enum Command {
     Start(Box<StartCall>),
+    /// Takes a call that [`Told::Rings`] told of.
+    Answer(Box<Answer>),
+    /// Does not take it.
+    Refuse {
+        attempt: AttemptId,
+        status: u16,
+    },
     HangUp(AttemptId),
     /// A finding of the call is on disk.
     Stored {
@@ -106,6 +117,8 @@ pub struct Report {
 #[derive(Debug)]
 pub enum Told {
     Event(CallEvent),
+    /// Somebody calls: from one of these numbers, if it is one.
+    Rings(Phi<Vec<PhoneNumber>>),
     /// What has gone over the line by now: at the answer, at the end, and once more when the last message has gone.
     Trace(Box<Kept>),
     /// The call could not begin (no port, no socket): nothing was sent.
@@ -152,6 +165,9 @@ impl Driver {
         let (spoken_out, spoken) = channel();
         let user_agent = concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned();
         let mut endpoint = Endpoint::new(user_agent, random_tag()?);
+        if trunk.answers {
+            endpoint.take_calls();
+        }
         let known = credentials.as_ref();
         let standing = Standing::new(&trunk, &reach, known, &mut endpoint, Instant::ZERO)?;
         let (found, answers) = channel();
@@ -179,6 +195,7 @@ impl Driver {
             words,
             spoken,
             calls: BTreeMap::new(),
+            ringing: BTreeMap::new(),
             alarms: Alarms::default(),
             finished: Vec::new(),
             by_call_id: BTreeMap::new(),
@@ -247,6 +264,8 @@ struct Media {
     speaker: Sender<ToSpeak>,
     recorder: Sender<ToRecord>,
     calls: BTreeMap<usize, Live>,
+    /// Calls of others that are not decided on.
+    ringing: BTreeMap<usize, Ringing>,
     /// When each is to be woken.
     alarms: Alarms,
     /// Those that owe nobody a message any more.
@@ -307,6 +326,8 @@ impl Media {
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Start(start)) => self.begin(*start),
+                Ok(Command::Answer(answer)) => self.answer(*answer),
+                Ok(Command::Refuse { attempt, status }) => self.refuse(&attempt, status),
                 Ok(Command::HangUp(attempt)) => self.hang_up(|live| live.attempt == attempt),
                 Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
                 // Which target the dialog was at is not known any more: the others answer 481.
@@ -338,6 +359,7 @@ impl Media {
         if self.leave_by.is_none() {
             self.standing.leave(self.now());
             self.send_standing();
+            self.refuse_all();
             self.hang_up(|live| !live.call.is_talking());
         }
         self.leave_by = Some(self.leave_by.map_or(by, |earlier| earlier.min(by)));

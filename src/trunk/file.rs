@@ -54,6 +54,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
     Ok(Trunk {
         transport: raw.transport,
         elsewhere: Vec::new(),
+        answers: false,
         name_servers: name_servers(source, &raw.name_servers)?,
         large_by_tcp: raw.large_by_tcp.unwrap_or(true),
         bind: bind(source, &raw.bind, &targets)?,

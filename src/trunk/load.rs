@@ -326,7 +326,7 @@ impl Crowd<'_> {
                         }
                     }
                     Route::Reply(bytes) => self.carrier.send(&bytes, from),
-                    Route::Drop => {}
+                    Route::Invite(_) | Route::Drop => {}
                 }
             }
             return Ok(());

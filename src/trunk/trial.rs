@@ -104,7 +104,7 @@ pub fn try_out(trunk: &Trunk) -> anyhow::Result<Trial> {
                         }
                     }
                     Route::Reply(bytes) => carrier.send(&bytes, from),
-                    Route::Drop => {}
+                    Route::Invite(_) | Route::Drop => {}
                 }
             }
         }

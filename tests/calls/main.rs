@@ -12,6 +12,7 @@ mod metamorphic;
 mod packs;
 mod plan;
 mod redflag;
+mod rings_back;
 mod script;
 mod sip;
 mod support;

@@ -17,6 +17,7 @@ mod postgres;
 mod process;
 mod record;
 mod redflags;
+mod rings_back;
 mod shutdown;
 mod sipp;
 mod speech;

@@ -132,6 +132,7 @@ async fn who_died_between_decision_and_invite_is_not_rung() {
     dead.expect("recorded");
     let patient = ward.store.patient(&step.patient).await.expect("known");
     let new = NewAttempt {
+        inbound: false,
         id: AttemptId(new_id()),
         step: Some(step.id.clone()),
         episode: Some(step.episode.clone()),

@@ -119,6 +119,7 @@ pub async fn enrol(store: &Store, number: &str) -> (Enrolled, Enrolment) {
 
 pub fn new_attempt(step: &Step, phone: Option<PhoneNumber>) -> NewAttempt {
     NewAttempt {
+        inbound: false,
         id: AttemptId(new_id()),
         step: Some(step.id.clone()),
         episode: Some(step.episode.clone()),

@@ -113,7 +113,7 @@ impl Line {
                 None
             }
             Told::Event(CallEvent::Ended(_)) => Some(()),
-            Told::Event(_) | Told::NotStarted(_) => None,
+            Told::Event(_) | Told::Rings(_) | Told::NotStarted(_) => None,
         });
         last.expect("it is told before the end")
     }
@@ -121,7 +121,7 @@ impl Line {
     pub fn record(&mut self) -> CallRecord {
         self.wait_for(|told| match told {
             Told::Event(CallEvent::Ended(record)) => Some(*record),
-            Told::Event(_) | Told::Trace(_) | Told::NotStarted(_) => None,
+            Told::Event(_) | Told::Trace(_) | Told::Rings(_) | Told::NotStarted(_) => None,
         })
     }
 }
@@ -138,7 +138,7 @@ fn who_talks_may_talk_on_and_nothing_new_begins() {
     line.call("late");
     let why = line.wait_for(|told| match told {
         Told::NotStarted(why) => Some(why),
-        Told::Event(_) | Told::Trace(_) => None,
+        Told::Event(_) | Told::Trace(_) | Told::Rings(_) => None,
     });
     assert!(why.contains("shutting down"), "{why}");
     let record = line.record();

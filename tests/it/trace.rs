@@ -51,6 +51,7 @@ async fn keep(url: &str, trace: Kept) {
     let store = Store::open(url).await.expect("a new database opens");
     let started_at: Timestamp = "2026-11-23T02:00:00.5Z".parse().expect("an instant");
     let attempt = NewAttempt {
+        inbound: false,
         id: AttemptId(ID.to_owned()),
         step: None,
         episode: None,

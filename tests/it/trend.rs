@@ -95,6 +95,7 @@ impl Stay {
         let started = at((i64::from(day) - 3) * 86_400 + 60);
         let id = AttemptId(format!("call-{day}"));
         let new = NewAttempt {
+            inbound: false,
             id: id.clone(),
             step: None,
             episode: Some(step.episode.clone()),

@@ -42,7 +42,7 @@ use crate::phi::Phi;
 use crate::reading::Reading;
 use crate::redflag::Lexicon;
 use crate::rtp::{Stream, StreamStats};
-use crate::script::{Act, Conversation, Facts, Note, Script};
+use crate::script::{Act, Conversation, Facts, Note, RingBack, Script};
 use crate::sip::dialog::DialogSnapshot;
 use crate::sip::event::{LegConfig, LegEnding, LegOutput};
 use crate::sip::leg::Leg;
@@ -335,6 +335,8 @@ pub struct Call {
     record: bool,
     leaves_message: bool,
     leg: Leg,
+    /// They rang us.
+    is_inbound: bool,
     stream: Option<Stream>,
     remote: Option<SocketAddr>,
     remote_rtcp: Option<SocketAddr>,
@@ -403,6 +405,36 @@ pub struct Call {
 impl Call {
     /// Starts one attempt: the INVITE is the first output.
     pub fn new(order: CallOrder, kit: Arc<CallKit>, seed: [u8; 32], now: Instant) -> Call {
+        let leg = Leg::new(order.leg.clone(), part_seed(seed, 1), now);
+        let conversation = Conversation::new(Arc::clone(&order.script), order.facts.clone());
+        Call::of(order, leg, conversation, kit, seed, now)
+    }
+
+    /// Answers a leg that rings: the session description is the first output. It is no ring of the patient's telephone.
+    pub fn answering(
+        order: CallOrder,
+        mut leg: Leg,
+        kind: RingBack,
+        kit: Arc<CallKit>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Call {
+        leg.accept(now);
+        let (script, facts) = (Arc::clone(&order.script), order.facts.clone());
+        let conversation = Conversation::ringing_back(script, facts, kind);
+        let mut call = Call::of(order, leg, conversation, kit, seed, now);
+        call.is_inbound = true;
+        call
+    }
+
+    fn of(
+        order: CallOrder,
+        leg: Leg,
+        conversation: Conversation,
+        kit: Arc<CallKit>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Call {
         let lang = order.facts.lang;
         let ear_seed = u64::from_be_bytes(first_eight(part_seed(seed, 2)));
         let mut call = Call {
@@ -410,7 +442,8 @@ impl Call {
             lang,
             record: order.record,
             leaves_message: order.leaves_message,
-            leg: Leg::new(order.leg, part_seed(seed, 1), now),
+            leg,
+            is_inbound: false,
             stream: None,
             remote: None,
             remote_rtcp: None,
@@ -423,7 +456,7 @@ impl Call {
             ear: Ear::new(EarConfig { seed: ear_seed }),
             ear_seed,
             stream_seed: part_seed(seed, 3),
-            conversation: Conversation::new(order.script, order.facts),
+            conversation,
             player: player::Player::default(),
             stage: Stage::Dialling,
             acts: VecDeque::new(),

@@ -81,7 +81,7 @@ impl Call {
             early_media: self.early_media(),
             met: self.met(),
             answered_by: self.answered_by(),
-            rang: self.rang || leg.rang,
+            rang: (self.rang || leg.rang) && !self.is_inbound,
             talk_ms,
         }
     }

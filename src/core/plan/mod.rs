@@ -16,6 +16,7 @@ mod pathway;
 mod policy;
 mod reason;
 mod retry;
+mod ring_back;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ pub use policy::{
 };
 pub use reason::{Reason, ReasonCode};
 pub use retry::Band;
+pub use ring_back::{expects_calls, step_to_resume};
 
 use crate::attempt::Disposition;
 use crate::id::{EpisodeId, PatientId, StepId};

@@ -39,6 +39,19 @@ pub struct Facts {
     pub today: Date,
 }
 
+/// What somebody who rings us is told. Who it is is known by nothing but the number yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingBack {
+    /// Whose call is due or was missed: identified, and then the call as it would have been.
+    Resume,
+    /// Nothing is due: identified, and then connected with a person.
+    Person,
+    /// Nobody is there at this hour: what to do in an emergency, and that somebody will call back.
+    Closed,
+    /// A number that is no patient's: the name, and the hospital's number.
+    Stranger,
+}
+
 /// What the call tells the conversation.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {

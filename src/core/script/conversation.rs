@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::act::{Act, Facts, Input, Note, Pace, Segment, Verdict, Volume};
+use super::act::{Act, Facts, Input, Note, Pace, RingBack, Segment, Verdict, Volume};
 use super::command::{self, Command, Speaker};
 use super::identity::Names;
 use super::node::{BargeIn, Effect, Guard, Jump, Kind, Node, Script, Target};
@@ -42,6 +42,8 @@ pub struct Conversation {
     script: Arc<Script>,
     facts: Facts,
     day: u16,
+    /// They rang us.
+    ring_back: Option<RingBack>,
     state: State,
     /// Who the person on the line says they are; believed after the second factor.
     claim: Option<Who>,
@@ -136,6 +138,7 @@ impl Conversation {
             script,
             facts,
             day,
+            ring_back: None,
             state: State::New,
             claim: None,
             respondent: None,
@@ -161,13 +164,51 @@ impl Conversation {
         }
     }
 
+    /// A conversation with somebody who rang us.
+    pub fn ringing_back(script: Arc<Script>, facts: Facts, kind: RingBack) -> Conversation {
+        Conversation {
+            ring_back: Some(kind),
+            ..Conversation::new(script, facts)
+        }
+    }
+
     /// The opening: call it once, when a person has answered.
     pub fn start(&mut self) -> Vec<Act> {
         let mut acts = Vec::new();
         if matches!(self.state, State::New) {
-            self.enter(self.script.start, Vec::new(), &mut acts);
+            match self.ring_back {
+                None => self.enter(self.script.start, Vec::new(), &mut acts),
+                Some(kind) => self.receive(kind, &mut acts),
+            }
         }
         acts
+    }
+
+    /// The opening for whoever rang us: who is there is asked as it would be on a call of ours.
+    fn receive(&mut self, kind: RingBack, acts: &mut Vec<Act>) {
+        let start = self.script.start;
+        let speech = speaking::ring_back(&self.script, &self.facts, kind);
+        match (kind, self.node(start).next) {
+            (RingBack::Resume | RingBack::Person, Some(Target::Node(identity))) => {
+                self.enter(identity, speech, acts);
+            }
+            (RingBack::Closed, _) => {
+                self.effects.insert(Effect::AskedForPerson);
+                acts.push(Act::Note(Note::AskedForPerson));
+                self.finish(start, speech, acts);
+            }
+            (RingBack::Resume | RingBack::Person | RingBack::Stranger, _) => {
+                self.finish(start, speech, acts);
+            }
+        }
+    }
+
+    /// Who rang us and has nothing to be asked is connected with a person, once it is known who it is.
+    fn connects(&self, node: &Node) -> Option<usize> {
+        let is_wanted = self.ring_back == Some(RingBack::Person);
+        let is_known = node.effect == Some(Effect::Identified);
+        let person = self.script.commands.get(&Jump::Person);
+        person.copied().filter(|_| is_wanted && is_known)
     }
 
     /// The opening again, for whoever has just come to the telephone; nothing once somebody is identified.
@@ -1009,6 +1050,10 @@ impl Conversation {
                 self.effect(&node, acts);
                 if matches!(node.kind, Kind::End) {
                     break;
+                }
+                if let Some(person) = self.connects(&node) {
+                    at = person;
+                    continue;
                 }
                 speech.extend(speaking::question(&self.script, &self.facts, &node));
                 if node.kind.asks() {

@@ -23,7 +23,7 @@ pub mod spoken;
 pub mod understanding;
 pub mod words;
 
-pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, Segment, Verdict, Volume};
+pub use act::{Act, Facts, Input, KeySpec, Listen, Note, Pace, RingBack, Segment, Verdict, Volume};
 pub use backchannel::is_backchannel;
 pub use conversation::Conversation;
 pub use file::{load, load_sound};

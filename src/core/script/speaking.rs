@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 
-use super::act::{Facts, KeySpec, Listen, Pace, Segment};
+use super::act::{Facts, KeySpec, Listen, Pace, RingBack, Segment};
 use super::hot;
 use super::node::{BargeIn, Kind, Node, Piece, PromptId, Script, Variable};
 use super::spoken;
@@ -110,6 +110,35 @@ pub fn message(script: &Script, facts: &Facts) -> Vec<Segment> {
     let number = Segment::Spoken(value(Variable::CallbackNumber, facts));
     let mut speech = neutral_name(script, facts);
     speech.extend([recorded(script, names::MESSAGE), number.clone(), number]);
+    speech
+}
+
+/// The first words to somebody who rings us: the neutral name, and nothing of an illness.
+pub fn ring_back(script: &Script, facts: &Facts, kind: RingBack) -> Vec<Segment> {
+    let mut speech = neutral_name(script, facts);
+    let words = match (kind, facts.lang) {
+        (RingBack::Resume | RingBack::Person, Lang::Zh) => {
+            "我是智能语音机器人，谢谢您打来电话，通话会录音。"
+        }
+        (RingBack::Resume | RingBack::Person, Lang::En) => {
+            "I am an automated voice assistant. Thank you for calling. This call is recorded."
+        }
+        (RingBack::Closed, Lang::Zh) => {
+            "如果情况紧急，请挂断后马上拨打幺二零。现在不是工作时间，工作人员会给您回电话。再见。"
+        }
+        (RingBack::Closed, Lang::En) => {
+            "In an emergency, please hang up and call nine one one. Nobody is here at this hour. \
+             Our staff will call you back. Goodbye."
+        }
+        (RingBack::Stranger, Lang::Zh) => "这个号码不能接听来电。请拨打医院的电话，号码是",
+        (RingBack::Stranger, Lang::En) => {
+            "This number takes no calls. Please call the hospital. The number is"
+        }
+    };
+    speech.push(Segment::Spoken(words.to_owned()));
+    if kind == RingBack::Stranger {
+        speech.push(Segment::Spoken(value(Variable::CallbackNumber, facts)));
+    }
     speech
 }
 

@@ -42,6 +42,8 @@ pub enum Pick {
 pub struct Callee {
     fixture: Fixture,
     invite: Option<String>,
+    /// The robot's answer, where this telephone rang it.
+    accepted: Option<String>,
     to_tag: &'static str,
     due: VecDeque<(Instant, LineEvent)>,
     out_sip: VecDeque<Vec<u8>>,
@@ -84,6 +86,7 @@ impl Callee {
         Callee {
             fixture,
             invite: None,
+            accepted: None,
             to_tag: "callee",
             due: VecDeque::new(),
             out_sip: VecDeque::new(),
@@ -132,9 +135,37 @@ impl Callee {
         self.asked.clone().unwrap_or_default()
     }
 
+    /// The INVITE by which this telephone rings the robot.
+    pub(super) fn call() -> String {
+        let body = sdp(Codec::Pcma);
+        format!(
+            "INVITE sip:robot@10.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKrings\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+8613800138000@10.0.0.2>;tag=callee\r\nTo: <sip:robot@10.0.0.1>\r\n\
+             Call-ID: rings-back\r\nCSeq: 1 INVITE\r\nContact: <sip:callee@10.0.0.2:5060>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    /// The robot has answered: the ACK, and the caller's voice.
+    fn accepted(&mut self, answer: String, now: Instant) {
+        self.out_sip.push_back(in_dialog(&answer, "ACK", 1));
+        if self.accepted.is_none() {
+            self.accepted = Some(answer);
+            self.answered = true;
+            self.start_media(Codec::Pcma, now);
+            if let Some(greeting) = self.fixture.greeting.clone() {
+                self.say(&greeting);
+            }
+        }
+    }
+
     pub fn handle_sip(&mut self, datagram: &[u8], now: Instant) {
         let text = String::from_utf8_lossy(datagram).into_owned();
         let method = text.split(' ').next().unwrap_or_default();
+        if text.starts_with("SIP/2.0 200") && header(&text, "CSeq").ends_with("INVITE") {
+            return self.accepted(text, now);
+        }
         match method {
             "INVITE" if self.invite.is_none() => {
                 for event in self.fixture.line.clone() {
@@ -356,16 +387,17 @@ impl Callee {
     }
 
     fn hang_up(&mut self) {
-        let Some(invite) = &self.invite else { return };
         if self.gone {
             return;
         }
         self.gone = true;
         self.next_slot = None;
-        if self.answered {
-            let bye = bye(invite, self.to_tag);
-            self.out_sip.push_back(bye);
-        }
+        let bye = match (&self.accepted, &self.invite) {
+            (Some(answer), _) => in_dialog(answer, "BYE", 2),
+            (None, Some(invite)) if self.answered => bye(invite, self.to_tag),
+            (None, _) => return,
+        };
+        self.out_sip.push_back(bye);
     }
 
     fn provisional(&mut self, status: u16) {
@@ -473,6 +505,19 @@ fn response(
     }
     out += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
     out.into_bytes()
+}
+
+/// A request of whoever rang the robot, in the dialog that the robot's answer made.
+fn in_dialog(answer: &str, method: &str, cseq: u32) -> Vec<u8> {
+    format!(
+        "{method} sip:robot@10.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK{method}\r\n\
+         Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
+         Content-Length: 0\r\n\r\n",
+        header(answer, "From"),
+        header(answer, "To"),
+        header(answer, "Call-ID"),
+    )
+    .into_bytes()
 }
 
 fn bye(invite: &str, tag: &str) -> Vec<u8> {

@@ -14,8 +14,11 @@ use crate::codec::G711;
 use crate::heard::{Choices, Heard, Transcript};
 use crate::id::UtteranceId;
 use crate::lang::Lang;
-use crate::script::Note;
+use crate::script::{Note, RingBack};
 use crate::sip::event::LegConfig;
+use crate::sip::front_door::parse_message;
+use crate::sip::leg::Leg;
+use crate::sip::message::Message;
 use crate::time::Instant;
 
 /// What the recogniser needs in virtual time.
@@ -121,6 +124,34 @@ pub struct Outcome {
 impl World {
     pub fn new(fixture: Fixture, order: CallOrder, kit: Arc<CallKit>, seed: [u8; 32]) -> World {
         let now = Instant::from_millis(1_000);
+        let leg = order.leg.clone();
+        let call = Call::new(order, kit, seed, now);
+        World::of(fixture, leg, call, seed)
+    }
+
+    /// The telephone rings the robot, which answers at once.
+    ///
+    /// # Panics
+    /// Never: its INVITE can be read.
+    pub fn ringing_back(
+        fixture: Fixture,
+        order: CallOrder,
+        kind: RingBack,
+        kit: Arc<CallKit>,
+        seed: [u8; 32],
+    ) -> World {
+        let now = Instant::from_millis(1_000);
+        let config = order.leg.clone();
+        let Ok(Message::Request(invite)) = parse_message(Callee::call().as_bytes()) else {
+            unreachable!("an INVITE of ours");
+        };
+        let leg = Leg::rung(config.clone(), invite, CALLEE, seed, now);
+        let call = Call::answering(order, leg, kind, kit, seed, now);
+        World::of(fixture, config, call, seed)
+    }
+
+    fn of(fixture: Fixture, leg: LegConfig, call: Call, seed: [u8; 32]) -> World {
+        let now = Instant::from_millis(1_000);
         let link = LinkConfig {
             jitter: Duration::from_millis(fixture.jitter_ms),
             loss: fixture.loss,
@@ -129,12 +160,12 @@ impl World {
         let mut back = seed;
         back[0] ^= 1;
         World {
-            leg: order.leg.clone(),
+            leg,
             ladder: Vec::new(),
             nurses: BTreeMap::new(),
             nurse_said: 0,
             now,
-            call: Call::new(order, kit, seed, now),
+            call,
             callee: Callee::new(fixture.clone()),
             to_callee: Link::new(link.clone(), seed),
             to_call: Link::new(link, back),

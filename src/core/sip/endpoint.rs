@@ -10,6 +10,8 @@ use super::message::{Message, Method, Request};
 pub enum Route {
     /// It belongs to the leg with this Call-ID.
     Leg(String),
+    /// Somebody calls, and calls are taken here.
+    Invite(Box<Request>),
     /// Send this back to where it came from.
     Reply(Vec<u8>),
     Drop,
@@ -22,6 +24,7 @@ pub struct Endpoint {
     tag: String,
     legs: BTreeSet<String>,
     malformed: u64,
+    takes_calls: bool,
 }
 
 impl Endpoint {
@@ -31,7 +34,18 @@ impl Endpoint {
             tag,
             legs: BTreeSet::new(),
             malformed: 0,
+            takes_calls: false,
         }
+    }
+
+    /// Calls of others are handed on from now on; before they are declined.
+    pub fn take_calls(&mut self) {
+        self.takes_calls = true;
+    }
+
+    /// An answer to a call that is handed to no leg.
+    pub fn decline(&self, request: &Request, status: u16) -> Vec<u8> {
+        request.respond(status, &self.tag).to_bytes()
     }
 
     /// Datagrams with this Call-ID go to its leg from now on.
@@ -63,6 +77,13 @@ impl Endpoint {
         }
         match message {
             Message::Response(_) => Route::Drop,
+            Message::Request(request)
+                if self.takes_calls
+                    && request.method == Method::Invite
+                    && request.headers.to_tag().is_none() =>
+            {
+                Route::Invite(Box::new(request))
+            }
             Message::Request(request) => self.answer_stranger(&request),
         }
     }

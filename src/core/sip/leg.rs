@@ -220,6 +220,11 @@ impl Leg {
         self.outputs.pop_front()
     }
 
+    /// Told, and nothing but late retransmissions comes.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
+    }
+
     /// Ended, and no late retransmission needs an answer any more.
     pub fn is_finished(&self) -> bool {
         let is_over = matches!(self.state, State::Ended { finished: true, .. });

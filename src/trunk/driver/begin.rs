@@ -1,6 +1,5 @@
 //! A call begins: its ports, its leg, its first message.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use tracing::{debug, info};
 
-use super::lines::{LONGEST_LADDER, Lines};
+use super::lines::LONGEST_LADDER;
 use super::live::Live;
 use super::{Media, QUARANTINE, RTCP, Report, StartCall, Told};
 
@@ -70,28 +69,14 @@ impl Media {
         self.by_call_id
             .insert(call.call_id().to_owned(), (number, None));
         info!(attempt.id = %attempt, "INVITE");
-        self.calls.insert(
-            number,
-            Live {
-                attempt,
-                call,
-                socket,
-                rtcp,
-                port,
-                on_call,
-                lines: Lines::new(),
-                handshake: None,
-                jobs: BTreeMap::new(),
-                trace: Trace::new(now),
-                told: 0,
-                at: self.reach.local,
-                audio_at: SocketAddr::new(self.reach.local.ip(), port),
-            },
-        );
+        let at = self.reach.local;
+        let live = Live::new(attempt, call, (socket, rtcp, port), on_call, at);
+        let trace = Trace::new(now);
+        self.calls.insert(number, Live { trace, ..live });
         self.drain(number);
     }
 
-    fn not_started(&self, attempt: AttemptId, why: String) {
+    pub(super) fn not_started(&self, attempt: AttemptId, why: String) {
         self.tell(attempt, Told::NotStarted(why));
     }
 

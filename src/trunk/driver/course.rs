@@ -39,6 +39,7 @@ impl Media {
     pub(super) fn wake_calls(&mut self) {
         let now = self.now();
         for number in self.alarms.due(now) {
+            self.wake_ringing(number, now);
             if let Some(live) = self.calls.get_mut(&number) {
                 live.wake_handshake(now);
                 live.call.handle_timeout(now);

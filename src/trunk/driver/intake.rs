@@ -23,6 +23,10 @@ impl Media {
                     self.carrier.send(&bytes, from);
                     continue;
                 }
+                Route::Invite(request) => {
+                    self.rung(*request, &datagram, from);
+                    continue;
+                }
                 Route::Drop => continue,
             };
             let now = self.now();
@@ -31,6 +35,10 @@ impl Media {
                 self.send_standing();
                 continue;
             };
+            if self.ringing.contains_key(&number) {
+                self.ringing_sip(number, &datagram, from);
+                continue;
+            }
             if let Some(live) = self.calls.get_mut(&number) {
                 let datagram = &datagram[..];
                 live.trace.sip(live.by_sip(false, from), datagram, now);

@@ -40,6 +40,30 @@ pub(super) struct Live {
 }
 
 impl Live {
+    pub(super) fn new(
+        attempt: AttemptId,
+        call: Call,
+        (socket, rtcp, port): (UdpSocket, UdpSocket, u16),
+        on_call: Arc<[OnCall]>,
+        at: SocketAddr,
+    ) -> Live {
+        Live {
+            attempt,
+            call,
+            socket,
+            rtcp,
+            port,
+            on_call,
+            lines: Lines::new(),
+            handshake: None,
+            jobs: BTreeMap::new(),
+            trace: Trace::new(Instant::ZERO),
+            told: 0,
+            at,
+            audio_at: SocketAddr::new(at.ip(), port),
+        }
+    }
+
     /// When it is to be woken: a handshake's repetitions are looked after every turn.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let call = self.call.poll_timeout().map(|(at, _)| at);

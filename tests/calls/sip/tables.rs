@@ -133,6 +133,7 @@ fn session_descriptions_are_read_leniently() {
 fn said(endpoint: &mut Endpoint, bytes: &[u8]) -> String {
     match endpoint.route(bytes) {
         Route::Drop => "drop".to_owned(),
+        Route::Invite(_) => "call".to_owned(),
         Route::Leg(call_id) => format!("leg {call_id}"),
         Route::Reply(reply) => {
             // Not read with our own reader: a refused CSeq comes back as it was.

@@ -1,0 +1,88 @@
+//! What a call may know and say, and the speech that is made before it begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::{Episode, Patient};
+use aftercall_core::phi::Phi;
+use aftercall_core::plan::{Step, StepState};
+use aftercall_core::script::speaking::variables;
+use aftercall_core::script::{Facts, Script};
+use aftercall_core::time;
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::jobs::Rules;
+use crate::speech::voice::Voice;
+use crate::store::Store;
+
+/// The facts of a patient's step.
+///
+/// # Errors
+/// A zone that is not known, or a database that refuses.
+pub async fn facts_of(
+    config: &Config,
+    store: &Store,
+    rules: &Rules,
+    (patient, episode, step): (&Patient, &Episode, &Step),
+) -> anyhow::Result<Facts> {
+    let zone = time::zone(&patient.zone).context("the patient's zone is not known")?;
+    let steps = store.steps_of_episode(&episode.id).await?;
+    let later = steps
+        .iter()
+        .filter(|other| other.day > step.day && other.state == StepState::Planned);
+    Ok(Facts {
+        lang: patient.lang,
+        day: step.day,
+        hospital: hospital_name(config, patient.lang),
+        patient: patient.name.clone(),
+        birth: Some(patient.birth_date.clone()),
+        contacts: patient.contacts.clone(),
+        knows_diagnosis: patient.knows_diagnosis,
+        hearing: patient.hearing,
+        dialect: patient.dialect.clone(),
+        emergency_number: config.hospital.emergency_number.clone(),
+        crisis_line: config.hospital.crisis_line.clone(),
+        callback_number: config.hospital.callback_number.clone(),
+        next_call: later.map(|step| step.due_on).min(),
+        today: rules.clock.now().to_zoned(zone).date(),
+    })
+}
+
+/// The approved neutral name.
+pub fn hospital_name(config: &Config, lang: Lang) -> String {
+    match lang {
+        Lang::Zh => config.hospital.name_zh.clone(),
+        Lang::En => config.hospital.name_en.clone(),
+    }
+}
+
+/// Names, dates, prompts without a recording and `more` are synthesised before a call begins: it never waits for a voice
+/// it could have had.
+///
+/// # Errors
+/// When the voice fails.
+pub async fn render(
+    voice: &Arc<Voice>,
+    prompts: &BTreeMap<String, Arc<[i16]>>,
+    script: &Script,
+    facts: &Facts,
+    more: Vec<Phi<String>>,
+) -> anyhow::Result<()> {
+    let mut texts = variables(script, facts);
+    let unrecorded = script.prompts.values().filter(|prompt| {
+        let recording = prompt.id.recording(facts.lang);
+        !prompts.contains_key(&recording)
+    });
+    texts.extend(unrecorded.map(|prompt| Phi::new(prompt.text.clone())));
+    texts.extend(more);
+    let (voice, lang) = (Arc::clone(voice), facts.lang);
+    let rendered = tokio::task::spawn_blocking(move || {
+        texts
+            .iter()
+            .filter(|text| !text.expose().is_empty())
+            .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
+    });
+    Ok(rendered.await??)
+}

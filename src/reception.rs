@@ -1,0 +1,131 @@
+//! Answers calls that come: asks `jobs::ring_back` how, gathers what the call must know, and tells the driver.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use aftercall_core::id::AttemptId;
+use aftercall_core::lang::Lang;
+use aftercall_core::patient::Hearing;
+use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
+use aftercall_core::script::{Facts, RingBack, Segment, speaking};
+use aftercall_core::time::Timestamp;
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use crate::config::Config;
+use crate::facts::{facts_of, hospital_name, render};
+use crate::jobs::Rules;
+use crate::jobs::ring_back::{self, Desk, Taken};
+use crate::library::Library;
+use crate::metrics::Metrics;
+use crate::speech::voice::Voice;
+use crate::store::Store;
+use crate::trunk::driver::{Answer, Command};
+
+/// Somebody who rings: the call's name, and the numbers that it may come from.
+pub type Rung = (AttemptId, Phi<Vec<PhoneNumber>>);
+
+/// What calls are answered with.
+pub struct Reception {
+    pub config: Config,
+    pub store: Store,
+    pub rules: Rules,
+    pub desk: Desk,
+    pub library: Arc<Library>,
+    pub voice: Arc<Voice>,
+    pub commands: Sender<Command>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Reception {
+    /// Runs until nobody tells of calls any more.
+    pub async fn run(self, mut rung: mpsc::UnboundedReceiver<Rung>) {
+        while let Some((attempt, numbers)) = rung.recv().await {
+            let command = match self.answer(&attempt, numbers.expose()).await {
+                Ok(Some(answer)) => {
+                    self.metrics.calls_live.inc();
+                    Command::Answer(Box::new(answer))
+                }
+                Ok(None) => {
+                    let status = 486;
+                    Command::Refuse { attempt, status }
+                }
+                Err(error) => {
+                    error!(attempt.id = %attempt, "a call is not answered: {error:#}");
+                    let status = 480;
+                    Command::Refuse { attempt, status }
+                }
+            };
+            if self.commands.send(command).is_err() {
+                info!("the media thread has ended; nobody is answered any more");
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        attempt: &AttemptId,
+        numbers: &[PhoneNumber],
+    ) -> anyhow::Result<Option<Answer>> {
+        let taken = ring_back::take(&self.store, &self.rules, &self.desk, attempt, numbers).await?;
+        let Some(taken) = taken else {
+            return Ok(None);
+        };
+        let Taken {
+            kind,
+            script,
+            known,
+        } = taken;
+        let today = Timestamp::now().to_zoned(self.config.zone()).date();
+        let script = self.library.script(&script.pathway, script.lang, today)?;
+        let (facts, record) = match &known {
+            None => (self.stranger(script.lang), false),
+            Some(known) => {
+                let whom = (&known.patient, &known.episode, &known.step);
+                let facts = facts_of(&self.config, &self.store, &self.rules, whom).await?;
+                (facts, known.patient.consent.recording)
+            }
+        };
+        let first = speaking::ring_back(&script, &facts, kind);
+        let first = first.into_iter().filter_map(|segment| match segment {
+            Segment::Spoken(text) => Some(Phi::new(text)),
+            Segment::Recorded { .. } => None,
+        });
+        let prompts = &self.library.kit.prompts;
+        render(&self.voice, prompts, &script, &facts, first.collect()).await?;
+        let on_call = match kind {
+            RingBack::Resume | RingBack::Person => self.config.on_call(),
+            RingBack::Closed | RingBack::Stranger => Arc::new([]),
+        };
+        Ok(Some(Answer {
+            attempt: attempt.clone(),
+            kind,
+            script,
+            facts,
+            record,
+            on_call,
+        }))
+    }
+
+    /// What may be said to somebody of whom nothing is known.
+    fn stranger(&self, lang: Lang) -> Facts {
+        let hospital = &self.config.hospital;
+        Facts {
+            lang,
+            day: 0,
+            hospital: hospital_name(&self.config, lang),
+            patient: Phi::new(String::new()),
+            birth: None,
+            contacts: Vec::new(),
+            knows_diagnosis: false,
+            hearing: Hearing::Normal,
+            dialect: None,
+            emergency_number: hospital.emergency_number.clone(),
+            crisis_line: hospital.crisis_line.clone(),
+            callback_number: hospital.callback_number.clone(),
+            next_call: None,
+            today: self.rules.clock.now().to_zoned(self.config.zone()).date(),
+        }
+    }
+}
