@@ -77,11 +77,12 @@ pub async fn render(
     });
     texts.extend(unrecorded.map(|prompt| Phi::new(prompt.text.clone())));
     texts.extend(more);
+    // Of a stranger no name is known: nothing is left of it but its full stop.
     let (voice, lang) = (Arc::clone(voice), facts.lang);
     let rendered = tokio::task::spawn_blocking(move || {
         texts
             .iter()
-            .filter(|text| !text.expose().is_empty())
+            .filter(|text| text.expose().contains(char::is_alphanumeric))
             .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
     });
     Ok(rendered.await??)

@@ -197,8 +197,10 @@ async fn engine(folder: &Path, port: u16, far: u16) -> Engine {
         .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     let file = folder.join("loopback.toml");
     std::fs::write(&file, trunk).expect("it is writable");
-    let mut config = Config::default();
-    config.data_dir = folder.to_owned();
+    let mut config = Config {
+        data_dir: folder.to_owned(),
+        ..Config::default()
+    };
     config.web.bind = "127.0.0.1:0".to_owned();
     config.trunk.file = file;
     config.trunk.talk_on_s = 0;
