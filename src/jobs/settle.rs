@@ -6,8 +6,8 @@ use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{
-    self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Standing, Step, StepState,
-    Wishes,
+    self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
+    StepState, Wishes,
 };
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
@@ -26,6 +26,9 @@ use crate::store::{Store, StoreError};
 
 /// How far back attempts on a number count: a law's cap looks a week back.
 const NUMBER_HISTORY: SignedDuration = SignedDuration::from_hours(24 * 8);
+
+/// Who has just rung us in vain is not rung in the same minute.
+const AFTER_RING_BACK_MINUTES: u32 = 30;
 
 /// Everything a decision about a step looks at.
 pub(crate) struct Loaded {
@@ -169,7 +172,17 @@ pub(super) async fn finish(
         let mut loaded = Loaded::of(store, store.step(step_id).await?, now).await?;
         asked_for = hour_asked_for_in(&record, &loaded.patient, now);
         loaded.end(&row, &record, asked_for, now);
-        let next = loaded.decide(&rules.policy, now);
+        let mut next = loaded.decide(&rules.policy, now);
+        if row.inbound && matches!(next, NextStep::DialNow(_)) {
+            let rest = SignedDuration::from_mins(AFTER_RING_BACK_MINUTES.into());
+            next = NextStep::Wait {
+                until: now.saturating_add(rest).unwrap_or(Timestamp::MAX),
+                why: Reason::Again {
+                    after: record.ending.disposition,
+                    minutes: AFTER_RING_BACK_MINUTES,
+                },
+            };
+        }
         if let NextStep::Finished(state, reason) = &next
             && let Some(cause) = cause_of_step(*state, reason, loaded.is_in_time())
             && !causes.contains(&cause)
