@@ -9,16 +9,19 @@ use std::time::Duration;
 use aftercall_core::codec::{Codec, FRAME};
 use aftercall_core::media_key::{Fingerprint, Guard, MediaKey, MediaKeys};
 use aftercall_core::rtp::{Stream, StreamConfig};
+use aftercall_core::sip::blank::blank;
 use aftercall_core::sip::endpoint::{Endpoint, Route};
 use aftercall_core::sip::event::LegEvent;
 use aftercall_core::sip::framing::Framer;
 use aftercall_core::sip::front_door::parse_message;
+use aftercall_core::sip::leg::Leg;
 use aftercall_core::sip::message::{Message, Method, Request, carried_by};
 use aftercall_core::sip::sdp::{LocalMedia, Sdp};
 use aftercall_core::time::Instant;
 
 use crate::fuzz::Dice;
 use crate::sip::peer::{ANSWER, Line, config, peer_request, response, target};
+use crate::sip::rung::request;
 use crate::sip::tables::rows;
 use crate::support::rounds;
 
@@ -87,6 +90,14 @@ fn sip_messages() {
                 reply.starts_with(b"SIP/2.0 "),
                 "{}",
                 String::from_utf8_lossy(&reply)
+            );
+        }
+        // What is kept of it can be read, or is a fault's name.
+        if let Some(blanked) = blank(&message) {
+            let is_fault = blanked.starts_with("unreadable: ");
+            assert!(
+                is_fault || parse_message(blanked.as_bytes()).is_ok(),
+                "{blanked}"
             );
         }
         // What was read is written so that it is read again.
@@ -343,7 +354,74 @@ fn legs() {
         }
         line.hang_up();
         line.pass_seconds(600);
-        assert!(line.leg.is_finished() && line.leg.poll_timeout().is_none());
+        let next = line.leg.poll_timeout();
+        assert!(
+            line.leg.is_finished() && next.is_none(),
+            "{next:?} {:?} {:?}",
+            line.now,
+            line.events
+        );
+        let is_end = |event: &&LegEvent| matches!(event, LegEvent::Ended(_));
+        assert_eq!(line.events.iter().filter(is_end).count(), 1, "told once");
+    }
+    told(inputs);
+}
+
+#[test]
+fn rung_legs() {
+    let mut dice = dice(5);
+    let calls = rounds(250);
+    let mut inputs = 0;
+    let extras = [
+        "",
+        "Require: 100rel\r\n",
+        "Supported: timer\r\nSession-Expires: 120\r\n",
+    ];
+    let methods = [
+        "ACK", "BYE", "CANCEL", "INFO", "INVITE", "OPTIONS", "PRACK", "UPDATE",
+    ];
+    for _ in 0..calls {
+        let extra = extras[dice.below(extras.len())];
+        let body = ["", ANSWER][dice.below(2)];
+        let first = request("INVITE", 7, "z9hG4bKcall", "", extra, body);
+        let mut bent = first.clone();
+        bend(&mut dice, &mut bent, std::slice::from_ref(&first));
+        let is_call = matches!(parse_message(&bent), Ok(Message::Request(request)) if request.method == Method::Invite);
+        let mut line = Line::rung(if is_call { &bent } else { &first });
+        let mut tag = String::new();
+        for _ in 0..dice.below(25) {
+            for message in line.messages() {
+                tag = message.headers().to_tag().unwrap_or(tag);
+            }
+            let method = methods[dice.below(methods.len())];
+            let cseq = 7 + u32::try_from(dice.below(4)).expect("it is small");
+            let branch = ["z9hG4bKcall", "z9hG4bKother"][dice.below(2)];
+            let body = ["", ANSWER, "v=0"][dice.below(3)];
+            let mut datagram = request(method, cseq, branch, &tag, "RAck: 1 7 INVITE\r\n", body);
+            if dice.below(3) == 0 {
+                bend(&mut dice, &mut datagram, std::slice::from_ref(&first));
+            }
+            inputs += 1;
+            line.deliver(&datagram);
+            match dice.below(10) {
+                0 => line.decide(Leg::ring),
+                1 => line.decide(Leg::accept),
+                2 => line.decide(|leg, now| leg.reject(486, now)),
+                3 => line.hang_up(),
+                _ => {}
+            }
+            let time = u64::try_from(dice.below(3_000)).expect("it is small");
+            line.pass(Duration::from_millis(time));
+        }
+        line.hang_up();
+        line.pass_seconds(600);
+        let next = line.leg.poll_timeout();
+        assert!(
+            line.leg.is_finished() && next.is_none(),
+            "{next:?} {:?} {:?}",
+            line.now,
+            line.events
+        );
         let is_end = |event: &&LegEvent| matches!(event, LegEvent::Ended(_));
         assert_eq!(line.events.iter().filter(is_end).count(), 1, "told once");
     }

@@ -180,7 +180,14 @@ fn sweep(text: &str, is_hit: impl Fn(&str) -> bool) -> String {
 fn parts(headers: &Headers, body: &[u8], secrets: &Secrets) -> (Headers, Vec<u8>) {
     let mut blanked = Headers::default();
     for (name, value) in headers.iter() {
-        let value = if name.eq_ignore_ascii_case("Call-ID") {
+        // A name may hold a number as well as a value.
+        let is_name = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+        if !name.bytes().all(is_name) {
+            continue;
+        }
+        let value = if value.trim().is_empty() {
+            String::new()
+        } else if name.eq_ignore_ascii_case("Call-ID") {
             secrets.sweep_names(value)
         } else if is_one_of(&PLAIN, name) {
             secrets.sweep(value)

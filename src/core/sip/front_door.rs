@@ -222,24 +222,28 @@ fn parse_headers(lines: &[String]) -> Result<(Headers, Option<usize>), FrontDoor
             split_list(value, ',')
                 .filter(|part| !part.is_empty())
                 .for_each(|part| headers.push(name, part));
-        } else {
+        } else if !value.is_empty() || !is_mandatory(name) {
             headers.push(name, value);
         }
     }
     Ok((headers, length))
 }
 
+/// Each stands once; one without a value is none.
+const MANDATORY: [&str; 4] = ["From", "To", "Call-ID", "CSeq"];
+
+fn is_mandatory(name: &str) -> bool {
+    MANDATORY
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
 fn check_mandatory(headers: &Headers, start: &Start) -> Result<(), FrontDoorError> {
     if headers.first("Via").is_none() {
         return Err(FrontDoorError::Missing("Via"));
     }
-    for name in ["From", "To", "Call-ID", "CSeq"] {
-        match headers
-            .all(name)
-            .take(2)
-            .filter(|value| !value.is_empty())
-            .count()
-        {
+    for name in MANDATORY {
+        match headers.all(name).take(2).count() {
             0 => return Err(FrontDoorError::Missing(name)),
             1 => {}
             _ => return Err(FrontDoorError::Twice(name)),

@@ -7,7 +7,7 @@ mod lossy;
 mod outside;
 pub mod peer;
 mod reliable;
-mod rung;
+pub mod rung;
 mod secured;
 mod session;
 pub mod tables;

@@ -14,7 +14,14 @@ fn invite(extra: &str, body: &str) -> Vec<u8> {
 }
 
 /// A request of the caller; `to` is our tag, where there is one by now.
-fn request(method: &str, cseq: u32, branch: &str, to: &str, extra: &str, body: &str) -> Vec<u8> {
+pub fn request(
+    method: &str,
+    cseq: u32,
+    branch: &str,
+    to: &str,
+    extra: &str,
+    body: &str,
+) -> Vec<u8> {
     let tag = if to.is_empty() {
         String::new()
     } else {

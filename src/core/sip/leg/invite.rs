@@ -44,10 +44,9 @@ impl Leg {
             InvitePhase::Completed { .. } | InvitePhase::Accepted => return,
         }
         self.rang |= (180..190).contains(&response.status);
-        if !self.acknowledge_provisional(index, response, now) {
-            return;
-        }
+        let is_new = self.acknowledge_provisional(index, response, now);
         match &self.state {
+            State::Inviting(Setup { leaving: None, .. }) if is_live && !is_new => {}
             State::Inviting(Setup { leaving: None, .. }) if is_live => self.tell_progress(response),
             // We left, were answered elsewhere, or went on to the next target; only now may the CANCEL go out (§9.1).
             State::Rung(_) | State::Inviting(_) | State::Talking(_) | State::Ended { .. } => {
