@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aftercall_core::import::{Stated, different, merged_episode, merged_patient, other_person};
-use aftercall_core::patient::{Episode, Patient};
-use aftercall_core::plan::{Pathways, Step, StepState};
+use aftercall_core::patient::{Episode, EpisodeState, Life, Patient};
+use aftercall_core::plan::{LifeEvent, Pathways, Step, StepState};
 use aftercall_core::time::Timestamp;
 
 use super::{DischargeList, Report, Row, RowReport, problem};
@@ -209,7 +209,9 @@ fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways
         Some((known, _)) if *known == episode => Standing::Same,
         Some(_) => Standing::Changed,
     };
+    let events = events(before, &patient, &episode);
     Some(Enrol {
+        events,
         patient_is: before.map_or(Standing::New, |before| standing(&before.patient, &patient)),
         contacts_changed: before.is_some_and(|before| patient.contacts != before.patient.contacts),
         consent_changed: before.is_some_and(|before| patient.consent != before.patient.consent),
@@ -220,6 +222,49 @@ fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways
         episode,
         episode_is,
     })
+}
+
+/// What the row tells that was not known before.
+fn events(before: Option<&Known>, patient: &Patient, episode: &Episode) -> Vec<LifeEvent> {
+    let known = before.map(|before| &before.patient);
+    let stays = || {
+        before
+            .iter()
+            .flat_map(|before| &before.stays)
+            .map(|(stay, _)| stay)
+    };
+    let stay = stays().find(|stay| stay.id == episode.id);
+    let is_news = |known: Option<bool>| known != Some(true);
+    let mut events = Vec::new();
+    if patient.life == Life::Dead && is_news(known.map(|known| known.life == Life::Dead)) {
+        events.push(LifeEvent::Died);
+    }
+    if known.is_some_and(|known| known.phone != patient.phone) && patient.phone.is_some() {
+        events.push(LifeEvent::NumberChanged);
+    }
+    let is_new_state = is_news(stay.map(|stay| stay.state == episode.state));
+    match episode.state {
+        EpisodeState::Readmitted if is_new_state => events.push(LifeEvent::Admitted),
+        EpisodeState::Cancelled if is_new_state => {
+            events.push(LifeEvent::DischargeCancelled {
+                stay: episode.id.clone(),
+            });
+        }
+        EpisodeState::Discharged
+        | EpisodeState::Readmitted
+        | EpisodeState::ReportedReadmitted
+        | EpisodeState::Cancelled => {}
+    }
+    // Of several stays the plan of the last discharge holds, in whatever order they are told.
+    let last = stays()
+        .chain([episode])
+        .max_by_key(|stay| stay.discharged_at);
+    if let Some(last) = last.filter(|_| stay.is_none() && stays().next().is_some()) {
+        events.push(LifeEvent::Discharged {
+            stay: last.id.clone(),
+        });
+    }
+    events
 }
 
 fn standing(before: &Patient, after: &Patient) -> Standing {

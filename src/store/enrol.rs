@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use aftercall_core::id::StepId;
 use aftercall_core::patient::{Consent, Contact, Episode, Patient};
-use aftercall_core::plan::{Errand, Reason, Step};
+use aftercall_core::plan::{Errand, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errand::upsert_errands;
+use super::life::happen;
 use super::patient::{
     EPISODE, PATIENT, UPSERT_STEP, enrol_consent, read_contact, read_episode, read_patient,
     replace_contacts, upsert_episode, upsert_patient,
@@ -55,6 +56,8 @@ pub struct Enrol {
     pub dropped: Vec<StepId>,
     /// The whole plan's: known ones are left alone.
     pub errands: Vec<Errand>,
+    /// What happened since the record was last heard of.
+    pub events: Vec<LifeEvent>,
 }
 
 impl Store {
@@ -123,6 +126,9 @@ impl Store {
             drop_steps(&mut tx, &change.dropped).await?;
             let patient = (&change.patient.id, change.patient.zone.as_str());
             upsert_errands(&mut tx, patient, &change.episode.id, &change.errands).await?;
+            for event in &change.events {
+                happen(&mut tx, &change.patient.id, event, now).await?;
+            }
         }
         confirm(&mut tx, hospital, numbers, now).await?;
         tx.commit().await?;

@@ -12,6 +12,7 @@ pub mod enrol;
 pub mod errand;
 pub mod history;
 pub mod import;
+pub mod life;
 pub mod observation;
 pub mod outbox;
 pub mod page;

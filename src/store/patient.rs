@@ -7,11 +7,12 @@ use aftercall_core::patient::{
 };
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::plan::{Step, Window};
+use aftercall_core::plan::{LifeEvent, Step, Window};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::{Store, StoreError, ms, new_id};
@@ -252,8 +253,18 @@ impl Store {
         life: Life,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        set_life(&mut connection, id, life, now).await
+        let mut tx = self.begin().await?;
+        set_life(&mut tx, id, life, now).await?;
+        let event = match life {
+            Life::Dead => Some(LifeEvent::Died),
+            Life::Alive => Some(LifeEvent::DeathDenied),
+            Life::ReportedDead => None,
+        };
+        if let Some(event) = event {
+            happen(&mut tx, id, &event, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Puts a consent in force; the one before it stays as history.
@@ -315,8 +326,28 @@ impl Store {
         state: EpisodeState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        set_episode_state(&mut connection, id, state, now).await
+        let before = self.episode(id).await?;
+        let mut tx = self.begin().await?;
+        set_episode_state(&mut tx, id, state, now).await?;
+        let stay = id.clone();
+        let event = match (before.state, state) {
+            (_, EpisodeState::Readmitted) => Some(LifeEvent::Admitted),
+            (_, EpisodeState::Cancelled) => Some(LifeEvent::DischargeCancelled { stay }),
+            (EpisodeState::Cancelled, EpisodeState::Discharged) => {
+                Some(LifeEvent::Discharged { stay })
+            }
+            (
+                EpisodeState::Readmitted | EpisodeState::ReportedReadmitted,
+                EpisodeState::Discharged,
+            ) => Some(LifeEvent::AdmissionCancelled),
+            (EpisodeState::Discharged, EpisodeState::Discharged)
+            | (_, EpisodeState::ReportedReadmitted) => None,
+        };
+        if let Some(event) = event {
+            happen(&mut tx, &before.patient, &event, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@ use aftercall::store::import::SavedMapping;
 use aftercall::store::page::PageRequest;
 use aftercall::store::work_order::{Raise, WorkOrderFilter};
 use aftercall_core::import::{Defaults, Mapping, suggest};
-use aftercall_core::plan::{Pathway, Pathways};
+use aftercall_core::patient::{EpisodeState, Life};
+use aftercall_core::plan::{Pathway, Pathways, StepState};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, Deadlines, Subject};
 use encoding_rs::GB18030;
@@ -231,6 +232,67 @@ pub async fn a_list_is_imported_once(store: Store) {
         (changed.rows[1].stay, changed.rows[2].stay),
         ("known", "new")
     );
+
+    let page = store
+        .patients(&PageRequest::default())
+        .await
+        .expect("listed")
+        .items;
+    let second = page
+        .iter()
+        .find(|patient| patient.number.expose() == "P2")
+        .expect("she is there");
+    let states = || async {
+        let steps = store
+            .steps(Some(&second.id), &PageRequest::default())
+            .await
+            .expect("listed")
+            .items;
+        let stays = store.episodes_of(&second.id).await.expect("listed");
+        let of = |encounter: &str| {
+            let stay = stays
+                .iter()
+                .find(|stay| stay.encounter == encounter)
+                .expect("a stay");
+            let steps = steps.iter().filter(|step| step.episode == stay.id);
+            steps.map(|step| step.state).collect::<Vec<_>>()
+        };
+        [of("E2"), of("E3")]
+    };
+    let (planned, blocked) = (vec![StepState::Planned; 4], vec![StepState::Blocked; 4]);
+    assert_eq!(
+        states().await,
+        [blocked.clone(), planned.clone()],
+        "the later stay's plan holds"
+    );
+    store
+        .set_life(&second.id, Life::Dead, at(2))
+        .await
+        .expect("saved");
+    assert_eq!(states().await, [blocked.clone(), blocked.clone()]);
+    store
+        .set_life(&second.id, Life::Alive, at(3))
+        .await
+        .expect("saved");
+    assert_eq!(
+        states().await,
+        [blocked.clone(), planned.clone()],
+        "what was superseded stays so"
+    );
+    let stays = store.episodes_of(&second.id).await.expect("listed");
+    let last = &stays[0];
+    for (state, after) in [
+        (EpisodeState::Cancelled, &blocked),
+        (EpisodeState::Discharged, &planned),
+        (EpisodeState::Readmitted, &blocked),
+        (EpisodeState::Discharged, &planned),
+    ] {
+        store
+            .set_episode_state(&last.id, state, at(4))
+            .await
+            .expect("saved");
+        assert_eq!(&states().await[1], after, "{state:?}");
+    }
 
     // Rows that contradict each other, a number that is another patient's, cells that cannot be read.
     let (mut twice, mut other, mut broken) = (SECOND, FIRST, SECOND);

@@ -9,6 +9,8 @@ use super::{Reason, ReasonCode, Step, StepState};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LifeEvent {
     Died,
+    /// The record of a death was wrong.
+    DeathDenied,
     /// A new stay has begun.
     Admitted,
     /// The admission was a mistake: the patient is at home.
@@ -41,8 +43,13 @@ pub struct PlanChange {
 pub fn life_event(event: &LifeEvent, steps: &[Step], now: Timestamp) -> Vec<PlanChange> {
     let effects = steps.iter().map(|step| match event {
         LifeEvent::Died => block(step, Reason::Dead),
+        LifeEvent::DeathDenied => reopen(step, &[ReasonCode::Dead, ReasonCode::ReportedDead], now),
         LifeEvent::Admitted => block(step, Reason::Readmitted),
-        LifeEvent::AdmissionCancelled => reopen(step, &[ReasonCode::Readmitted], now),
+        LifeEvent::AdmissionCancelled => reopen(
+            step,
+            &[ReasonCode::Readmitted, ReasonCode::ReportedReadmitted],
+            now,
+        ),
         LifeEvent::Discharged { stay } if step.episode != *stay => block(step, Reason::Superseded),
         LifeEvent::Discharged { .. } => reopen(
             step,

@@ -36,6 +36,8 @@ fn each_event_changes_what_is_planned_and_nothing_else() {
     // Event; why day 30 was blocked; what becomes of day 14 and of day 30, with the code of the reason.
     let rows = [
         (LifeEvent::Died, "no_phone", "d14 blocked dead"),
+        (LifeEvent::DeathDenied, "dead", "d30 planned not_due"),
+        (LifeEvent::DeathDenied, "no_consent", ""),
         (LifeEvent::Admitted, "no_phone", "d14 blocked readmitted"),
         (
             LifeEvent::AdmissionCancelled,
