@@ -5,6 +5,7 @@ use aftercall_core::plan::{LifeEvent, StepState, life_event};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::decision::{Answer, Decision, decide};
 use super::row::word;
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms};
@@ -62,7 +63,22 @@ pub(super) async fn happen(
         .bind(word(&before))
         .execute(&mut *connection)
         .await?;
-        changed += done.rows_affected();
+        if done.rows_affected() == 0 {
+            continue;
+        }
+        changed += 1;
+        let decision = Decision {
+            at: now,
+            answer: if change.state.is_closed() {
+                Answer::Finish
+            } else {
+                Answer::Wait
+            },
+            until: (!change.state.is_closed()).then_some(change.next_at),
+            reason: Some(change.reason),
+            attempt: None,
+        };
+        decide(connection, &change.step.0, &decision).await?;
     }
     Ok(changed)
 }
