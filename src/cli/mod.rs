@@ -27,6 +27,7 @@ pub mod trunk;
 pub mod version;
 pub mod voice;
 pub mod why;
+pub mod windows;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,7 @@ pub enum Command {
     Version(version::Args),
     Voice(voice::Args),
     Why(why::Args),
+    Windows(windows::Args),
 }
 
 /// Runs one command.
@@ -100,6 +102,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Version(args) => version::run(&args),
         Command::Voice(args) => voice::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Windows(args) => windows::run(&args),
     }
 }
 

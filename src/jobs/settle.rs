@@ -5,6 +5,7 @@ use aftercall_core::audit;
 use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
+use aftercall_core::plan::learn::HourOfWeek;
 use aftercall_core::plan::{
     self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
     StepState, Wishes,
@@ -38,6 +39,7 @@ pub(crate) struct Loaded {
     attempts: Vec<PastAttempt>,
     numbers: Vec<NumberFacts>,
     wishes: Option<Wishes>,
+    closed: Vec<HourOfWeek>,
     standing: Standing,
 }
 
@@ -62,6 +64,7 @@ impl Loaded {
         let wishes = store.wishes(&patient.id).await?;
         // Hours that no longer read as any are nobody's wish.
         let wishes = wishes.and_then(|windows| Wishes::new(&windows).ok());
+        let closed = store.closed_hours().await?;
         let standing = store.standing(&episode.id).await?;
         Ok(Self {
             step,
@@ -70,6 +73,7 @@ impl Loaded {
             attempts,
             numbers,
             wishes,
+            closed: closed.into_iter().map(|closed| closed.hour).collect(),
             standing,
         })
     }
@@ -82,6 +86,7 @@ impl Loaded {
             attempts: &self.attempts,
             numbers: &self.numbers,
             wishes: self.wishes.as_ref(),
+            closed: &self.closed,
             standing: self.standing,
             policy,
         };

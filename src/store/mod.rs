@@ -17,6 +17,7 @@ pub mod observation;
 pub mod outbox;
 pub mod page;
 pub mod patient;
+pub mod reach;
 mod row;
 pub mod script;
 pub mod step;

@@ -1,5 +1,7 @@
 //! What the plan keeps of its decisions, and what stops dialling: on a real store.
 
+use std::collections::BTreeSet;
+
 use aftercall::cli::why::text;
 use aftercall::jobs::PlanClock;
 use aftercall::jobs::record::Told;
@@ -7,11 +9,14 @@ use aftercall::jobs::why::of_patient;
 use aftercall::store::attempt::{Begun, NewAttempt};
 use aftercall::store::decision::{Answer, Pause};
 use aftercall::store::new_id;
-use aftercall_core::attempt::CallRecord;
+use aftercall::store::reach::ClosedHour;
+use aftercall_core::attempt::{AnsweredBy, CallRecord, Disposition};
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::Life;
-use jiff::SignedDuration;
+use aftercall_core::plan::learn::{proposals, reach};
+use jiff::civil::Weekday;
+use jiff::{SignedDuration, Span};
 
 use crate::jobs::{Expected, Outcome, Ward, none, tell};
 use crate::record::ENGINE;
@@ -168,4 +173,81 @@ async fn a_trunk_that_fails_call_after_call_is_tried_with_one() {
     assert_eq!(ward.dial().await, 0, "it rests");
     ward.rules.clock = PlanClock::set_to(ward.now() + SignedDuration::from_mins(9));
     assert_eq!(ward.dial().await, 1, "one call to try it");
+}
+
+/// Ten weeks of calls in which nobody of her age answers on Saturdays at noon, and most do at other hours.
+#[tokio::test]
+async fn an_hour_that_reaches_few_is_proposed_accepted_and_closed() {
+    let ward = Ward::open(1).await;
+    let patient = ward.patient("RH10001").await;
+    let zone = aftercall_core::time::zone(&patient.zone).expect("a known zone");
+    let mut calls = 0;
+    for week in 0..10 {
+        for (hour, reached) in [(9, true), (10, true), (11, false), (14, true), (15, true)] {
+            for minute in [0, 10, 20, 30, 40] {
+                let day = jiff::civil::date(2026, 9, 5).saturating_add(Span::new().weeks(week));
+                let at = day.at(hour, minute, 0, 0).to_zoned(zone.clone());
+                let id = AttemptId(format!("past{calls:04}"));
+                calls += 1;
+                let new = NewAttempt {
+                    id: id.clone(),
+                    step: None,
+                    episode: None,
+                    patient: Some(patient.id.clone()),
+                    phone: None,
+                    number: 1,
+                    engine: ENGINE.to_owned(),
+                    leased_until: ward.now(),
+                    trunk: "loopback".to_owned(),
+                    caller: "4001".to_owned(),
+                    script: "general".to_owned(),
+                    script_hash: "hash".to_owned(),
+                    day: 3,
+                    lang: Lang::Zh,
+                    started_at: at.expect("a time").timestamp(),
+                };
+                assert_eq!(
+                    ward.store.begin_attempt(&new).await.expect("begun"),
+                    Begun::Dial
+                );
+                let mut record = trunk_failure();
+                record.ending.disposition = Disposition::NoAnswer;
+                record.ending.answered_by = AnsweredBy::Nobody;
+                if reached {
+                    record.ending.disposition = Disposition::Completed;
+                    record.ending.answered_by = AnsweredBy::Patient;
+                }
+                tell(&mut ward.recorder(), &id, Told::Ended(Box::new(record))).await;
+            }
+        }
+    }
+    let since = "2026-08-25T00:00:00Z".parse().expect("an instant");
+    let found = reach(&ward.store.tried_since(since).await.expect("counted"));
+    assert_eq!((found.all.tries, found.all.reached), (250, 200));
+    let proposed = proposals(&found, &BTreeSet::new());
+    let hour = proposed.first().expect("an hour is proposed").close;
+    assert_eq!(
+        (proposed.len(), hour.weekday, hour.hour),
+        (1, Weekday::Saturday, 11)
+    );
+    let closed = ClosedHour {
+        hour,
+        figures: "{}".to_owned(),
+        by: "li".to_owned(),
+        at: since,
+    };
+    assert!(ward.store.close_hour(&closed).await.expect("closed"));
+    assert!(
+        !ward.store.close_hour(&closed).await.expect("asked"),
+        "twice"
+    );
+    assert_eq!(ward.store.closed_hours().await.expect("listed"), [closed]);
+    assert!(proposals(&found, &BTreeSet::from([hour])).is_empty());
+    assert!(
+        ward.store
+            .open_hour(hour, ward.now())
+            .await
+            .expect("opened")
+    );
+    assert!(ward.store.closed_hours().await.expect("listed").is_empty());
 }

@@ -71,7 +71,7 @@ pub(super) fn candidates<'a>(
 }
 
 /// Whole years; who was born on 29 February is a year older on 1 March.
-fn age_on(birth: Date, today: Date) -> i16 {
+pub(super) fn age_on(birth: Date, today: Date) -> i16 {
     let before = (today.month(), today.day()) < (birth.month(), birth.day());
     (today.year() - birth.year() - i16::from(before)).max(0)
 }

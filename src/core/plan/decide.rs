@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
 
 use super::callee::{Candidate, candidates, next};
-use super::hours::start_of_day;
+use super::hours::{Hours, start_of_day};
+use super::learn::{AgeBand, HourOfWeek};
 use super::policy::{Cap, Layer, Rule, Wishes, Within};
 use super::retry::{After, after};
 use super::{CallingPolicy, DialOrder, NextStep, PastAttempt, Reason, Step, StepState};
@@ -24,6 +25,8 @@ pub struct PlanInput<'a> {
     pub numbers: &'a [NumberFacts],
     /// The hours that the patient wished for.
     pub wishes: Option<&'a Wishes>,
+    /// The hours that a person closed because few are reached in them.
+    pub closed: &'a [HourOfWeek],
     pub standing: Standing,
     pub policy: &'a CallingPolicy,
 }
@@ -71,9 +74,17 @@ pub fn next_step(input: &PlanInput<'_>, now: Timestamp) -> NextStep {
         Ok(callee) => callee,
         Err(why) => return NextStep::Finished(StepState::Blocked, why),
     };
-    let wished = input.wishes;
-    let department = &input.episode.department;
-    let rules = input.policy.rules(department, callee.number, &zone, wished);
+    let birth = *input.patient.birth_date.expose();
+    let band = AgeBand::of(birth, zone.to_datetime(now).date());
+    let closed = input.closed.iter().filter(|closed| closed.band == band);
+    let learnt = Hours::without(closed.map(|closed| (closed.weekday, closed.hour)));
+    let rules = input.policy.rules(
+        &input.episode.department,
+        callee.number,
+        &zone,
+        learnt.as_ref(),
+        input.wishes,
+    );
     let mut holds = Holds {
         input,
         zone: &zone,

@@ -63,6 +63,13 @@ fn english(reason: &Reason) -> String {
             "the time zone of the telephone is not known, so no hour is known to be lawful".into()
         }
         Reason::NotDue { on } => format!("due on {} local", date_en(*on)),
+        Reason::OutsideWindow {
+            layer: Layer::Learnt,
+            local,
+        } => format!(
+            "{} at the patient's place is an hour that was closed for patients of this age, because few answer then",
+            moment_en(*local)
+        ),
         Reason::OutsideWindow { layer, local } => {
             let place = place_en(layer);
             let (layer, local) = (layer_en(layer), moment_en(*local));
@@ -182,6 +189,13 @@ fn chinese(reason: &Reason) -> String {
         Reason::WrongParty => "接电话的人说号码不是患者的，须由人工另找号码".into(),
         Reason::UnknownZone => "电话所在时区不明，无法确定哪个时刻合法".into(),
         Reason::NotDue { on } => format!("当地日期{}才到期", date_zh(*on)),
+        Reason::OutsideWindow {
+            layer: Layer::Learnt,
+            local,
+        } => format!(
+            "患者当地时间{}所在的钟点已对这个年龄段关闭，因为很少有人接听",
+            moment_zh(*local)
+        ),
         Reason::OutsideWindow { layer, local } => format!(
             "{}时间{}不在{}规定的拨打时段内",
             place_zh(layer),
@@ -277,6 +291,7 @@ fn layer_en(layer: &Layer) -> String {
         Layer::Hospital => "the hospital".into(),
         Layer::Department(name) => format!("the department `{name}`"),
         Layer::Trunk(name) => format!("the trunk `{name}`"),
+        Layer::Learnt => "the hours closed for patients of this age".into(),
         Layer::Patient => "the patient's own wish".into(),
     }
 }
@@ -289,6 +304,7 @@ fn layer_zh(layer: &Layer) -> String {
         Layer::Hospital => "医院".into(),
         Layer::Department(name) => format!("科室“{name}”"),
         Layer::Trunk(name) => format!("线路“{name}”"),
+        Layer::Learnt => "对这个年龄段关闭的钟点".into(),
         Layer::Patient => "患者本人意愿".into(),
     }
 }
@@ -296,7 +312,7 @@ fn layer_zh(layer: &Layer) -> String {
 fn place_en(layer: &Layer) -> &'static str {
     match layer {
         Layer::Trunk(_) => "at the hospital",
-        Layer::Law(_) | Layer::Hospital | Layer::Department(_) | Layer::Patient => {
+        Layer::Law(_) | Layer::Hospital | Layer::Department(_) | Layer::Learnt | Layer::Patient => {
             "at the patient's place"
         }
     }
@@ -305,7 +321,9 @@ fn place_en(layer: &Layer) -> &'static str {
 fn place_zh(layer: &Layer) -> &'static str {
     match layer {
         Layer::Trunk(_) => "医院",
-        Layer::Law(_) | Layer::Hospital | Layer::Department(_) | Layer::Patient => "患者当地",
+        Layer::Law(_) | Layer::Hospital | Layer::Department(_) | Layer::Learnt | Layer::Patient => {
+            "患者当地"
+        }
     }
 }
 

@@ -93,6 +93,28 @@ impl Hours {
         }
     }
 
+    /// Every hour but these; `None` where there are none to leave out.
+    pub(super) fn without(closed: impl Iterator<Item = (Weekday, i8)>) -> Option<Self> {
+        let mut open = [[true; 24]; 7];
+        let mut is_any = false;
+        for (day, hour) in closed {
+            let hour = usize::try_from(hour).unwrap_or_default().min(23);
+            open[place(day)][hour] = false;
+            is_any = true;
+        }
+        let at = |hour: usize| time(i8::try_from(hour).unwrap_or_default(), 0, 0, 0);
+        let week = open.map(|hours| {
+            let open = (0..24).filter(|hour| hours[*hour]);
+            let stretches =
+                open.map(|hour| (at(hour), if hour == 23 { Time::MAX } else { at(hour + 1) }));
+            stretches.collect()
+        });
+        is_any.then_some(Self {
+            week,
+            on_holidays: OnHolidays::Ordinary,
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.week.iter().all(Vec::is_empty)
     }

@@ -11,6 +11,7 @@ mod decide;
 mod explain;
 mod holiday;
 mod hours;
+pub mod learn;
 mod life;
 mod pathway;
 mod policy;

@@ -23,6 +23,8 @@ pub enum Layer {
     Hospital,
     Department(String),
     Trunk(String),
+    /// An hour that a person closed for an age band, because few are reached in it ([`super::learn`]).
+    Learnt,
     /// The hours that the patient wished for.
     Patient,
 }
@@ -452,6 +454,7 @@ impl CallingPolicy {
         department: &str,
         number: &PhoneNumber,
         zone: &'a TimeZone,
+        learnt: Option<&'a Hours>,
         wishes: Option<&'a Wishes>,
     ) -> Vec<Rule<'a>> {
         let foreign = Profile::of(number).filter(|profile| *profile != self.law);
@@ -497,6 +500,9 @@ impl CallingPolicy {
                 caps: &[],
                 rest: Duration::ZERO,
             });
+        }
+        if learnt.is_some() {
+            rules.push(rule(Layer::Learnt, learnt, &[], Duration::ZERO));
         }
         if let Some(wishes) = wishes {
             rules.push(rule(Layer::Patient, Some(&wishes.0), &[], Duration::ZERO));

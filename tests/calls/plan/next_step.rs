@@ -7,6 +7,7 @@ use aftercall_core::patient::{
 };
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::learn::HourOfWeek;
 use aftercall_core::plan::{
     Cadence, CallingPolicy, DepartmentTerms, Holidays, Minors, NextStep, NumberFacts, OnHolidays,
     PastAttempt, PlanInput, Profile, Standing, Step, StepState, Terms, TrunkHours, Window, Wishes,
@@ -108,6 +109,7 @@ impl Case {
             attempts: &attempts,
             numbers: &numbers,
             wishes: house.wishes.as_ref(),
+            closed: &house.closed,
             standing: house.standing,
             policy: &policy,
         };
@@ -190,6 +192,7 @@ struct House {
     terms: Terms,
     trunk: Option<TrunkHours>,
     wishes: Option<Wishes>,
+    closed: Vec<HourOfWeek>,
     standing: Standing,
 }
 
@@ -203,6 +206,7 @@ impl House {
             },
             trunk: None,
             wishes: None,
+            closed: Vec::new(),
             standing: Standing::default(),
         }
     }
@@ -247,6 +251,7 @@ impl House {
                 terms.departments.insert(String::new(), department);
             }
             ("wishes", hours) => self.wishes = Some(Wishes::new(&windows(hours)).expect("sound")),
+            ("closed", hour) => self.closed.push(hour.parse().expect("an hour of the week")),
             ("written_only", _) => terms.consent = vec![ConsentBasis::Written],
             ("trunk", hours) => self.trunk = TrunkHours::new(&windows(hours)),
             _ => return false,

@@ -43,6 +43,7 @@ fn samples() -> Vec<Reason> {
         in_window(Layer::Hospital),
         in_window(Layer::Department("oncology".into())),
         in_window(Layer::Trunk("carrier".into())),
+        in_window(Layer::Learnt),
         in_window(Layer::Patient),
         Reason::NoWindow {
             layer: Layer::Patient,

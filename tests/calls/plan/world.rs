@@ -14,6 +14,7 @@ use aftercall_core::patient::{
 };
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
+use aftercall_core::plan::learn::{AgeBand, HourOfWeek};
 use aftercall_core::plan::{
     Cadence, CallingPolicy, Caps, DepartmentTerms, DialOrder, Holidays, Minors, NextStep,
     NumberFacts, OnHolidays, PastAttempt, PlanInput, Profile, Reason, Standing, Step, StepState,
@@ -91,6 +92,7 @@ struct Plain {
     trunk: Option<Vec<Window>>,
     trunk_zone: TimeZone,
     holidays: Option<PlainHolidays>,
+    closed: Vec<HourOfWeek>,
 }
 
 #[derive(Clone)]
@@ -206,6 +208,7 @@ impl World {
             attempts: &attempts,
             numbers: &numbers,
             wishes: wishes.as_ref(),
+            closed: &self.plain.closed,
             standing: self.standing(now, who),
             policy: &self.policy,
         };
@@ -550,6 +553,7 @@ impl Plain {
             trunk: (pick(random, 4) == 0).then(|| windows(random, 6 * 60, 23 * 60)),
             trunk_zone: zone,
             holidays,
+            closed: (0..pick(random, 60)).map(|_| closed(random)).collect(),
         }
     }
 
@@ -743,6 +747,19 @@ impl World {
                 let open = |w: &Window| w.days.contains(&day) && w.from <= clock && clock < w.to;
                 assert!(windows.iter().any(open), "{at}: the trunk");
             }
+            let ages = match person.age(now) {
+                ..18 => "0-17",
+                18..45 => "18-44",
+                45..65 => "45-64",
+                65..80 => "65-79",
+                80.. => "80+",
+            };
+            let is_closed = self.plain.closed.iter().any(|cell| {
+                cell.band.to_string() == ages
+                    && cell.weekday == day.weekday()
+                    && cell.hour == clock.hour()
+            });
+            assert!(!is_closed, "{at}: an hour closed for {ages}");
             if let Some(wishes) = &person.wishes {
                 let open =
                     |w: &Window| w.days.contains(&day.weekday()) && w.from <= clock && clock < w.to;
@@ -879,6 +896,14 @@ impl World {
             0,
             "{at}: the number does not exist"
         );
+    }
+}
+
+fn closed(random: &mut ChaCha8Rng) -> HourOfWeek {
+    HourOfWeek {
+        band: AgeBand::ALL[pick(random, 5) as usize],
+        weekday: Weekday::from_monday_one_offset(1 + pick(random, 7) as i8).expect("a weekday"),
+        hour: 8 + pick(random, 13) as i8,
     }
 }
 

@@ -1,0 +1,300 @@
+//! `aftercall windows`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+use aftercall_core::plan::learn::{
+    ALARM, AgeBand, Effect, HourOfWeek, Reach, Share, proposals, reach, simulate,
+};
+use aftercall_core::time::Timestamp;
+use anyhow::{Context as _, bail};
+use comfy_table::{Table, presets};
+use jiff::SignedDuration;
+use jiff::civil::Weekday;
+
+use super::migrate::Place;
+use crate::store::Store;
+use crate::store::reach::ClosedHour;
+
+/// See which hours reach people, and close those that do not, by age.
+///
+/// A rate is the share of calls that a person answered, by weekday and hour at the patient's place; its interval is
+/// beta-binomial, 95 %. An hour is proposed where its interval lies below the rate of its age band (held to 95 % over all
+/// hours of the band together). Closing only narrows what the law and the hospital allow; who accepted it, and on what
+/// figures, is kept.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  aftercall windows reach\n  aftercall windows propose --days 60\n  \
+    aftercall windows simulate 80+.sat.12 80+.sun.12\n  aftercall windows accept 80+.sat.12 --by li\n  \
+    aftercall windows open 80+.sat.12 --by li"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Days of calls to look back on.
+    #[arg(long, global = true, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    days: u16,
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the rate of every hour with its interval, and the alarm where too few are reached.
+    Reach,
+    /// Print the hours that would better be closed, and what closing each would have done.
+    Propose,
+    /// Print what closing hours would have done with the past.
+    Simulate {
+        /// AGES.DAY.HOUR, such as 80+.sat.12.
+        #[arg(required = true)]
+        hours: Vec<HourOfWeek>,
+    },
+    /// Close a proposed hour.
+    Accept {
+        hour: HourOfWeek,
+        /// Who accepts; this name stands in the audit log.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+    /// Open a closed hour again.
+    Open {
+        hour: HourOfWeek,
+        /// Who opens it.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+}
+
+/// Runs one of the five.
+///
+/// # Errors
+/// A database that refuses, or an hour that nothing speaks for closing.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let store = args.place.open().await?;
+        let now = Timestamp::now();
+        let since = now - SignedDuration::from_hours(24 * i64::from(args.days));
+        let found = reach(&store.tried_since(since).await?);
+        let closed = store.closed_hours().await?;
+        match &args.command {
+            Command::Reach => show(&found, &closed, args),
+            Command::Propose => propose(&found, &closed, args),
+            Command::Simulate { hours } => {
+                let mut then = hours_of(&closed);
+                then.extend(hours);
+                let effect = simulate(&found, &then);
+                if args.json {
+                    println!("{}", serde_json::to_string_pretty(&effect)?);
+                } else {
+                    println!("{}", in_words(&effect));
+                }
+            }
+            Command::Accept { hour, by } => accept(&store, &found, &closed, *hour, by, now).await?,
+            Command::Open { hour, by } => {
+                let subject = hour.to_string();
+                store.audit(by, "windows.open", &subject, "", now).await?;
+                if !store.open_hour(*hour, now).await? {
+                    bail!("{hour} was not closed");
+                }
+                println!("{hour} is open again");
+            }
+        }
+        store.close().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn hours_of(closed: &[ClosedHour]) -> BTreeSet<HourOfWeek> {
+    closed.iter().map(|closed| closed.hour).collect()
+}
+
+async fn accept(
+    store: &Store,
+    found: &Reach,
+    closed: &[ClosedHour],
+    hour: HourOfWeek,
+    by: &str,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let proposed = proposals(found, &hours_of(closed));
+    let proposal = proposed
+        .into_iter()
+        .find(|proposal| proposal.close == hour)
+        .with_context(|| {
+            format!("{hour} is not proposed: its interval does not exclude the rate of its age band, or it is closed (aftercall windows propose)")
+        })?;
+    let figures = serde_json::json!({
+        "hour": proposal.cell,
+        "band": proposal.today,
+        "effect": proposal.effect,
+    });
+    let figures = figures.to_string();
+    let subject = hour.to_string();
+    store
+        .audit(by, "windows.accept", &subject, &figures, now)
+        .await?;
+    let closed = ClosedHour {
+        hour,
+        figures,
+        by: by.to_owned(),
+        at: now,
+    };
+    if !store.close_hour(&closed).await? {
+        bail!("{hour} was closed meanwhile");
+    }
+    println!(
+        "{hour} is closed; patients of {} are called at other hours",
+        hour.band
+    );
+    Ok(())
+}
+
+fn percent(share: &Share) -> String {
+    let hundred = |rate: f64| format!("{:.0}", 100.0 * rate);
+    format!(
+        "{} % ({}-{})",
+        hundred(share.rate),
+        hundred(share.low),
+        hundred(share.high)
+    )
+}
+
+fn in_words(effect: &Effect) -> String {
+    format!(
+        "of {} calls {} would have been made at other hours of their day; {} people were reached, {:.0} ({:.0}-{:.0}) would have been",
+        effect.tries, effect.moved, effect.reached, effect.expected, effect.low, effect.high
+    )
+}
+
+fn show(found: &Reach, closed: &[ClosedHour], args: &Args) {
+    if args.json {
+        let cells = found
+            .cells
+            .iter()
+            .map(|cell| serde_json::json!({ "hour": cell.at.to_string(), "reach": cell.share }));
+        let bands: BTreeMap<String, &Share> = found
+            .bands
+            .iter()
+            .map(|(band, share)| (band.to_string(), share))
+            .collect();
+        let closed: Vec<String> = closed.iter().map(|one| one.hour.to_string()).collect();
+        let all = serde_json::json!({
+            "days": args.days,
+            "all": found.all,
+            "alarm": is_alarm(found),
+            "bands": bands,
+            "cells": cells.collect::<Vec<_>>(),
+            "closed": closed,
+        });
+        println!("{all:#}");
+        return;
+    }
+    println!(
+        "{} calls in {} days, {} answered by a person: {}",
+        found.all.tries,
+        args.days,
+        found.all.reached,
+        percent(&found.all)
+    );
+    if is_alarm(found) {
+        println!(
+            "Under {:.0} %. Cures: other hours (aftercall windows propose); a message before the call.",
+            100.0 * ALARM
+        );
+    }
+    let is_closed = hours_of(closed);
+    for (band, share) in &found.bands {
+        println!("\nages {band}: {} calls, {}", share.tries, percent(share));
+        println!("{}", heat_map(found, *band, &is_closed));
+    }
+}
+
+/// Too few were reached for it to be chance.
+fn is_alarm(found: &Reach) -> bool {
+    found.all.tries > 0 && found.all.rate < ALARM
+}
+
+fn heat_map(found: &Reach, band: AgeBand, closed: &BTreeSet<HourOfWeek>) -> Table {
+    let cells: Vec<_> = found
+        .cells
+        .iter()
+        .filter(|cell| cell.at.band == band)
+        .collect();
+    let hours: BTreeSet<i8> = cells.iter().map(|cell| cell.at.hour).collect();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let header = hours.iter().map(|hour| format!("{hour:02}"));
+    table.set_header(std::iter::once(String::new()).chain(header));
+    for weekday in Weekday::Monday.cycle_forward().take(7) {
+        let rates = hours.iter().map(|hour| {
+            let at = HourOfWeek {
+                band,
+                weekday,
+                hour: *hour,
+            };
+            let cell = cells.iter().find(|cell| cell.at == at);
+            let rate = cell.map(|cell| format!("{:.0}", 100.0 * cell.share.rate));
+            let mark = if closed.contains(&at) { "x" } else { "" };
+            format!("{}{mark}", rate.unwrap_or_default())
+        });
+        let name = format!("{weekday:?}");
+        table.add_row(std::iter::once(name).chain(rates));
+    }
+    table
+}
+
+fn propose(found: &Reach, closed: &[ClosedHour], args: &Args) {
+    let proposed = proposals(found, &hours_of(closed));
+    if args.json {
+        let rows: Vec<_> = proposed
+            .iter()
+            .map(|proposal| {
+                serde_json::json!({
+                    "close": proposal.close.to_string(),
+                    "hour": proposal.cell,
+                    "band": proposal.today,
+                    "effect": proposal.effect,
+                })
+            })
+            .collect();
+        println!("{:#}", serde_json::Value::Array(rows));
+        return;
+    }
+    if proposed.is_empty() {
+        println!(
+            "no hour of the last {} days reaches so few that it is more than chance",
+            args.days
+        );
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "close",
+        "calls",
+        "reached then",
+        "at all hours",
+        "closed, of the past",
+    ]);
+    for proposal in &proposed {
+        table.add_row([
+            proposal.close.to_string(),
+            proposal.cell.tries.to_string(),
+            percent(&proposal.cell),
+            percent(&proposal.today),
+            format!(
+                "{:+.0} people",
+                proposal.effect.expected - f64::from(proposal.effect.reached)
+            ),
+        ]);
+    }
+    println!("{table}");
+    println!("aftercall windows accept HOUR --by NAME closes one.");
+}
