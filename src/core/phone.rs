@@ -59,6 +59,26 @@ impl PhoneNumber {
         }
     }
 
+    /// Every way in which lists spell the number, itself first: a do-not-call list of another year may hold a landline as
+    /// `01062345678` and a mobile without its country.
+    pub fn spellings(&self) -> [String; 4] {
+        let own = self.0.clone();
+        let (country, national) = match self.0.strip_prefix('+') {
+            Some(full) => match (full.strip_prefix("86"), full.strip_prefix('1')) {
+                (Some(rest), _) => ("86", rest),
+                (None, Some(rest)) => ("1", rest),
+                (None, None) => return [own.clone(), own.clone(), own.clone(), own],
+            },
+            None => ("86", self.0.trim_start_matches('0')),
+        };
+        [
+            own,
+            format!("+{country}{national}"),
+            national.to_owned(),
+            format!("0{national}"),
+        ]
+    }
+
     /// The dialable text: PHI, so only for the SIP URI, rows and API views.
     pub fn expose(&self) -> &str {
         &self.0
@@ -88,5 +108,29 @@ impl TryFrom<String> for PhoneNumber {
 impl From<PhoneNumber> for String {
     fn from(number: PhoneNumber) -> String {
         number.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PhoneNumber;
+
+    #[test]
+    fn one_number_meets_itself_in_every_spelling() {
+        let number = |text: &str| PhoneNumber::parse(text).expect("a number");
+        for (a, b) in [
+            ("+861062345678", "010-6234 5678"),
+            ("010-62345678", "+861062345678"),
+            ("+8613800138000", "13800138000"),
+            ("13800138000", "+8613800138000"),
+            ("+14155550100", "4155550100"),
+            ("1000", "1000"),
+        ] {
+            let spelled = number(a).spellings();
+            assert!(spelled.contains(&number(b).expose().to_owned()), "{a} {b}");
+        }
+        let another = "+8613800138001".to_owned();
+        assert!(!number("+8613800138000").spellings().contains(&another));
+        assert_eq!(number("+442079460000").spellings()[3], "+442079460000");
     }
 }

@@ -31,11 +31,19 @@ pub async fn at_start(store: &Store, rules: &Rules) -> Result<Vec<Interrupted>, 
     Ok(closed)
 }
 
+/// Closes the attempts of engines that fell silent: their leases ran out.
+///
+/// # Errors
+/// When the database refuses; the rest is closed in the next round.
+pub async fn take_over(store: &Store, rules: &Rules) -> Result<Vec<Interrupted>, StoreError> {
+    close_orphans(store, rules, None).await
+}
+
 /// Takes over from engines that fell silent, until shutdown.
 pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
     let every = Duration::try_from(rules.lease / 2).unwrap_or(Duration::from_secs(30));
     while next_round(every, &mut shutdown).await {
-        if let Err(error) = close_orphans(&store, &rules, None).await {
+        if let Err(error) = take_over(&store, &rules).await {
             error!(%error, "attempts of silent engines not closed");
         }
     }

@@ -14,6 +14,7 @@ use sqlx::any::AnyRow;
 use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
+use super::suppression::suppressed;
 use super::{Store, StoreError, ms};
 
 /// What is known of an attempt before its INVITE.
@@ -95,14 +96,10 @@ impl Store {
     pub async fn begin_attempt(&self, new: &NewAttempt) -> Result<Begun, StoreError> {
         let mut tx = self.begin().await?;
         // Who is on the list may ring us.
-        if let Some(phone) = new.phone.as_ref().filter(|_| !new.inbound) {
-            let listed = sqlx::query("select phone from do_not_call where phone = $1")
-                .bind(phone.expose())
-                .fetch_optional(&mut *tx)
-                .await?;
-            if listed.is_some() {
-                return Ok(Begun::DoNotCall);
-            }
+        if let Some(phone) = new.phone.as_ref().filter(|_| !new.inbound)
+            && suppressed(&mut tx, phone).await?.is_some()
+        {
+            return Ok(Begun::DoNotCall);
         }
         if let Some(step) = &new.step {
             // What may have come over the patient since the decision is looked at once more.
@@ -201,7 +198,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(Timestamp, Disposition)>, StoreError> {
         let rows = sqlx::query(
-            "select started_at_ms, disposition from attempt where trunk = $1 and state = 'ended' \
+            "select started_at_ms, disposition from attempt where trunk = $1 and state = 'ended' and direction = 'outbound' \
              order by started_at_ms desc limit $2",
         )
         .bind(trunk)

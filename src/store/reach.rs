@@ -27,7 +27,7 @@ impl Store {
     pub async fn tried_since(&self, since: Timestamp) -> Result<Vec<Tried>, StoreError> {
         let rows = sqlx::query(
             "select a.started_at_ms, a.disposition, a.answered_by, p.zone, p.birth_date \
-             from attempt a join patient p on p.id = a.patient_id where a.state = 'ended' and a.started_at_ms >= $1",
+             from attempt a join patient p on p.id = a.patient_id where a.state = 'ended' and a.direction = 'outbound' and a.started_at_ms >= $1",
         )
         .bind(ms(since))
         .fetch_all(&self.pool)

@@ -40,11 +40,15 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn unsuppress_number(&self, phone: &PhoneNumber) -> Result<bool, StoreError> {
-        let done = sqlx::query("delete from do_not_call where phone = $1")
-            .bind(phone.expose())
+        let [own, second, third, fourth] = phone.spellings();
+        let done = sqlx::query("delete from do_not_call where phone in ($1, $2, $3, $4)")
+            .bind(own)
+            .bind(second)
+            .bind(third)
+            .bind(fourth)
             .execute(&self.pool)
             .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(done.rows_affected() > 0)
     }
 
     /// Why a number must not be rung, if it must not.
@@ -55,13 +59,8 @@ impl Store {
         &self,
         phone: &PhoneNumber,
     ) -> Result<Option<SuppressedNumber>, StoreError> {
-        let row = sqlx::query(
-            "select phone, why, added_by, added_at_ms from do_not_call where phone = $1",
-        )
-        .bind(phone.expose())
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(read_suppressed).transpose()
+        let mut connection = self.pool.acquire().await?;
+        suppressed(&mut connection, phone).await
     }
 
     /// The list, in the order added. The cursor carries a time and a count, never a number.
@@ -99,6 +98,24 @@ impl Store {
         let same = i64::try_from(same).unwrap_or(0) + if last == after_ms { skip } else { 0 };
         Ok(page.cut(numbers, |_| (vec![last, same], String::new())))
     }
+}
+
+/// The row of a number, however the list spells it.
+pub(super) async fn suppressed(
+    connection: &mut AnyConnection,
+    phone: &PhoneNumber,
+) -> Result<Option<SuppressedNumber>, StoreError> {
+    let [own, second, third, fourth] = phone.spellings();
+    let row = sqlx::query(
+        "select phone, why, added_by, added_at_ms from do_not_call where phone in ($1, $2, $3, $4)",
+    )
+    .bind(own)
+    .bind(second)
+    .bind(third)
+    .bind(fourth)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(read_suppressed).transpose()
 }
 
 pub(super) async fn suppress(

@@ -5,6 +5,7 @@ mod bad_input;
 mod bridge;
 mod crash;
 mod crash_demo;
+mod crash_plan;
 mod dtls;
 mod import;
 mod jobs;

@@ -205,6 +205,7 @@ async fn an_hour_that_reaches_few_is_proposed_accepted_and_closed() {
                     day: 3,
                     lang: Lang::Zh,
                     started_at: at.expect("a time").timestamp(),
+                    inbound: false,
                 };
                 assert_eq!(
                     ward.store.begin_attempt(&new).await.expect("begun"),
