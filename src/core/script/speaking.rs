@@ -49,7 +49,18 @@ pub mod names {
     pub const OFFER: &str = "person_offer";
     /// While the words of a reply are awaited.
     pub const FILLER: &str = "one_moment";
-    pub const ALL: [&str; 18] = [
+    /// To whoever rings us: who speaks.
+    pub const RING_HELLO: &str = "ring_hello";
+    /// Out of hours: the emergency advice, then what follows.
+    pub const RING_CLOSED: &str = "ring_closed";
+    pub const RING_CALL_BACK: &str = "ring_call_back";
+    /// Before the switchboard's number.
+    pub const RING_STRANGER: &str = "ring_stranger";
+    pub const ALL: [&str; 22] = [
+        RING_HELLO,
+        RING_CLOSED,
+        RING_CALL_BACK,
+        RING_STRANGER,
         FILLER,
         HELLO,
         MESSAGE,
@@ -116,28 +127,16 @@ pub fn message(script: &Script, facts: &Facts) -> Vec<Segment> {
 /// The first words to somebody who rings us: the neutral name, and nothing of an illness.
 pub fn ring_back(script: &Script, facts: &Facts, kind: RingBack) -> Vec<Segment> {
     let mut speech = neutral_name(script, facts);
-    let words = match (kind, facts.lang) {
-        (RingBack::Resume | RingBack::Person, Lang::Zh) => {
-            "我是智能语音机器人，谢谢您打来电话，通话会录音。"
-        }
-        (RingBack::Resume | RingBack::Person, Lang::En) => {
-            "I am an automated voice assistant. Thank you for calling. This call is recorded."
-        }
-        (RingBack::Closed, Lang::Zh) => {
-            "如果情况紧急，请挂断后马上拨打幺二零。现在不是工作时间，工作人员会给您回电话。再见。"
-        }
-        (RingBack::Closed, Lang::En) => {
-            "In an emergency, please hang up and call nine one one. Nobody is here at this hour. \
-             Our staff will call you back. Goodbye."
-        }
-        (RingBack::Stranger, Lang::Zh) => "这个号码不能接听来电。请拨打医院的电话，号码是",
-        (RingBack::Stranger, Lang::En) => {
-            "This number takes no calls. Please call the hospital. The number is"
-        }
-    };
-    speech.push(Segment::Spoken(words.to_owned()));
-    if kind == RingBack::Stranger {
-        speech.push(Segment::Spoken(value(Variable::CallbackNumber, facts)));
+    match kind {
+        RingBack::Resume | RingBack::Person => speech.push(recorded(script, names::RING_HELLO)),
+        RingBack::Closed => speech.extend([
+            recorded(script, names::RING_CLOSED),
+            recorded(script, names::RING_CALL_BACK),
+        ]),
+        RingBack::Stranger => speech.extend([
+            recorded(script, names::RING_STRANGER),
+            Segment::Spoken(value(Variable::CallbackNumber, facts)),
+        ]),
     }
     speech
 }
