@@ -70,12 +70,9 @@ pub struct Law {
     pub caps: &'static [Cap],
     /// Rest between two rings of one number.
     pub min_gap: Duration,
-    /// Calls an hour that may show one caller id.
-    pub per_caller_hour: Option<u32>,
 }
 
-/// 08:00–21:00 and 5 in 24 h (carriers' practice: Tencent Cloud), 3 a day (local practice), never 3 in 5 min (carriers);
-/// over 60 calls an hour by one number are watched as abuse (Hubei 2016).
+/// 08:00–21:00 and 5 in 24 h (carriers' practice: Tencent Cloud), 3 a day (local practice), never 3 in 5 min (carriers).
 const CN: Law = Law {
     earliest: time(8, 0, 0, 0),
     latest: time(21, 0, 0, 0),
@@ -90,7 +87,6 @@ const CN: Law = Law {
         },
     ],
     min_gap: Duration::from_secs(300),
-    per_caller_hour: Some(60),
 };
 
 /// 08:00–21:00 at the called party's place (47 CFR 64.1200(c)(1)), one a day and three a week (64.1200(a)(9)(iv)).
@@ -108,7 +104,6 @@ const US: Law = Law {
         },
     ],
     min_gap: Duration::from_secs(300),
-    per_caller_hour: None,
 };
 
 const NEUTRAL: Law = Law {
@@ -116,7 +111,6 @@ const NEUTRAL: Law = Law {
     latest: time(20, 0, 0, 0),
     caps: US.caps,
     min_gap: Duration::from_secs(600),
-    per_caller_hour: CN.per_caller_hour,
 };
 
 impl Profile {
@@ -436,11 +430,6 @@ impl CallingPolicy {
 
     pub fn holidays(&self) -> Option<&Holidays> {
         self.holidays.as_ref()
-    }
-
-    /// Calls an hour that may show one caller id.
-    pub fn per_caller_hour(&self) -> Option<u32> {
-        self.law.law().per_caller_hour
     }
 
     /// The layer that does not accept a consent, if one does not.
