@@ -220,6 +220,9 @@ impl Hours {
             } else {
                 at_local(local.date(), end, zone)
             };
+            // Where the clocks change before, the local time is read again from there.
+            let change = zone.following(at).next().map(|change| change.timestamp());
+            let next = change.map_or(next, |change| next.min(change));
             // In a fold the end may lie behind: it is looked for again beyond it.
             at = next.max(at + SignedDuration::from_mins(1));
         }

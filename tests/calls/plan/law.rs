@@ -18,3 +18,9 @@ fn no_dial_is_ever_outside_what_a_plain_checker_allows() {
     );
     assert!(tally.contacts > 100 && tally.exempt > 20, "{tally:?}");
 }
+
+/// The clocks of Casablanca go back for good on 20 September 2026, and a duty that begins at 01:28 has a gap then.
+#[test]
+fn duty_is_read_again_where_the_clocks_change() {
+    live(1_012_765);
+}
