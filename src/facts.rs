@@ -47,6 +47,7 @@ pub async fn facts_of(
         callback_number: config.hospital.callback_number.clone(),
         next_call: later.map(|step| step.due_on).min(),
         today: rules.clock.now().to_zoned(zone).date(),
+        earlier: None,
     })
 }
 

@@ -83,7 +83,10 @@ impl Reception {
             None => (self.stranger(script.lang), false),
             Some(known) => {
                 let whom = (&known.patient, &known.episode, &known.step);
-                let facts = facts_of(&self.config, &self.store, &self.rules, whom).await?;
+                let facts = Facts {
+                    earlier: known.earlier.clone(),
+                    ..facts_of(&self.config, &self.store, &self.rules, whom).await?
+                };
                 (facts, known.patient.consent.recording)
             }
         };
@@ -126,6 +129,7 @@ impl Reception {
             callback_number: hospital.callback_number.clone(),
             next_call: None,
             today: self.rules.clock.now().to_zoned(self.config.zone()).date(),
+            earlier: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::plan::{Pace, TrunkHours};
-use aftercall_core::script::Note;
+use aftercall_core::script::{Facts, Note};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::Timestamp;
 use anyhow::Context;
@@ -467,7 +467,10 @@ impl Caller {
             .library
             .script(&call.step.script, call.patient.lang, today)?;
         let whom = (&call.patient, &call.episode, &call.step);
-        let facts = facts_of(&self.config, &self.store, &self.rules, whom).await?;
+        let facts = Facts {
+            earlier: call.earlier.clone(),
+            ..facts_of(&self.config, &self.store, &self.rules, whom).await?
+        };
         let prompts = &self.library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, Vec::new()).await?;
         let start = StartCall {
@@ -587,6 +590,7 @@ fn recorded(what: &Told) -> Option<Record> {
         CallEvent::Progressed(progress) => Record::Progressed(*progress),
         CallEvent::Ended(record) => Record::Ended(Box::<CallRecord>::clone(record)),
         CallEvent::Noted(Note::AskedForPerson) => Record::AskedForPerson,
+        CallEvent::Noted(Note::WentOn) => Record::WentOn,
         CallEvent::AskedForPatience
         | CallEvent::Announced(_)
         | CallEvent::Met(_)

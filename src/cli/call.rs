@@ -250,6 +250,7 @@ fn facts(args: &Args, config: &Config, today: Date) -> Facts {
         callback_number: config.hospital.callback_number.clone(),
         next_call: None,
         today,
+        earlier: None,
     }
 }
 

@@ -146,6 +146,7 @@ fn facts(args: &Args) -> Facts {
         callback_number: "010 5550 1234".to_owned(),
         next_call: None,
         today,
+        earlier: None,
     }
 }
 
@@ -206,6 +207,7 @@ impl Stage {
             Note::Identified { .. }
             | Note::Interrupted { .. }
             | Note::IdentityFailed
+            | Note::WentOn
             | Note::Screened
             | Note::NotAssessed { .. }
             | Note::EmergencyAdviceGiven { .. }

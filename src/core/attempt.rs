@@ -314,6 +314,9 @@ pub enum CallNote {
     NotAssessed {
         node: NodeId,
     },
+    /// What was answered on an earlier call of the step, on the same day, was not asked again: that one's turns and
+    /// findings belong to this one's.
+    WentOn,
     /// Two identity failures, or a person who would not say who they are.
     IdentityFailed,
     AskedForPerson,

@@ -422,6 +422,7 @@ pub(super) fn facts(lang: Lang, day: u16) -> Facts {
         callback_number: "010 0000 0000".to_owned(),
         next_call: None,
         today: date(2026, 11, 1),
+        earlier: None,
     }
 }
 

@@ -8,6 +8,7 @@ use aftercall_core::patient::{Episode, Patient};
 use aftercall_core::plan::{
     Breaker, CallerId, DialOrder, NextStep, Pace, Reason, Step, caller_with_room, day_around,
 };
+use aftercall_core::script::Earlier;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Subject, cause_of_step};
 use jiff::SignedDuration;
@@ -15,7 +16,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::settle::{Loaded, change, raise};
+use super::settle::{Loaded, change, earlier, raise};
 use super::{Rules, next_round};
 use crate::store::attempt::{Begun, NewAttempt};
 use crate::store::{Store, StoreError, new_id};
@@ -30,6 +31,8 @@ pub struct ToDial {
     pub step: Step,
     pub patient: Patient,
     pub episode: Episode,
+    /// What need not be asked again.
+    pub earlier: Option<Earlier>,
 }
 
 /// A script that may dial: its signature verified when it was loaded.
@@ -243,6 +246,8 @@ async fn try_step(
             return Ok(false);
         }
     };
+    let whom = (&loaded.step, &loaded.patient);
+    let earlier = earlier(store, whom, &script.hash, now).await?;
     let attempt = new_attempt(rules, lines, &loaded, &order, script, &caller, now);
     match store.begin_attempt(&attempt).await? {
         Begun::Dial => {}
@@ -274,6 +279,7 @@ async fn try_step(
         step,
         patient,
         episode,
+        earlier,
     };
     if calls.send(to_dial).await.is_err() {
         warn!("nobody takes calls any more; the attempt is closed at the next start");

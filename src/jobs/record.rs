@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::Rules;
-use super::settle::{finish, raise, subject, what_packs_raise};
+use super::settle::{Half, finish, halves, raise, subject, what_the_whole_raises};
 use crate::store::attempt::AttemptProgress;
 use crate::store::work_order::Raised;
 use crate::store::{Store, StoreError};
@@ -42,6 +42,8 @@ pub enum Told {
     Progressed(Progress),
     /// A person is asked for: a crash from here on leaves the order to the next start.
     AskedForPerson,
+    /// The call goes on with what one of the day was answered before.
+    WentOn,
     Ended(Box<CallRecord>),
     /// What has gone over the line by now.
     Trace(Box<Kept>),
@@ -59,6 +61,8 @@ struct Live {
     answered_at: Option<Timestamp>,
     dialog: Option<String>,
     progress: Progress,
+    /// What it goes on from.
+    halves: Vec<Half>,
 }
 
 /// A finding that is on disk, with its order: the call may ask on.
@@ -149,6 +153,12 @@ impl Recorder {
             Told::Turn(turn) => self.store.append_turn(id, turn).await,
             Told::Found { position, placed } => self.found(id, *position, placed, at).await,
             Told::AskedForPerson => self.store.note(id, &CallNote::AskedForPerson).await,
+            Told::WentOn => {
+                self.store.note(id, &CallNote::WentOn).await?;
+                let halves = halves(&self.store, &self.store.attempt(id).await?).await?;
+                self.live(id).await?.halves = halves;
+                Ok(())
+            }
             Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
             Told::Trace(trace) => self.store.save_trace(id, trace, at).await,
             Told::NotStarted => self.ended(id, not_started(), at).await,
@@ -164,6 +174,7 @@ impl Recorder {
                 answered_at: row.attempt.answered_at,
                 dialog: row.dialog,
                 progress: row.attempt.progress,
+                halves: Vec::new(),
             };
             self.live.insert(id.clone(), live);
         }
@@ -208,7 +219,8 @@ impl Recorder {
         let mut causes: Vec<Cause> = alerts.then_some(cause).into_iter().collect();
         let told = self.told(id, position, placed).await?;
         let row = self.store.attempt(id).await?;
-        causes.extend(what_packs_raise(&self.rules, &row, &told, &[]));
+        let halves = &self.live(id).await?.halves.clone();
+        causes.extend(what_the_whole_raises(&self.rules, &row, &told, halves, &[]));
         let raise = raise(&self.rules, subject, causes);
         let raised = self
             .store

@@ -6,14 +6,14 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Life, Patient};
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{NextStep, Step, StepState, TrunkHours, expects_calls, step_to_resume};
-use aftercall_core::script::RingBack;
+use aftercall_core::script::{Earlier, RingBack};
 use aftercall_core::time::{self, Timestamp};
 use jiff::tz::TimeZone;
 use tracing::info;
 
 use super::Rules;
 use super::dial::SignedScript;
-use super::settle::Loaded;
+use super::settle::{Loaded, earlier};
 use crate::store::attempt::{Begun, NewAttempt};
 use crate::store::{Store, StoreError};
 
@@ -45,6 +45,8 @@ pub struct Known {
     /// The step that the call is for; with none, the last one of the plan.
     pub step: Step,
     pub resumes: bool,
+    /// What need not be asked again.
+    pub earlier: Option<Earlier>,
 }
 
 /// Decides how a call is answered and writes its row; `None`: it cannot be taken now.
@@ -86,6 +88,14 @@ pub async fn take(
         if !store.take_step(step, &rules.engine, until, now).await? {
             taken.kind = RingBack::Person;
         }
+    }
+    if let Some(known) = taken
+        .known
+        .as_mut()
+        .filter(|_| taken.kind == RingBack::Resume)
+    {
+        let whom = (&known.step, &known.patient);
+        known.earlier = earlier(store, whom, &taken.script.hash, now).await?;
     }
     let begun = begin(store, rules, desk, attempt, &taken, now).await?;
     info!(attempt.id = %attempt, kind = ?taken.kind, ?begun, "a call came");
@@ -138,6 +148,7 @@ async fn known(
         episode: loaded.episode,
         step: loaded.step,
         resumes,
+        earlier: None,
     }))
 }
 

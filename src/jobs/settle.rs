@@ -10,6 +10,7 @@ use aftercall_core::plan::{
     self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
     StepState, Wishes,
 };
+use aftercall_core::script::{Earlier, EarlierCall};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
 use aftercall_core::work_order::{
@@ -158,6 +159,21 @@ impl Loaded {
     }
 }
 
+/// What the calls of the step have answered today, for one that begins with the script of this hash.
+pub(super) async fn earlier(
+    store: &Store,
+    (step, patient): (&Step, &Patient),
+    script_hash: &str,
+    now: Timestamp,
+) -> Result<Option<Earlier>, StoreError> {
+    let Some(zone) = time::zone(&patient.zone) else {
+        return Ok(None);
+    };
+    let calls = store.earlier_calls(&step.id).await?;
+    let calls: Vec<EarlierCall> = calls.into_iter().map(|(_, call)| call).collect();
+    Ok(Earlier::of(&calls, script_hash, &zone, now))
+}
+
 /// Ends an attempt by its record: what it means for step, work order, suppression and record, in one transaction.
 pub(super) async fn finish(
     store: &Store,
@@ -168,9 +184,20 @@ pub(super) async fn finish(
 ) -> Result<Finished, StoreError> {
     let row = store.attempt(id).await?;
     let subject = subject(store, &row).await?;
+    let halves = if record.notes.contains(&CallNote::WentOn) {
+        halves(store, &row).await?
+    } else {
+        Vec::new()
+    };
     let mut causes = causes_of(&record, &subject);
-    causes.extend(what_is_worse(store, rules, &row, &record, &subject).await?);
-    causes.extend(what_packs_raise(rules, &row, &record.findings, &causes));
+    causes.extend(what_is_worse(store, rules, &row, &record, &halves, &subject).await?);
+    causes.extend(what_the_whole_raises(
+        rules,
+        &row,
+        &record.findings,
+        &halves,
+        &causes,
+    ));
     let mut step = None;
     let mut asked_for = None;
     if let Some(step_id) = &row.attempt.step {
@@ -225,30 +252,102 @@ pub(super) async fn finish(
     Ok(finished)
 }
 
+/// A call that broke off, and its name.
+pub(super) type Half = (AttemptId, EarlierCall);
+
+/// The calls of the day that one went on from: with it they are one call to whoever judges what was told.
+pub(super) async fn halves(store: &Store, row: &AttemptRow) -> Result<Vec<Half>, StoreError> {
+    let Some(step) = &row.attempt.step else {
+        return Ok(Vec::new());
+    };
+    let patient = store.patient(&store.step(step).await?.patient).await?;
+    let zone = time::zone(&patient.zone).unwrap_or(TimeZone::UTC);
+    let day = |at: Timestamp| zone.to_datetime(at).date();
+    let today = day(row.attempt.started_at);
+    let mut calls = store.earlier_calls(step).await?;
+    calls.retain(|(id, call)| *id != row.attempt.id && day(call.started_at) == today);
+    Ok(calls)
+}
+
 /// What is worse than on the calls before, by the answers of this one. Who was not identified answered nothing.
 async fn what_is_worse(
     store: &Store,
     rules: &Rules,
     row: &AttemptRow,
     record: &CallRecord,
+    halves: &[Half],
     subject: &Subject,
 ) -> Result<Vec<Cause>, StoreError> {
     let (Some(episode), true) = (&row.episode, record.progress.identified) else {
         return Ok(Vec::new());
     };
     let episode = store.episode(episode).await?;
+    let trends = &rules.clinic.trends;
     let mut history = store.history(&episode, Some(&row.attempt.id)).await?;
-    history.calls.push(PastCall {
+    // What the first half told is known by its own order.
+    let told = match halves {
+        [] => Vec::new(),
+        [..] => causes_of_trends(trends, &history, subject),
+    };
+    let is_half = |call: &PastCall| {
+        let mut halves = halves.iter();
+        halves.any(|(_, half)| half.started_at == call.at)
+    };
+    history.calls.retain(|call| !is_half(call));
+    let mut present = PastCall {
         day: row.day,
         at: row.attempt.started_at,
-        turns: record.turns.clone(),
-        findings: record.findings.clone(),
-    });
-    Ok(causes_of_trends(&rules.clinic.trends, &history, subject))
+        turns: Vec::new(),
+        findings: Vec::new(),
+    };
+    for (_, half) in halves {
+        present.turns.extend(half.turns.iter().cloned());
+        present.findings.extend(half.findings.iter().cloned());
+    }
+    present.turns.extend(record.turns.iter().cloned());
+    present.findings.extend(record.findings.iter().cloned());
+    history.calls.push(present);
+    let mut worse = causes_of_trends(trends, &history, subject);
+    worse.retain(|cause| !told.iter().any(|known| is_same_trend(known, cause)));
+    Ok(worse)
+}
+
+fn is_same_trend(known: &Cause, cause: &Cause) -> bool {
+    let (Cause::Trend { trend: known, .. }, Cause::Trend { trend, .. }) = (known, cause) else {
+        return false;
+    };
+    (&known.line, &known.rule, known.urgency) == (&trend.line, &trend.rule, trend.urgency)
+}
+
+/// What the packs make of everything that the call and its first half told together.
+pub(super) fn what_the_whole_raises(
+    rules: &Rules,
+    row: &AttemptRow,
+    own: &[PlacedFinding],
+    halves: &[Half],
+    worse: &[Cause],
+) -> Vec<Cause> {
+    let mut findings = own.to_vec();
+    for (_, half) in halves {
+        findings.extend(half.findings.iter().cloned());
+    }
+    let mut causes = what_packs_raise(rules, row, &findings, worse);
+    for cause in &mut causes {
+        // A finding is played from the recording of the call that it was told on.
+        if let Cause::Finding { finding, attempt } = cause
+            && !own.contains(finding)
+            && let Some((half, _)) = halves
+                .iter()
+                .find(|(_, half)| half.findings.contains(finding))
+        {
+            *attempt = Some(half.clone());
+        }
+    }
+    causes
 }
 
 /// What the packs of the call's script make of its findings.
-pub(super) fn what_packs_raise(
+fn what_packs_raise(
     rules: &Rules,
     row: &AttemptRow,
     findings: &[PlacedFinding],
@@ -287,6 +386,7 @@ fn hour_asked_for_in(record: &CallRecord, patient: &Patient, now: Timestamp) -> 
             plan::hour_asked_for(words.expose(), patient.lang, &zone, now)
         }
         CallNote::NotAssessed { .. }
+        | CallNote::WentOn
         | CallNote::IdentityFailed
         | CallNote::AskedForPerson
         | CallNote::Connected { .. }

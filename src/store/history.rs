@@ -1,8 +1,10 @@
 //! What the calls and the readings of a stay told, as trends are judged from them.
 
-use aftercall_core::id::{AttemptId, PatientId};
+use aftercall_core::attempt::Progress;
+use aftercall_core::id::{AttemptId, PatientId, StepId};
 use aftercall_core::patient::Episode;
 use aftercall_core::reading::Measure;
+use aftercall_core::script::EarlierCall;
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::{History, Outside, PastCall};
 use jiff::tz::TimeZone;
@@ -47,6 +49,43 @@ impl Store {
             calls,
             outside: outside.collect(),
         })
+    }
+
+    /// The identified calls of a step that have ended, whoever rang, oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn earlier_calls(
+        &self,
+        step: &StepId,
+    ) -> Result<Vec<(AttemptId, EarlierCall)>, StoreError> {
+        let rows = sqlx::query(
+            "select id, started_at_ms, script_hash, disposition, identified, screened, closing_spoken, notes from attempt \
+             where step_id = $1 and identified = 1 and state = 'ended' order by started_at_ms, id",
+        )
+        .bind(&step.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut calls = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let row = Columns(row);
+            let id = AttemptId(row.text("id")?);
+            let call = EarlierCall {
+                started_at: row.time("started_at_ms")?,
+                script_hash: row.text("script_hash")?,
+                ended: row.word("disposition")?,
+                progress: Progress {
+                    identified: row.flag("identified")?,
+                    screened: row.flag("screened")?,
+                    closing_spoken: row.flag("closing_spoken")?,
+                },
+                notes: row.json("notes")?,
+                turns: self.turns(&id).await?,
+                findings: self.findings(&id).await?,
+            };
+            calls.push((id, call));
+        }
+        Ok(calls)
     }
 
     async fn calls_of(

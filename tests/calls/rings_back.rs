@@ -96,6 +96,17 @@ fn who_rings_back_is_greeted_identified_and_asked_what_the_missed_call_would_hav
     }
 }
 
+/// The same way as on the next call of ours.
+#[test]
+fn who_rings_back_after_the_line_broke_goes_on_where_it_did() {
+    let outcome = run("goes_on_after_the_screen.toml", RingBack::Resume, |_| {});
+    assert_eq!(outcome.record.ending.disposition, Disposition::Completed);
+    assert_eq!(outcome.record.notes, [CallNote::WentOn]);
+    let said = said(&outcome);
+    let nodes: Vec<&str> = said.iter().map(|(node, _)| node.as_str()).collect();
+    assert_eq!(nodes[..3], ["identity", "birth", "legs"]);
+}
+
 #[test]
 fn an_emergency_told_by_who_rings_back_is_one() {
     let outcome = run("chest_tightness.toml", RingBack::Resume, |_| {});

@@ -126,6 +126,7 @@ fn facts(lang: Lang, day: u16) -> Facts {
         callback_number: "01055501234".to_owned(),
         next_call: Some(date(2026, 12, 1)),
         today: date(2026, 11, 23),
+        earlier: None,
     }
 }
 
@@ -213,6 +214,7 @@ fn reason(note: &Note, last: &str) -> Option<String> {
         | Note::TurnOpened { .. }
         | Note::TurnClosed { .. }
         | Note::Identified { .. }
+        | Note::WentOn
         | Note::Screened
         | Note::Interrupted { .. }
         | Note::Finished => return None,

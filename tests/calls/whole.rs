@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aftercall_core::attempt::Disposition;
+use aftercall_core::attempt::{CallNote, Disposition};
 use aftercall_core::call::{CallEvent, CallKit, CallOrder, Limits};
 use aftercall_core::codec::Codec;
 use aftercall_core::finding::Polarity;
@@ -14,7 +14,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Contact, Relation, Topic};
 use aftercall_core::phi::Phi;
 use aftercall_core::redflag::Lexicon;
-use aftercall_core::script::{Facts, Note, Script};
+use aftercall_core::script::{Earlier, EarlierCall, Facts, Note, Script};
 use aftercall_core::sim::{Fixture, Outcome, World, spoken};
 use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, LegConfig, Protection, Target, Transport};
 use aftercall_core::work_order::{Cause, Subject, causes_of, urgency_of};
@@ -97,7 +97,27 @@ fn facts(fixture: &Fixture) -> Facts {
         callback_number: "010-12345678".to_owned(),
         next_call: Some(date(2026, 12, 1)),
         today: date(2026, 11, 23),
+        earlier: earlier(fixture),
     }
+}
+
+/// What the call before leaves, two hours before this one.
+fn earlier(now: &Fixture) -> Option<Earlier> {
+    let before = fixture(now.after.as_ref()?);
+    let record = run(&before).record;
+    let script_hash = script(&before.script, before.lang).hash.clone();
+    let call = EarlierCall {
+        started_at: "2026-11-23T02:00:00Z".parse().expect("an instant"),
+        script_hash,
+        ended: record.ending.disposition,
+        progress: record.progress,
+        notes: record.notes,
+        turns: record.turns,
+        findings: record.findings,
+    };
+    let zone = aftercall_core::time::zone("Asia/Shanghai").expect("a known zone");
+    let at = "2026-11-23T04:00:00Z".parse().expect("an instant");
+    Earlier::of(&[call], &script(&now.script, now.lang).hash, &zone, at)
 }
 
 pub fn order(fixture: &Fixture) -> CallOrder {
@@ -336,6 +356,8 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
         let got = met.and_then(|met| met.told.clone());
         differ("told", told.clone(), got.unwrap_or("nothing".to_owned()));
     }
+    let went_on = record.notes.contains(&CallNote::WentOn);
+    differ("went on", expect.went_on.to_string(), went_on.to_string());
     if let Some(screened) = expect.screened {
         differ(
             "screened",

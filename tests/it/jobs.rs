@@ -71,6 +71,11 @@ impl Ward {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/jobs.db", folder.path().display());
         let store = Store::open(&url).await.expect("a new database opens");
+        Self::on(store, folder, lines).await
+    }
+
+    /// The same on a new database; `folder` may hold it.
+    pub(crate) async fn on(store: Store, folder: tempfile::TempDir, lines: u32) -> Self {
         let clock = PlanClock::set_to("2026-11-23T02:00:00Z".parse().expect("an instant"));
         let config = Config::default();
         let rules =

@@ -18,6 +18,7 @@ mod postgres;
 mod process;
 mod record;
 mod redflags;
+mod resume;
 mod rings_back;
 mod shutdown;
 mod sipp;

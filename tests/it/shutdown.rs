@@ -87,6 +87,7 @@ impl Line {
                 callback_number: "010-12345678".to_owned(),
                 next_call: None,
                 today,
+                earlier: None,
             },
             record: false,
             leaves_message: false,

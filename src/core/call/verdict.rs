@@ -169,6 +169,7 @@ pub fn call_notes(notes: &[Note]) -> Vec<CallNote> {
     let mut kept = Vec::new();
     for note in notes {
         let note = match note {
+            Note::WentOn => CallNote::WentOn,
             Note::IdentityFailed => CallNote::IdentityFailed,
             Note::NotAssessed { node } => CallNote::NotAssessed { node: node.clone() },
             Note::AskedForPerson => CallNote::AskedForPerson,

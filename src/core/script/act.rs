@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 
+use super::earlier::Earlier;
 use super::node::{BargeIn, PromptId};
 use crate::finding::Confirmation;
 use crate::heard::Choices;
@@ -37,6 +38,8 @@ pub struct Facts {
     pub callback_number: String,
     pub next_call: Option<Date>,
     pub today: Date,
+    /// What was answered today before a call of the same step broke off.
+    pub earlier: Option<Earlier>,
 }
 
 /// What somebody who rings us is told. Who it is is known by nothing but the number yet.
@@ -188,6 +191,8 @@ pub enum Note {
     Identified {
         respondent: Respondent,
     },
+    /// What was answered on an earlier call of the day is not asked again.
+    WentOn,
     IdentityFailed,
     /// Every emergency question is answered or handed to a human.
     Screened,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::act::{Act, Facts, Input, Note, Pace, RingBack, Segment, Verdict, Volume};
 use super::command::{self, Command, Speaker};
+use super::earlier::Earlier;
 use super::identity::Names;
 use super::node::{BargeIn, Effect, Guard, Jump, Kind, Node, Script, Target};
 use super::number::Quantity;
@@ -44,6 +45,8 @@ pub struct Conversation {
     day: u16,
     /// They rang us.
     ring_back: Option<RingBack>,
+    /// Answers that are not asked for again, once it is known that the same person speaks.
+    earlier: Option<Earlier>,
     state: State,
     /// Who the person on the line says they are; believed after the second factor.
     claim: Option<Who>,
@@ -136,8 +139,9 @@ impl Conversation {
         };
         Conversation {
             script,
-            facts,
             day,
+            earlier: facts.earlier.clone(),
+            facts,
             ring_back: None,
             state: State::New,
             claim: None,
@@ -1006,8 +1010,14 @@ impl Conversation {
         if self.interrupted.is_none() {
             self.interrupted = Some(from);
         }
-        match self.script.commands.get(&jump) {
-            Some(node) => self.enter(*node, Vec::new(), acts),
+        match self.script.commands.get(&jump).copied() {
+            Some(node) => {
+                let id = &self.script.nodes[node].id;
+                if let Some(earlier) = &mut self.earlier {
+                    earlier.forget(id);
+                }
+                self.enter(node, Vec::new(), acts);
+            }
             None => self.finish(from, Vec::new(), acts),
         }
     }
@@ -1055,6 +1065,10 @@ impl Conversation {
                     at = person;
                     continue;
                 }
+                if let Some(next) = self.answered_earlier(&node) {
+                    at = next;
+                    continue;
+                }
                 speech.extend(speaking::question(&self.script, &self.facts, &node));
                 if node.kind.asks() {
                     let asking = Asking {
@@ -1092,6 +1106,41 @@ impl Conversation {
         self.script.on_day(node, self.day) && self.node(node).when.iter().all(holds)
     }
 
+    /// Where a question leads that was answered on an earlier call of the day.
+    fn answered_earlier(&self, node: &Node) -> Option<usize> {
+        let earlier = self.earlier.as_ref().filter(|_| self.is_identified())?;
+        let key = earlier.way_out(node)?;
+        match node.on.get(&key).copied().or(node.next) {
+            Some(Target::Node(next)) => Some(next),
+            Some(Target::Human | Target::Skip) => match node.next {
+                Some(Target::Node(next)) => Some(next),
+                _ => None,
+            },
+            Some(Target::Resume) | None => None,
+        }
+    }
+
+    /// The person who was just identified goes on where a call of the day broke off, if it is the one who was asked then.
+    fn take_up(&mut self, acts: &mut Vec<Act>) {
+        let Some(earlier) = &self.earlier else { return };
+        let is_same = match (earlier.respondent, self.claim) {
+            (Respondent::Patient, Some(Who::Patient) | None) => true,
+            // The record does not say which of several relatives it was.
+            (Respondent::Caregiver, Some(Who::Contact(_))) => self.facts.contacts.len() == 1,
+            (Respondent::Patient, Some(Who::Contact(_)))
+            | (Respondent::Caregiver, Some(Who::Patient) | None) => false,
+        };
+        if !is_same {
+            self.earlier = None;
+            return;
+        }
+        let screened = earlier.screened;
+        acts.push(Act::Note(Note::WentOn));
+        if screened {
+            self.mark_screened(acts);
+        }
+    }
+
     fn effect(&mut self, node: &Node, acts: &mut Vec<Act>) {
         let Some(effect) = node.effect else { return };
         if !self.effects.insert(effect) {
@@ -1104,7 +1153,8 @@ impl Conversation {
                     Some(Who::Patient) | None => Respondent::Patient,
                 };
                 self.respondent = Some(respondent);
-                Note::Identified { respondent }
+                acts.push(Act::Note(Note::Identified { respondent }));
+                return self.take_up(acts);
             }
             Effect::IdentityFailed => Note::IdentityFailed,
             Effect::EmergencyAdvice => {

@@ -30,6 +30,8 @@ pub struct Fixture {
     pub day: u16,
     /// Answers of a base file (`base/zh.toml`) for the nodes not named here.
     pub base: Option<String>,
+    /// The call before, of the same step on the same day: this one goes on with what that one was answered.
+    pub after: Option<String>,
     /// Why this call is worth having.
     #[serde(default)]
     pub story: String,
@@ -124,6 +126,9 @@ pub struct Expect {
     /// What a machine was told, or `nothing`.
     pub told: Option<String>,
     pub screened: Option<bool>,
+    /// What the call before was answered is not asked again.
+    #[serde(default)]
+    pub went_on: bool,
     /// How often the robot was interrupted.
     #[serde(default)]
     pub interrupted: usize,

@@ -183,7 +183,7 @@ fn cause_of_note(note: &CallNote, high_risk: bool) -> Option<Cause> {
         }),
         CallNote::IdentityFailed => Some(Cause::IdentityFailed),
         CallNote::AskedForPerson => Some(Cause::AskedForPerson),
-        CallNote::Connected { .. } => None,
+        CallNote::Connected { .. } | CallNote::WentOn => None,
         CallNote::CallBackAt { words } => Some(Cause::CallBackAt {
             words: words.expose().clone(),
         }),

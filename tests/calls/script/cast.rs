@@ -94,6 +94,7 @@ fn facts(row: &[String], lang: Lang, day: u16) -> Facts {
         callback_number: "01055501234".to_owned(),
         next_call: None,
         today: jiff::civil::date(2026, 11, 23),
+        earlier: None,
     }
 }
 

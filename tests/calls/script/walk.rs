@@ -84,6 +84,7 @@ pub fn facts(lang: Lang) -> Facts {
         callback_number: "01055501234".to_owned(),
         next_call: None,
         today: date(2026, 11, 23),
+        earlier: None,
     }
 }
 
