@@ -3,6 +3,8 @@
 //! `aftercall.example.toml` documents each key and holds the defaults; a test keeps it so. Secrets are not
 //! in here: a trunk's password comes from the environment.
 
+mod work_orders;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+
+pub use work_orders::WorkOrders;
 
 use crate::trunk::config::{HostPort, Telephone};
 use crate::trunk::driver::{self, LONGEST_LADDER};
@@ -289,14 +293,6 @@ pub struct Recordings {
     pub dir: PathBuf,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WorkOrders {
-    pub emergent_minutes: u32,
-    pub urgent_minutes: u32,
-    pub same_day_minutes: u32,
-}
-
 /// What QA listens to again, drawn at random (`aftercall_core::audit`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -469,16 +465,6 @@ impl Default for Recordings {
     }
 }
 
-impl Default for WorkOrders {
-    fn default() -> Self {
-        Self {
-            emergent_minutes: 5,
-            urgent_minutes: 30,
-            same_day_minutes: 240,
-        }
-    }
-}
-
 impl Default for Audit {
     fn default() -> Self {
         Self {
@@ -579,6 +565,7 @@ impl Config {
         let config: Config = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
         let fault = config
             .policy()
+            .and_then(|_| config.deadlines())
             .map(|_| ())
             .map_err(|error| (error.key(), error.to_string()));
         fault
@@ -790,14 +777,13 @@ impl Config {
         Cadence(self.calling.cadence.iter().map(day).collect())
     }
 
-    pub fn deadlines(&self) -> Deadlines {
-        let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
-        Deadlines {
-            emergent: minutes(self.work_orders.emergent_minutes),
-            urgent: minutes(self.work_orders.urgent_minutes),
-            same_day: minutes(self.work_orders.same_day_minutes),
-            zone: self.zone(),
-        }
+    /// Whom orders are told to, and when; `Config::parse` has refused what cannot be.
+    ///
+    /// # Errors
+    /// As [`Config::policy`].
+    pub fn deadlines(&self) -> Result<Deadlines, CallingError> {
+        let deadlines = self.work_orders.deadlines(self.zone(), self.holidays()?);
+        deadlines.map_err(|(key, fault)| CallingError::WorkOrders { key, fault })
     }
 
     /// How the audit sample is drawn.
@@ -837,7 +823,7 @@ impl Config {
     }
 }
 
-/// Why no calling policy came of `[calling]`.
+/// Why no policy came of `[calling]` or `[work_orders]`.
 #[derive(Debug, thiserror::Error)]
 pub enum CallingError {
     #[error(transparent)]
@@ -846,6 +832,8 @@ pub enum CallingError {
     HolidayFile { path: PathBuf, source: io::Error },
     #[error("the holiday file: {0}")]
     Holidays(#[from] HolidayError),
+    #[error("{fault}")]
+    WorkOrders { key: &'static str, fault: String },
 }
 
 impl CallingError {
@@ -856,6 +844,7 @@ impl CallingError {
             CallingError::HolidayFile { .. } | CallingError::Holidays(_) => {
                 return "calling.holidays";
             }
+            CallingError::WorkOrders { key, .. } => return key,
         };
         match policy {
             PolicyError::Backwards { .. }

@@ -67,7 +67,7 @@ impl Rules {
         Ok(Self {
             clock,
             policy: config.policy()?,
-            deadlines: config.deadlines(),
+            deadlines: config.deadlines()?,
             sampling: config.sampling(),
             clinic,
             engine: config.engine.name.clone(),

@@ -43,9 +43,6 @@ pub struct Pause {
     pub at: Timestamp,
 }
 
-/// An emergent order that has climbed so high was told to every rung of its ladder.
-const LAST_RUNG: i64 = 4;
-
 impl Store {
     /// The decisions about a step, oldest first.
     ///
@@ -70,11 +67,10 @@ impl Store {
             "select p.seen_at_ms, e.created_at_ms, \
              (select count(*) from pause where scope = '' or scope = 'ward/' || e.ward) as paused, \
              (select count(*) from work_order w join episode o on o.id = w.episode_id \
-              where w.state = 'open' and w.urgency = 'emergent' and w.level >= $2 and o.ward = e.ward) as unanswered \
+              where w.state = 'open' and w.urgency = 'emergent' and w.exhausted = 1 and o.ward = e.ward) as unanswered \
              from episode e join patient p on p.id = e.patient_id where e.id = $1",
         )
         .bind(&episode.0)
-        .bind(LAST_RUNG)
         .fetch_one(&self.pool)
         .await?;
         let row = Columns(&row);

@@ -1,16 +1,18 @@
-//! Work orders: one that is not closed an episode; findings join it, urgency only rises, races have one winner.
+//! Work orders: one that is not closed an episode; findings join it, urgency only rises, races have one winner. Every
+//! change leaves its row in the transaction that makes it.
 
 use aftercall_core::finding::{About, Urgency};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend::Line;
 use aftercall_core::work_order::{
-    self, Cause, Deadlines, Escalation, Joined, Outcome, Subject, WorkOrder, WorkOrderState,
+    self, Act, Cause, Deadlines, Escalation, Event, Joined, Refusal, Subject, WorkOrder,
+    WorkOrderState,
 };
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-use super::outbox::post;
+use super::outbox::post_with;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::{Store, StoreError, ms, new_id};
@@ -45,10 +47,14 @@ pub struct WorkOrderFilter {
     /// `None`: all that are not closed.
     pub state: Option<WorkOrderState>,
     pub patient: Option<PatientId>,
+    pub ward: Option<String>,
+    pub urgency: Option<Urgency>,
+    pub owner: Option<String>,
 }
 
 const ORDER: &str = "select id, patient_id, episode_id, attempt_id, urgency, urgency_rank, state, raised_at_ms, due_at_ms, \
-     level, acknowledged_by, acknowledged_at_ms, closed_by, closed_at_ms, outcome, note from work_order";
+     level, exhausted, ward, owner, promised_by_ms, spoken_by, spoken_at_ms, acknowledged_by, acknowledged_at_ms, \
+     closed_by, closed_at_ms, outcome, note from work_order";
 
 impl Store {
     /// Raises an order, or joins the one of the episode that is not closed; `None` without a cause.
@@ -88,7 +94,8 @@ impl Store {
         let sql = format!(
             "{ORDER} where (urgency_rank > $1 or (urgency_rank = $1 and (raised_at_ms > $2 or \
              (raised_at_ms = $2 and id > $3)))) and (state = $4 or ($4 = '' and state <> 'closed')) \
-             and ($5 = '' or patient_id = $5) order by urgency_rank, raised_at_ms, id limit $6"
+             and ($5 = '' or patient_id = $5) and ($6 = '' or ward = $6) and ($7 = '' or urgency = $7) \
+             and ($8 = '' or owner = $8) order by urgency_rank, raised_at_ms, id limit $9"
         );
         let mut connection = self.pool.acquire().await?;
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -103,6 +110,9 @@ impl Store {
                     .map(|patient| patient.0.clone())
                     .unwrap_or_default(),
             )
+            .bind(filter.ward.clone().unwrap_or_default())
+            .bind(filter.urgency.as_ref().map(word).unwrap_or_default())
+            .bind(filter.owner.clone().unwrap_or_default())
             .bind(page.fetch())
             .fetch_all(&mut *connection)
             .await?;
@@ -119,77 +129,68 @@ impl Store {
         }))
     }
 
-    /// Takes an open order; of two nurses who try, one gets [`StoreError::Conflict`].
+    /// Does what a person asks; of two nurses who take one order, one gets [`StoreError::Conflict`].
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is not open, [`StoreError::NotFound`] when there is none.
-    pub async fn acknowledge_work_order(
+    /// [`StoreError::Conflict`] when its state does not allow it, [`StoreError::NotFound`] when there is none.
+    pub async fn act_on_work_order(
         &self,
         id: &WorkOrderId,
+        act: &Act,
         by: &str,
-        now: Timestamp,
-    ) -> Result<WorkOrder, StoreError> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "update work_order set state = 'acknowledged', acknowledged_by = $2, acknowledged_at_ms = $3, \
-             revision = revision + 1 where id = $1 and state = 'open'",
-        )
-        .bind(&id.0)
-        .bind(by)
-        .bind(ms(now))
-        .execute(&mut *tx)
-        .await?;
-        let order = work_order(&mut tx, id).await?;
-        if done.rows_affected() == 0 {
-            return Err(StoreError::Conflict {
-                what: "work order",
-                id: id.0.clone(),
-                state: word(&order.state),
-            });
-        }
-        post(&mut tx, "work_order.acknowledged", &id.0, now).await?;
-        tx.commit().await?;
-        Ok(order)
-    }
-
-    /// Closes an acknowledged order with what was found.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when it is open or closed, [`StoreError::NotFound`] when there is none.
-    pub async fn close_work_order(
-        &self,
-        id: &WorkOrderId,
-        by: &str,
-        outcome: Outcome,
         note: &str,
+        deadlines: &Deadlines,
         now: Timestamp,
     ) -> Result<WorkOrder, StoreError> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "update work_order set state = 'closed', closed_by = $2, closed_at_ms = $3, outcome = $4, note = $5, \
-             revision = revision + 1 where id = $1 and state = 'acknowledged'",
-        )
-        .bind(&id.0)
-        .bind(by)
-        .bind(ms(now))
-        .bind(word(&outcome))
-        .bind(note)
-        .execute(&mut *tx)
-        .await?;
-        let order = work_order(&mut tx, id).await?;
-        if done.rows_affected() == 0 {
-            return Err(StoreError::Conflict {
-                what: "work order",
-                id: id.0.clone(),
-                state: word(&order.state),
-            });
+        let mut order = locked(&mut tx, id).await?;
+        let conflict = |state: &str| StoreError::Conflict {
+            what: "work order",
+            id: id.0.clone(),
+            state: state.to_owned(),
+        };
+        let event = order
+            .act(act, by, note, deadlines, now)
+            .map_err(|refusal| conflict(state_of(refusal)))?;
+        if *act == Act::Reopen && has_successor(&mut tx, id).await? {
+            return Err(conflict("superseded"));
         }
-        post(&mut tx, "work_order.closed", &id.0, now).await?;
+        update(&mut tx, &order).await?;
+        put_event(&mut tx, id, &event).await?;
+        post_change(&mut tx, &order, &event).await?;
         tx.commit().await?;
         Ok(order)
     }
 
-    /// Open orders whose deadline has passed, the most urgent first.
+    /// Every change of an order, the first first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn work_order_events(&self, id: &WorkOrderId) -> Result<Vec<Event>, StoreError> {
+        let rows = sqlx::query(
+            "select at_ms, who, what, from_state, to_state, owner, level, note from work_order_event \
+             where work_order_id = $1 order by position",
+        )
+        .bind(&id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let event = |row| {
+            let row = Columns(row);
+            Ok(Event {
+                at: row.time("at_ms")?,
+                who: row.text("who")?,
+                what: row.word("what")?,
+                from: row.word_or_null("from_state")?,
+                to: row.word("to_state")?,
+                owner: row.text_or_null("owner")?,
+                level: row.count("level")?,
+                note: row.text("note")?,
+            })
+        };
+        rows.iter().map(event).collect()
+    }
+
+    /// Orders that climb, come back or break a promise by now, the most urgent first.
     ///
     /// # Errors
     /// When the database refuses.
@@ -199,7 +200,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<WorkOrder>, StoreError> {
         let sql = format!(
-            "{ORDER} where state = 'open' and due_at_ms <= $1 order by urgency_rank, due_at_ms, id limit $2"
+            "{ORDER} where state <> 'closed' and due_at_ms <= $1 order by urgency_rank, due_at_ms, id limit $2"
         );
         let mut connection = self.pool.acquire().await?;
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -215,7 +216,7 @@ impl Store {
         Ok(orders)
     }
 
-    /// Climbs one rung: sets the next deadline and posts the notice; false when another engine did, or a nurse has it.
+    /// Does a climb and posts the notice; false when another engine did, or a nurse was faster.
     ///
     /// # Errors
     /// When the database refuses.
@@ -226,23 +227,33 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "update work_order set due_at_ms = $4, level = $5, revision = revision + 1 \
-             where id = $1 and due_at_ms = $2 and level = $3 and state = 'open'",
-        )
-        .bind(&order.id.0)
-        .bind(ms(order.due_at))
-        .bind(i64::from(order.level))
-        .bind(ms(climb.due_at))
-        .bind(i64::from(climb.level))
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
+        let mut current = locked(&mut tx, &order.id).await?;
+        let is_same = |current: &WorkOrder| {
+            (current.state, current.level, current.due_at)
+                == (order.state, order.level, order.due_at)
+        };
+        if !is_same(&current) {
             return Ok(false);
         }
-        post(&mut tx, "work_order.escalated", &order.id.0, now).await?;
+        let event = current.climb(climb, now);
+        update(&mut tx, &current).await?;
+        put_event(&mut tx, &current.id, &event).await?;
+        post_change(&mut tx, &current, &event).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// How many orders were told to every step of their ladder, and nobody has answered.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn exhausted_work_orders(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "select count(*) as orders from work_order where state <> 'closed' and exhausted = 1",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Columns(&row).count("orders")
     }
 
     /// How many orders that are not closed have each urgency and state, for metrics and the summary.
@@ -290,7 +301,9 @@ pub(super) async fn raise_or_join(
     };
     if insert(connection, &order, &owner).await? {
         put_causes(connection, &order, now).await?;
-        post(connection, "work_order.raised", &order.id.0, now).await?;
+        let event = order.raised();
+        put_event(connection, &order.id, &event).await?;
+        post_change(connection, &order, &event).await?;
         return Ok(Some(Raised {
             id: order.id,
             how: HowRaised::New,
@@ -308,7 +321,8 @@ async fn insert(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "insert into work_order (id, subject, patient_id, episode_id, attempt_id, urgency, urgency_rank, state, \
-         raised_at_ms, due_at_ms) values ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9) on conflict do nothing",
+         raised_at_ms, due_at_ms, promised_by_ms, ward) values ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9, $10, \
+         coalesce((select ward from episode where id = $4), '')) on conflict do nothing",
     )
     .bind(&order.id.0)
     .bind(owner)
@@ -319,6 +333,7 @@ async fn insert(
     .bind(rank_of(order.urgency))
     .bind(ms(order.raised_at))
     .bind(ms(order.due_at))
+    .bind(order.promised_by.map(ms))
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -352,7 +367,7 @@ async fn join(
     };
     let id: String = Columns(&row).text("id")?;
     let mut order = read_order(&row, causes(connection, &id).await?)?;
-    let before = order.urgency;
+    let before = order.clone();
     freshen(&mut order, raise);
     let joined = work_order::join(
         &mut order,
@@ -365,13 +380,18 @@ async fn join(
         &order.causes,
         raise.subject.high_risk,
     ));
-    if order.urgency < before {
+    if order.urgency < before.urgency && order.state == WorkOrderState::Open {
         order.due_at = order.due_at.min(raise.deadlines.due_at(order.urgency, now));
     }
     update(connection, &order).await?;
     put_causes(connection, &order, now).await?;
-    if joined != Joined::Nothing || order.urgency < before {
-        post(connection, "work_order.joined", &order.id.0, now).await?;
+    let events = order.joined(&before, joined, now);
+    for event in &events {
+        put_event(connection, &order.id, event).await?;
+    }
+    // One notice, whatever the rows.
+    if let Some(event) = events.first() {
+        post_change(connection, &order, event).await?;
     }
     Ok(Raised {
         id: order.id,
@@ -398,7 +418,9 @@ fn freshen(order: &mut WorkOrder, raise: &Raise) {
 async fn update(connection: &mut AnyConnection, order: &WorkOrder) -> Result<(), StoreError> {
     sqlx::query(
         "update work_order set urgency = $2, urgency_rank = $3, due_at_ms = $4, level = $5, state = $6, \
-         acknowledged_by = $7, acknowledged_at_ms = $8 where id = $1 and state <> 'closed'",
+         acknowledged_by = $7, acknowledged_at_ms = $8, exhausted = $9, owner = $10, promised_by_ms = $11, \
+         spoken_by = $12, spoken_at_ms = $13, closed_by = $14, closed_at_ms = $15, outcome = $16, note = $17 \
+         where id = $1",
     )
     .bind(&order.id.0)
     .bind(word(&order.urgency))
@@ -408,9 +430,100 @@ async fn update(connection: &mut AnyConnection, order: &WorkOrder) -> Result<(),
     .bind(word(&order.state))
     .bind(order.acknowledged_by.clone())
     .bind(order.acknowledged_at.map(ms))
+    .bind(i64::from(order.exhausted))
+    .bind(order.owner.clone())
+    .bind(order.promised_by.map(ms))
+    .bind(order.spoken_by.clone())
+    .bind(order.spoken_at.map(ms))
+    .bind(order.closed_by.clone())
+    .bind(order.closed_at.map(ms))
+    .bind(order.outcome.as_ref().map(word))
+    .bind(order.note.clone())
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The order, with its row's lock: whoever changes it next waits for this transaction.
+async fn locked(connection: &mut AnyConnection, id: &WorkOrderId) -> Result<WorkOrder, StoreError> {
+    sqlx::query("update work_order set revision = revision + 1 where id = $1")
+        .bind(&id.0)
+        .execute(&mut *connection)
+        .await?;
+    work_order(connection, id).await
+}
+
+/// Whether its subject has another order that is not closed.
+async fn has_successor(
+    connection: &mut AnyConnection,
+    id: &WorkOrderId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "select count(*) as orders from work_order w join work_order o on o.subject = w.subject \
+         where o.id = $1 and w.id <> $1 and w.state <> 'closed'",
+    )
+    .bind(&id.0)
+    .fetch_one(connection)
+    .await?;
+    Ok(Columns(&row).int("orders")? > 0)
+}
+
+/// The word of a conflict.
+fn state_of(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Closed => "closed",
+        Refusal::NotClosed => "not closed",
+        Refusal::AlreadyAcknowledged => "acknowledged",
+        Refusal::NotAcknowledged => "open",
+        Refusal::NotSpoken => "not spoken",
+    }
+}
+
+/// Rows are counted under the order's lock.
+async fn put_event(
+    connection: &mut AnyConnection,
+    id: &WorkOrderId,
+    event: &Event,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into work_order_event (work_order_id, position, at_ms, who, what, from_state, to_state, owner, level, note) \
+         select $1, count(*), $2, $3, $4, $5, $6, $7, $8, $9 from work_order_event where work_order_id = $1",
+    )
+    .bind(&id.0)
+    .bind(ms(event.at))
+    .bind(&event.who)
+    .bind(word(&event.what))
+    .bind(event.from.as_ref().map(word))
+    .bind(word(&event.to))
+    .bind(event.owner.clone())
+    .bind(i64::from(event.level))
+    .bind(&event.note)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells the world: `work_order.raised`, `work_order.escalated`, …
+async fn post_change(
+    connection: &mut AnyConnection,
+    order: &WorkOrder,
+    event: &Event,
+) -> Result<(), StoreError> {
+    let about = [
+        ("urgency", word(&order.urgency).into()),
+        ("state", word(&order.state).into()),
+        ("level", event.level.into()),
+    ];
+    let about = about.map(|(key, value): (&str, serde_json::Value)| (key.to_owned(), value));
+    let name = format!("work_order.{}", event.what);
+    post_with(
+        connection,
+        &name,
+        &order.id.0,
+        about.into_iter().collect(),
+        event.at,
+    )
+    .await
 }
 
 /// Causes keep the order in which they came, and the time at which each was first told.
@@ -521,6 +634,12 @@ fn read_order(row: &AnyRow, causes: Vec<Cause>) -> Result<WorkOrder, StoreError>
         raised_at: row.time("raised_at_ms")?,
         due_at: row.time("due_at_ms")?,
         level: row.count("level")?,
+        exhausted: row.flag("exhausted")?,
+        ward: row.text("ward")?,
+        owner: row.text_or_null("owner")?,
+        promised_by: row.time_or_null("promised_by_ms")?,
+        spoken_by: row.text_or_null("spoken_by")?,
+        spoken_at: row.time_or_null("spoken_at_ms")?,
         acknowledged_by: row.text_or_null("acknowledged_by")?,
         acknowledged_at: row.time_or_null("acknowledged_at_ms")?,
         closed_by: row.text_or_null("closed_by")?,

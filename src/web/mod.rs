@@ -26,6 +26,7 @@ use aftercall_core::import::Defaults;
 use aftercall_core::plan::{CallingPolicy, Pathways};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
+use aftercall_core::work_order::Deadlines;
 
 pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 pub use auth::Caller;
@@ -54,6 +55,8 @@ pub struct AppState {
     pub trends: Arc<trend::Rules>,
     /// What calls are made under.
     pub policy: Arc<CallingPolicy>,
+    /// By when orders are answered.
+    pub deadlines: Arc<Deadlines>,
 }
 
 impl AppState {
@@ -80,6 +83,7 @@ impl AppState {
             clock: rules.clock,
             trends: Arc::clone(&rules.clinic.trends),
             policy: Arc::new(rules.policy.clone()),
+            deadlines: Arc::new(rules.deadlines.clone()),
         }
     }
 

@@ -104,13 +104,17 @@ impl From<StoreError> for Problem {
                     "closed" => "already_closed",
                     "decided" => "already_decided",
                     "open" => "not_acknowledged",
+                    "not closed" => "not_closed",
+                    "not spoken" => "not_spoken",
+                    "superseded" => "superseded",
                     _ => "conflict",
                 };
-                Self::new(
-                    StatusCode::CONFLICT,
-                    code,
-                    format!("the {what} is {state} by now"),
-                )
+                let detail = match code {
+                    "not_spoken" => "the robot promised a call: speak with the patient first, or close it as unreachable or readmitted".to_owned(),
+                    "superseded" => "the stay has another order that is not closed: add to that one".to_owned(),
+                    _ => format!("the {what} is {state} by now"),
+                };
+                Self::new(StatusCode::CONFLICT, code, detail)
             }
             StoreError::Cursor => Self {
                 field: Some("cursor".to_owned()),

@@ -25,17 +25,25 @@ pub struct Health {
 /// How long the database may take to say that it lives.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers 200 when the database answers; needs no token and says nothing of patients.
+/// Answers 200 when the database answers and no work order is left unanswered by its whole ladder; needs no token and
+/// says nothing of patients.
 #[utoipa::path(get, path = "/health", tag = "system", security(()), responses(
     (status = OK, body = Health),
     (status = SERVICE_UNAVAILABLE, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn health(State(state): State<AppState>) -> Result<Json<Health>, Problem> {
-    match tokio::time::timeout(PATIENCE, state.store.ping()).await {
-        Ok(Ok(())) => Ok(Json(Health {
+    match tokio::time::timeout(PATIENCE, state.store.exhausted_work_orders()).await {
+        Ok(Ok(0)) => Ok(Json(Health {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
         })),
+        Ok(Ok(orders)) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "work_orders_unanswered",
+            format!(
+                "{orders} work orders were told to everybody on their ladder, and nobody has answered"
+            ),
+        )),
         Ok(Err(_)) | Err(_) => {
             let detail = "the database does not answer";
             Err(Problem::new(

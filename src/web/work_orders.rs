@@ -1,10 +1,12 @@
-//! Work orders: by urgency and age; a nurse acknowledges and closes, and only one of two gets it.
+//! Work orders: by urgency and age; a nurse acknowledges, hands over, speaks and closes, and only one of two gets it.
 
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::WorkOrderId;
 use aftercall_core::plan::ReasonCode;
 use aftercall_core::time::Timestamp;
-use aftercall_core::work_order::{Cause, Outcome, WorkOrder, WorkOrderState};
+use aftercall_core::work_order::{
+    Act, Cause, Deadlines, Event, Outcome, Rung, What, WorkOrder, WorkOrderState,
+};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -35,11 +37,28 @@ pub struct WorkOrderView {
     pub trends: Option<Vec<TrendView>>,
     #[schema(value_type = String, format = DateTime)]
     pub raised_at: Timestamp,
-    /// When it climbs if nobody has acknowledged it.
+    /// The stay's ward; empty without a stay.
+    pub ward: String,
+    /// Whose it is: by the rota, by hand-over, or by their own word.
+    pub owner: Option<String>,
+    /// When it climbs; acknowledged: when it comes back, or the robot's promise is broken.
     #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
-    /// Rungs of the ladder climbed.
+    /// Steps of the ladder climbed.
     pub level: u32,
+    /// Who is told at `due_at`; null when it is closed.
+    #[schema(value_type = Option<String>, example = "charge_nurse")]
+    pub next_rung: Option<Rung>,
+    /// Every step was told and had its time, and nobody has answered.
+    pub exhausted: bool,
+    /// By when a person has to have spoken with the patient, because the robot said that one would; null where nothing
+    /// was promised. Without `spoken_at` it cannot be closed, but as `unreachable` or `readmitted`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub promised_by: Option<Timestamp>,
+    /// Who has spoken with the patient since.
+    pub spoken_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub spoken_at: Option<Timestamp>,
     pub acknowledged_by: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub acknowledged_at: Option<Timestamp>,
@@ -102,11 +121,64 @@ pub struct WorkOrderQuery {
     /// `open`, `acknowledged` or `closed`; all that are not closed when it is left out.
     #[param(value_type = Option<String>)]
     pub state: Option<WorkOrderState>,
+    /// Only of this ward.
+    pub ward: Option<String>,
+    /// `emergent`, `urgent`, `same_day` or `routine`.
+    #[param(value_type = Option<String>)]
+    pub urgency: Option<Urgency>,
+    /// True: only those whose owner is the caller.
+    #[serde(default)]
+    pub mine: bool,
     /// Rows of the page, 1–200; 50 when it is left out.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+/// A change of an order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventView {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// The person's name, or `aftercall`.
+    pub who: String,
+    /// `raised`, `joined`, `urgency_raised`, `assigned`, `acknowledged`, `handed_over`, `spoken`, `closed`, `reopened`,
+    /// `escalated`, `promise_broken` or `came_back`.
+    #[schema(value_type = String, example = "handed_over")]
+    pub what: What,
+    #[schema(value_type = Option<String>, example = "acknowledged")]
+    pub from: Option<WorkOrderState>,
+    #[schema(value_type = String, example = "open")]
+    pub to: WorkOrderState,
+    /// Whose it is from then on, where that changed.
+    pub owner: Option<String>,
+    /// Steps of the ladder climbed by then.
+    pub level: u32,
+    pub note: String,
+}
+
+/// Every change of one order, the first first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Life {
+    pub items: Vec<EventView>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandingOver {
+    /// The name of who gets it.
+    #[schema(example = "li.mei")]
+    pub to: String,
+    #[serde(default)]
+    pub note: String,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    #[serde(default)]
+    pub note: String,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -132,6 +204,9 @@ pub async fn list(
     let filter = WorkOrderFilter {
         state: query.state,
         patient: None,
+        ward: query.ward,
+        urgency: query.urgency,
+        owner: query.mine.then(|| caller.0.clone()),
     };
     let page = state
         .store
@@ -148,7 +223,9 @@ pub async fn list(
             &format!("{} rows", page.items.len()),
         )
         .await?;
-    Ok(Json(List::of(page, |order| WorkOrderView::of(&order))))
+    Ok(Json(List::of(page, |order| {
+        WorkOrderView::of(&order, &state.deadlines)
+    })))
 }
 
 /// Shows one order, with the trends of its stay as they are by now.
@@ -171,7 +248,7 @@ pub async fn show(
     };
     Ok(Json(WorkOrderView {
         trends: Some(trends),
-        ..WorkOrderView::of(&order)
+        ..WorkOrderView::of(&order, &state.deadlines)
     }))
 }
 
@@ -187,15 +264,79 @@ pub async fn acknowledge(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<WorkOrderView>, Problem> {
-    let order = state
-        .store
-        .acknowledge_work_order(&WorkOrderId(id), &caller.0, state.now())
-        .await?;
+    act(&state, &caller, id, Act::Acknowledge, "").await
+}
+
+/// Gives an order to a named person: it is open until they acknowledge it.
+#[utoipa::path(post, path = "/work-orders/{id}/hand-over", tag = "work orders", params(("id" = String, Path)),
+    request_body = HandingOver, responses(
+    (status = OK, body = WorkOrderView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn hand_over(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    Body(body): Body<HandingOver>,
+) -> Result<Json<WorkOrderView>, Problem> {
+    let to = body.to.trim().to_owned();
+    if to.is_empty() {
+        return Err(Problem::field("to", "name the person who gets it"));
+    }
+    act(&state, &caller, id, Act::HandOver { to }, &body.note).await
+}
+
+/// Records that a person has spoken with the patient: what the robot promised is kept.
+#[utoipa::path(post, path = "/work-orders/{id}/spoken", tag = "work orders", params(("id" = String, Path)),
+    request_body = Note, responses(
+    (status = OK, body = WorkOrderView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn spoken(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    Body(body): Body<Note>,
+) -> Result<Json<WorkOrderView>, Problem> {
+    act(&state, &caller, id, Act::Speak, &body.note).await
+}
+
+/// Opens a closed order again.
+#[utoipa::path(post, path = "/work-orders/{id}/reopen", tag = "work orders", params(("id" = String, Path)),
+    request_body = Note, responses(
+    (status = OK, body = WorkOrderView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn reopen(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    Body(body): Body<Note>,
+) -> Result<Json<WorkOrderView>, Problem> {
+    act(&state, &caller, id, Act::Reopen, &body.note).await
+}
+
+/// Lists every change of an order.
+#[utoipa::path(get, path = "/work-orders/{id}/events", tag = "work orders", params(("id" = String, Path)), responses(
+    (status = OK, body = Life),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn events(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Life>, Problem> {
+    let order = state.store.work_order(&WorkOrderId(id)).await?;
     state
-        .audit(&caller, "work_order.acknowledge", &order.id.0, "")
+        .audit(&caller, "work_order.events", &order.id.0, "")
         .await?;
-    tracing::info!(work_order.id = %order.id, urgency = %order.urgency, "work order acknowledged");
-    Ok(Json(WorkOrderView::of(&order)))
+    let events = state.store.work_order_events(&order.id).await?;
+    Ok(Json(Life {
+        items: events.into_iter().map(EventView::of).collect(),
+    }))
 }
 
 /// Closes an acknowledged order with what was found.
@@ -211,25 +352,51 @@ pub async fn close(
     Id(id): Id,
     Body(body): Body<Closing>,
 ) -> Result<Json<WorkOrderView>, Problem> {
-    let order = state
+    let outcome = body.outcome;
+    act(&state, &caller, id, Act::Close { outcome }, &body.note).await
+}
+
+async fn act(
+    state: &AppState,
+    caller: &Caller,
+    id: String,
+    act: Act,
+    note: &str,
+) -> Result<Json<WorkOrderView>, Problem> {
+    let (id, by) = (WorkOrderId(id), &caller.0);
+    let acted = state
         .store
-        .close_work_order(
-            &WorkOrderId(id),
-            &caller.0,
-            body.outcome,
-            &body.note,
-            state.now(),
-        )
-        .await?;
-    state
-        .audit(&caller, "work_order.close", &order.id.0, "")
-        .await?;
-    tracing::info!(work_order.id = %order.id, urgency = %order.urgency, "work order closed");
-    Ok(Json(WorkOrderView::of(&order)))
+        .act_on_work_order(&id, &act, by, note, &state.deadlines, state.now());
+    let order = acted.await?;
+    let what = match act {
+        Act::Acknowledge => "work_order.acknowledge",
+        Act::HandOver { .. } => "work_order.hand_over",
+        Act::Speak => "work_order.spoken",
+        Act::Close { .. } => "work_order.close",
+        Act::Reopen => "work_order.reopen",
+    };
+    state.audit(caller, what, &order.id.0, "").await?;
+    tracing::info!(work_order.id = %order.id, urgency = %order.urgency, what, "work order");
+    Ok(Json(WorkOrderView::of(&order, &state.deadlines)))
+}
+
+impl EventView {
+    fn of(event: Event) -> Self {
+        Self {
+            at: event.at,
+            who: event.who,
+            what: event.what,
+            from: event.from,
+            to: event.to,
+            owner: event.owner,
+            level: event.level,
+            note: event.note,
+        }
+    }
 }
 
 impl WorkOrderView {
-    fn of(order: &WorkOrder) -> Self {
+    fn of(order: &WorkOrder, deadlines: &Deadlines) -> Self {
         Self {
             id: order.id.0.clone(),
             patient: order.patient.as_ref().map(|id| id.0.clone()),
@@ -240,8 +407,15 @@ impl WorkOrderView {
             causes: order.causes.iter().map(CauseView::of).collect(),
             trends: None,
             raised_at: order.raised_at,
+            ward: order.ward.clone(),
+            owner: order.owner.clone(),
             due_at: order.due_at,
             level: order.level,
+            next_rung: order.next_rung(deadlines),
+            exhausted: order.exhausted,
+            promised_by: order.promised_by,
+            spoken_by: order.spoken_by.clone(),
+            spoken_at: order.spoken_at,
             acknowledged_by: order.acknowledged_by.clone(),
             acknowledged_at: order.acknowledged_at,
             closed_by: order.closed_by.clone(),

@@ -9,6 +9,7 @@ mod held;
 mod hostile;
 mod lexicon;
 mod metamorphic;
+mod order_life;
 mod packs;
 mod plan;
 mod redflag;

@@ -1,4 +1,4 @@
-//! Work orders: `fixtures/work_order/*.toml`, and the ladder.
+//! Work orders: `fixtures/work_order/*.toml`. Their life is in `order_life.rs`.
 
 use aftercall_core::attempt::{AnsweredBy, CallNote, CallRecord, Disposition, Ending, Progress};
 use aftercall_core::finding::{
@@ -8,8 +8,7 @@ use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, NodeId, PatientId, Wor
 use aftercall_core::phi::Phi;
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::work_order::{
-    Cause, Deadlines, Joined, Rung, Subject, WorkOrder, WorkOrderState, causes_of, due_step, join,
-    raise,
+    Cause, Deadlines, Joined, Subject, WorkOrder, WorkOrderState, causes_of, join, raise,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -118,44 +117,11 @@ fn later_causes_join_and_urgency_only_rises() {
     }
 }
 
-#[test]
-fn an_order_nobody_acknowledges_climbs_and_never_goes_silent() {
-    let mut order = order(&["chest_pain emergent".to_owned()]);
-    let mut told = Vec::new();
-    let mut now = friday();
-    for _ in 0..6 {
-        assert_eq!(
-            due_step(&order, &deadlines(), now),
-            None,
-            "not before its time"
-        );
-        now = order.due_at;
-        let climb = due_step(&order, &deadlines(), now).expect("due now");
-        (order.level, order.due_at) = (climb.level, climb.due_at);
-        told.push(climb.tell);
-    }
-    use Rung::{ChargeNurse, DutyDoctor, Switchboard};
-    assert_eq!(
-        told,
-        [
-            ChargeNurse,
-            DutyDoctor,
-            Switchboard,
-            Switchboard,
-            Switchboard,
-            Switchboard
-        ]
-    );
-    assert_eq!(now.duration_since(friday()).as_mins(), 30);
-    order.state = WorkOrderState::Acknowledged;
-    assert_eq!(due_step(&order, &deadlines(), order.due_at), None);
-}
-
-fn friday() -> Timestamp {
+pub fn friday() -> Timestamp {
     "2026-03-06T02:00:00Z".parse().expect("an instant")
 }
 
-fn deadlines() -> Deadlines {
+pub fn deadlines() -> Deadlines {
     Deadlines::usual(time::zone("Asia/Shanghai").expect("a known zone"))
 }
 
@@ -168,7 +134,7 @@ fn subject(high_risk: bool) -> Subject {
     }
 }
 
-fn order(causes: &[String]) -> WorkOrder {
+pub fn order(causes: &[String]) -> WorkOrder {
     let causes = causes.iter().map(|text| cause(text)).collect();
     raise(
         WorkOrderId("w".into()),

@@ -12,11 +12,11 @@ use aftercall_core::attempt::Disposition;
 use aftercall_core::audit::{Decided, Drawn, Judged, Subject, Tally, Verdict};
 use aftercall_core::finding::{PlacedFinding, Urgency};
 use aftercall_core::id::ConceptId;
-use aftercall_core::work_order::Outcome;
+use aftercall_core::work_order::{Act, Outcome};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::record::{at, calling, finding, finish};
+use crate::record::{at, calling, deadlines, finding, finish};
 use crate::web::{Server, body, problem, send};
 
 /// A call of a new patient that ended so: its order, where it raised one.
@@ -183,11 +183,29 @@ pub async fn a_tally_counts_both_strata(store: Store) {
         let order = order.expect("an alert raises an order");
         if let Some(outcome) = outcome {
             store
-                .acknowledge_work_order(&order, "nurse", at(200))
+                .act_on_work_order(
+                    &order,
+                    &Act::Acknowledge,
+                    "nurse",
+                    "",
+                    &deadlines(),
+                    at(200),
+                )
                 .await
                 .expect("open");
             store
-                .close_work_order(&order, "nurse", outcome, "", at(300))
+                .act_on_work_order(&order, &Act::Speak, "nurse", "", &deadlines(), at(250))
+                .await
+                .expect("open");
+            store
+                .act_on_work_order(
+                    &order,
+                    &Act::Close { outcome },
+                    "nurse",
+                    "",
+                    &deadlines(),
+                    at(300),
+                )
                 .await
                 .expect("hers");
         }
@@ -322,12 +340,33 @@ async fn qa_decides_over_the_api_and_reads_the_figures() {
         .expect("an alert");
     server
         .store
-        .acknowledge_work_order(&order, "nurse", at(200))
+        .act_on_work_order(
+            &order,
+            &Act::Acknowledge,
+            "nurse",
+            "",
+            &deadlines(),
+            at(200),
+        )
         .await
         .expect("open");
     server
         .store
-        .close_work_order(&order, "nurse", Outcome::True, "", at(300))
+        .act_on_work_order(&order, &Act::Speak, "nurse", "", &deadlines(), at(250))
+        .await
+        .expect("open");
+    server
+        .store
+        .act_on_work_order(
+            &order,
+            &Act::Close {
+                outcome: Outcome::True,
+            },
+            "nurse",
+            "",
+            &deadlines(),
+            at(300),
+        )
         .await
         .expect("hers");
     ended(

@@ -423,6 +423,7 @@ async fn incomplete(store: &Store, row: &AttemptRow) -> usize {
     let filter = WorkOrderFilter {
         state: None,
         patient: row.patient.clone(),
+        ..WorkOrderFilter::default()
     };
     let orders = store
         .work_orders(&filter, &PageRequest::default())

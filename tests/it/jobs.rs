@@ -207,6 +207,7 @@ impl Ward {
         let filter = WorkOrderFilter {
             state: None,
             patient: Some(patient.id.clone()),
+            ..WorkOrderFilter::default()
         };
         let orders = self
             .store

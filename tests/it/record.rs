@@ -243,8 +243,12 @@ pub fn raise(new: &NewAttempt, causes: Vec<Cause>) -> Raise {
             high_risk: false,
         },
         causes,
-        deadlines: Deadlines::usual(TimeZone::UTC),
+        deadlines: deadlines(),
     }
+}
+
+pub fn deadlines() -> Deadlines {
+    Deadlines::usual(TimeZone::UTC)
 }
 
 pub fn found(new: &NewAttempt, placed: PlacedFinding) -> Cause {

@@ -19,13 +19,14 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life};
 use aftercall_core::plan::{Reason, StepState};
 use aftercall_core::sip::trace::Kept;
-use aftercall_core::work_order::{Cause, Joined, Outcome, WorkOrderState, due_step};
+use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
 use crate::import;
 use crate::postgres::Postgres;
 use crate::record::{
-    ENGINE, at, calling, enrol, enrolment, finding, finish, found, new_attempt, phone, raise, turn,
+    ENGINE, at, calling, deadlines, enrol, enrolment, finding, finish, found, new_attempt, phone,
+    raise, turn,
 };
 
 /// A check on a fresh database; the address lets it open a second store, as another engine would.
@@ -859,7 +860,14 @@ async fn findings_join_one_order_and_urgency_rises(store: Store) {
         (HowRaised::New, Urgency::SameDay)
     );
     let order = store
-        .acknowledge_work_order(&first.id, "nurse", at(20))
+        .act_on_work_order(
+            &first.id,
+            &Act::Acknowledge,
+            "nurse",
+            "",
+            &deadlines(),
+            at(20),
+        )
         .await
         .expect("open");
     assert_eq!(order.acknowledged_by.as_deref(), Some("nurse"));
@@ -998,21 +1006,51 @@ async fn one_of_two_nurses_gets_the_order(store: Store, url: String) {
         .await;
     let id = raised.expect("raised").expect("a cause").id;
     let early = store
-        .close_work_order(&id, "nurse", Outcome::True, "", at(6))
+        .act_on_work_order(
+            &id,
+            &Act::Close {
+                outcome: Outcome::True,
+            },
+            "nurse",
+            "",
+            &deadlines(),
+            at(6),
+        )
         .await;
     assert!(matches!(early, Err(StoreError::Conflict { state, .. }) if state == "open"));
     let other = Store::open(&url).await.expect("another desk");
+    let terms = deadlines();
     let (first, second) = tokio::join!(
-        store.acknowledge_work_order(&id, "anna", at(7)),
-        other.acknowledge_work_order(&id, "bert", at(7))
+        store.act_on_work_order(&id, &Act::Acknowledge, "anna", "", &terms, at(7)),
+        other.act_on_work_order(&id, &Act::Acknowledge, "bert", "", &terms, at(7))
     );
     let lost = match (first, second) {
         (Ok(_), Err(lost)) | (Err(lost), Ok(_)) => lost,
         other => panic!("one nurse must win: {other:?}"),
     };
     assert!(matches!(lost, StoreError::Conflict { state, .. } if state == "acknowledged"));
+    let closing = Act::Close {
+        outcome: Outcome::SentToEmergency,
+    };
+    let unspoken = store
+        .act_on_work_order(&id, &closing, "anna", "", &deadlines(), at(7))
+        .await;
+    assert!(matches!(unspoken, Err(StoreError::Conflict { state, .. }) if state == "not spoken"));
+    store
+        .act_on_work_order(&id, &Act::Speak, "anna", "", &deadlines(), at(8))
+        .await
+        .expect("as promised");
     let closed = store
-        .close_work_order(&id, "anna", Outcome::SentToEmergency, "by taxi", at(8))
+        .act_on_work_order(
+            &id,
+            &Act::Close {
+                outcome: Outcome::SentToEmergency,
+            },
+            "anna",
+            "by taxi",
+            &deadlines(),
+            at(8),
+        )
         .await
         .expect("closed");
     assert_eq!(
@@ -1020,12 +1058,23 @@ async fn one_of_two_nurses_gets_the_order(store: Store, url: String) {
         (WorkOrderState::Closed, Some(Outcome::SentToEmergency))
     );
     let twice = store
-        .close_work_order(&id, "bert", Outcome::False, "", at(9))
+        .act_on_work_order(
+            &id,
+            &Act::Close {
+                outcome: Outcome::False,
+            },
+            "bert",
+            "",
+            &deadlines(),
+            at(9),
+        )
         .await;
     assert!(matches!(twice, Err(StoreError::Conflict { state, .. }) if state == "closed"));
     let nobody = WorkOrderId("nobody".to_owned());
     assert!(matches!(
-        store.acknowledge_work_order(&nobody, "x", at(9)).await,
+        store
+            .act_on_work_order(&nobody, &Act::Acknowledge, "x", "", &deadlines(), at(9))
+            .await,
         Err(StoreError::NotFound { .. })
     ));
     let open = store
@@ -1039,6 +1088,7 @@ async fn one_of_two_nurses_gets_the_order(store: Store, url: String) {
     let filter = WorkOrderFilter {
         state: Some(WorkOrderState::Closed),
         patient: new.patient.clone(),
+        ..WorkOrderFilter::default()
     };
     assert_eq!(
         store
@@ -1107,8 +1157,7 @@ async fn an_overdue_order_climbs_once(store: Store) {
     let now = at(5 + 300);
     let overdue = store.overdue_work_orders(now, 10).await.expect("listed");
     assert_eq!((overdue.len(), overdue[0].urgency), (1, Urgency::Emergent));
-    let deadlines = aftercall_core::work_order::Deadlines::usual(jiff::tz::TimeZone::UTC);
-    let climb = due_step(&overdue[0], &deadlines, now).expect("it is overdue");
+    let climb = due_step(&overdue[0], &deadlines(), now).expect("it is overdue");
     assert!(
         store
             .escalate_work_order(&overdue[0], &climb, now)

@@ -14,11 +14,11 @@ use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::{CallingPolicy, Pathways};
-use aftercall_core::work_order::Cause;
+use aftercall_core::work_order::{Cause, due_step};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::record::{at, calling, finding, finish, phone, raise};
+use crate::record::{at, calling, deadlines, finding, finish, found, phone, raise};
 
 /// A server with an empty database, and a client that has a token.
 pub struct Server {
@@ -50,6 +50,7 @@ impl Server {
             clock: PlanClock::system(),
             trends: crate::record::trend_rules(),
             policy: Arc::new(CallingPolicy::default()),
+            deadlines: Arc::new(deadlines()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -601,6 +602,18 @@ async fn of_two_nurses_one_gets_409() {
     )
     .await;
     assert_eq!(wrong["field"], "outcome");
+    problem(
+        server
+            .request(Method::POST, &format!("{path}/close"))
+            .json(&closing),
+        409,
+        "not_spoken",
+    )
+    .await;
+    let spoken = server
+        .request(Method::POST, &format!("{path}/spoken"))
+        .json(&json!({ "note": "short of breath" }));
+    assert_eq!(body(send(spoken).await).await["spoken_by"], "ward");
     let closed = send(
         server
             .request(Method::POST, &format!("{path}/close"))
@@ -619,6 +632,115 @@ async fn of_two_nurses_one_gets_409() {
     assert_eq!(server.get("/work-orders").await["items"], json!([]));
     assert_eq!(server.get(&path).await["state"], "closed");
     assert_eq!(server.audited("work_order.acknowledge").await, 1);
+}
+
+#[tokio::test]
+async fn health_is_red_while_an_order_that_everybody_was_told_of_is_not_answered() {
+    let server = Server::start().await;
+    let (new, _) = calling(&server.store, "1").await;
+    let raised = raise(
+        &new,
+        vec![found(&new, finding("chest_pain", Urgency::Emergent))],
+    );
+    let raised = server.store.raise_or_join_work_order(&raised, at(5)).await;
+    let id = raised.expect("raised").expect("a cause").id;
+    let health = || server.bare(Method::GET, "/health");
+    for minutes in [5, 10, 15, 20] {
+        assert_eq!(send(health()).await.status(), StatusCode::OK, "{minutes}");
+        let now = at(5 + 60 * minutes);
+        let overdue = server.store.overdue_work_orders(now, 9).await;
+        let [order] = overdue.expect("listed").try_into().expect("one");
+        let climb = due_step(&order, &deadlines(), now).expect("due");
+        let climbed = server.store.escalate_work_order(&order, &climb, now).await;
+        assert!(climbed.expect("saved"));
+    }
+    problem(health(), 503, "work_orders_unanswered").await;
+    let path = format!("/work-orders/{id}");
+    assert_eq!(server.get(&path).await["exhausted"], true);
+    send(server.request(Method::POST, &format!("{path}/acknowledge"))).await;
+    // Years after the promised call: an acknowledgement is not enough.
+    problem(health(), 503, "work_orders_unanswered").await;
+    let spoken = server.request(Method::POST, &format!("{path}/spoken"));
+    send(spoken.json(&json!({}))).await;
+    assert_eq!(send(health()).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_order_is_handed_over_reopened_and_tells_its_life() {
+    let server = Server::start().await;
+    let (new, _) = calling(&server.store, "1").await;
+    let raised = raise(&new, vec![Cause::Incomplete]);
+    let raised = server.store.raise_or_join_work_order(&raised, at(5)).await;
+    let id = raised.expect("raised").expect("a cause").id;
+    let path = format!("/work-orders/{id}");
+    let post = async |act: &str, with: Value| {
+        let request = server.request(Method::POST, &format!("{path}/{act}"));
+        let response = send(request.json(&with)).await;
+        (response.status().as_u16(), body(response).await)
+    };
+    let order = server.get(&path).await;
+    assert_eq!(
+        (&order["next_rung"], &order["owner"], &order["promised_by"]),
+        (&json!("charge_nurse"), &Value::Null, &Value::Null)
+    );
+    let (status, wrong) = post("hand-over", json!({ "to": " " })).await;
+    assert_eq!((status, &wrong["field"]), (400, &json!("to")));
+    let (status, wrong) = post("reopen", json!({})).await;
+    assert_eq!((status, &wrong["code"]), (409, &json!("not_closed")));
+    assert_eq!(post("acknowledge", json!({})).await.0, 200);
+    let mine = "/work-orders?mine=true&urgency=same_day&ward=5A";
+    assert_eq!(server.get(mine).await["items"][0]["id"], json!(id.0));
+    let given = json!({ "to": "li.mei", "note": "end of shift" });
+    let (_, handed) = post("hand-over", given).await;
+    assert_eq!(
+        (
+            &handed["state"],
+            &handed["owner"],
+            &handed["acknowledged_by"]
+        ),
+        (&json!("open"), &json!("li.mei"), &Value::Null)
+    );
+    for elsewhere in ["mine=true", "ward=5b", "urgency=emergent"] {
+        let list = server.get(&format!("/work-orders?{elsewhere}")).await;
+        assert_eq!(list["items"], json!([]), "{elsewhere}");
+    }
+    post("acknowledge", json!({})).await;
+    let (_, closed) = post("close", json!({ "outcome": "false" })).await;
+    assert_eq!(
+        (&closed["state"], &closed["next_rung"]),
+        (&json!("closed"), &Value::Null)
+    );
+    let (_, again) = post("reopen", json!({ "note": "the wrong one" })).await;
+    assert_eq!(
+        (&again["state"], &again["outcome"]),
+        (&json!("open"), &Value::Null)
+    );
+    let life = server.get(&format!("{path}/events")).await;
+    let rows = life["items"].as_array().expect("rows");
+    let rows = rows.iter().map(|row| {
+        let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+        ["what", "who", "from", "to", "owner", "note"]
+            .map(text)
+            .join(" ")
+    });
+    assert_eq!(
+        rows.collect::<Vec<_>>(),
+        [
+            "raised aftercall - open - ",
+            "acknowledged ward open acknowledged ward ",
+            "handed_over ward acknowledged open li.mei end of shift",
+            "acknowledged ward open acknowledged ward ",
+            "closed ward acknowledged closed - ",
+            "reopened ward closed open - the wrong one",
+        ]
+    );
+    post("acknowledge", json!({})).await;
+    post("close", json!({ "outcome": "false" })).await;
+    let next = raise(&new, vec![Cause::Incomplete]);
+    let next = server.store.raise_or_join_work_order(&next, at(9)).await;
+    assert!(next.expect("raised").is_some());
+    let (status, superseded) = post("reopen", json!({})).await;
+    assert_eq!((status, &superseded["code"]), (409, &json!("superseded")));
 }
 
 #[tokio::test]

@@ -253,6 +253,7 @@ async fn work_order(store: &Store, found: &Found) -> anyhow::Result<(String, BTr
     let filter = WorkOrderFilter {
         state: None,
         patient: Some(found.patient.id.clone()),
+        ..WorkOrderFilter::default()
     };
     let orders = store
         .work_orders(&filter, &PageRequest::default())

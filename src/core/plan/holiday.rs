@@ -134,6 +134,17 @@ impl Holidays {
         self.until
     }
 
+    /// Whether people work on a day; a day that the file does not cover goes by its weekday.
+    pub fn is_worked(&self, day: Date) -> bool {
+        match self.kind(day) {
+            Some(DayKind::Holiday) => false,
+            Some(DayKind::Working) => true,
+            Some(DayKind::Ordinary) | None => {
+                !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday)
+            }
+        }
+    }
+
     /// `None`: the file does not cover it.
     pub(super) fn kind(&self, day: Date) -> Option<DayKind> {
         if !(self.from..=self.until).contains(&day) {

@@ -1,11 +1,13 @@
 //! What a nurse owns until it is closed. It never goes silent: every transition names the state it leaves.
 
-mod escalate;
+mod ladder;
+mod life;
 mod raise;
 
 use serde::{Deserialize, Serialize};
 
-pub use escalate::{Deadlines, Escalation, Rung, due_step};
+pub use ladder::{Deadlines, Escalation, Ladder, LadderError, Rung, Step, Wait, due_step};
+pub use life::{Act, Event, ROBOT, Refusal, What};
 pub use raise::{
     Joined, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, join, raise,
     urgency_of,
@@ -23,16 +25,27 @@ pub struct WorkOrder {
     pub id: WorkOrderId,
     pub patient: Option<PatientId>,
     pub episode: Option<EpisodeId>,
+    /// The stay's; empty without one.
+    pub ward: String,
     /// The attempt that raised it.
     pub attempt: Option<AttemptId>,
     pub urgency: Urgency,
     pub causes: Vec<Cause>,
     pub state: WorkOrderState,
     pub raised_at: Timestamp,
-    /// When an unacknowledged order must climb.
+    /// When it climbs; acknowledged: when it comes back, or the robot's promise is broken.
     pub due_at: Timestamp,
-    /// Rungs of the ladder climbed: 0 is the ward's nurse.
+    /// Steps of the ladder climbed: at 0 the ward's nurse is told.
     pub level: u32,
+    /// Every step was told and had its time: nobody is left above.
+    pub exhausted: bool,
+    /// Whose it is: by the rota, by hand-over, or by their own word.
+    pub owner: Option<String>,
+    /// By when a person has to have spoken with the patient, because the robot said that one would.
+    pub promised_by: Option<Timestamp>,
+    /// Who has spoken with the patient, and when.
+    pub spoken_by: Option<String>,
+    pub spoken_at: Option<Timestamp>,
     pub acknowledged_by: Option<String>,
     pub acknowledged_at: Option<Timestamp>,
     pub closed_by: Option<String>,

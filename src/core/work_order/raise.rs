@@ -328,17 +328,25 @@ pub fn raise(
         return None;
     }
     let urgency = urgency_of(&causes, subject.high_risk);
+    let promised_by = deadlines.promised_by(&causes, now);
+    let due_at = deadlines.due_at(urgency, now);
     Some(WorkOrder {
         id,
         patient: subject.patient.clone(),
         episode: subject.episode.clone(),
+        ward: String::new(),
         attempt: subject.attempt.clone(),
         urgency,
         causes,
         state: WorkOrderState::Open,
         raised_at: now,
-        due_at: deadlines.due_at(urgency, now),
+        due_at: promised_by.map_or(due_at, |by| by.min(due_at)),
         level: 0,
+        exhausted: false,
+        owner: None,
+        promised_by,
+        spoken_by: None,
+        spoken_at: None,
         acknowledged_by: None,
         acknowledged_at: None,
         closed_by: None,
@@ -360,7 +368,8 @@ pub enum Joined {
 }
 
 /// Adds causes to an order that is not closed. Urgency only rises and the deadline only comes nearer,
-/// unless the order had been acknowledged, which stopped its deadline: it starts afresh.
+/// unless the order had been acknowledged, which stopped its deadline: it starts afresh. What is promised anew has to
+/// be kept anew.
 pub fn join(
     order: &mut WorkOrder,
     causes: Vec<Cause>,
@@ -372,22 +381,26 @@ pub fn join(
     for cause in causes {
         add(&mut order.causes, cause);
     }
-    if order.causes.len() == before {
+    let Some(news) = order.causes.get(before..).filter(|news| !news.is_empty()) else {
         return Joined::Nothing;
+    };
+    if let Some(by) = deadlines.promised_by(news, now) {
+        let earlier = order.promise().map_or(by, |earlier| earlier.min(by));
+        order.promised_by = Some(earlier);
+        (order.spoken_by, order.spoken_at) = (None, None);
     }
     order.urgency = order.urgency.min(urgency_of(&order.causes, high_risk));
-    let due_at = deadlines.due_at(order.urgency, now);
     match order.state {
         WorkOrderState::Open => {
-            order.due_at = order.due_at.min(due_at);
+            let due_at = deadlines.due_at(order.urgency, now);
+            let word = order.promise().filter(|by| *by > now).unwrap_or(due_at);
+            order.due_at = order.due_at.min(due_at).min(word);
             Joined::Added
         }
         WorkOrderState::Acknowledged | WorkOrderState::Closed => {
-            order.state = WorkOrderState::Open;
-            order.due_at = due_at;
-            order.level = 0;
-            order.acknowledged_by = None;
-            order.acknowledged_at = None;
+            let owner = order.owner.take();
+            order.open(deadlines, now);
+            order.owner = owner;
             Joined::Reopened
         }
     }
