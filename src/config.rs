@@ -3,6 +3,7 @@
 //! `aftercall.example.toml` documents each key and holds the defaults; a test keeps it so. Secrets are not
 //! in here: a trunk's password comes from the environment.
 
+mod staff;
 mod work_orders;
 
 use std::fs;
@@ -24,6 +25,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub use staff::Staff;
 pub use work_orders::WorkOrders;
 
 use crate::trunk::config::{HostPort, Telephone};
@@ -48,6 +50,7 @@ pub struct Config {
     pub recordings: Recordings,
     pub work_orders: WorkOrders,
     pub audit: Audit,
+    pub staff: Staff,
     pub engine: Engine,
 }
 
@@ -328,6 +331,7 @@ impl Default for Config {
             recordings: Recordings::default(),
             work_orders: WorkOrders::default(),
             audit: Audit::default(),
+            staff: Staff::default(),
             engine: Engine::default(),
         }
     }
@@ -707,6 +711,7 @@ impl Config {
             "audit.share_suppressed",
             share,
         )?;
+        self.staff.check()?;
         must(!self.engine.name.is_empty(), "engine.name", "is empty")?;
         must(
             (10..=3600).contains(&self.engine.lease_seconds),

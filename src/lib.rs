@@ -9,6 +9,7 @@ pub mod import;
 pub mod jobs;
 pub mod library;
 pub mod metrics;
+pub mod password;
 pub mod pathways;
 pub mod phones;
 mod reception;

@@ -3,20 +3,24 @@
 use std::process::ExitCode;
 
 use aftercall_core::audit::Verdict;
+use aftercall_core::audit_chain::Head;
 use aftercall_core::time::Timestamp;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
+use super::audit_log;
 use super::migrate::Place;
 use crate::store::Store;
 use crate::store::audit_item::{AuditState, Period};
 use crate::store::page::PageRequest;
 use crate::web::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 
-/// What QA listens to again, its verdicts, and how well red flags are found in the field.
+/// What QA listens to again, its verdicts, how well red flags are found in the field; and who did what.
 ///
 /// A random share of the calls that raised no alert, and of the findings that were not counted, is drawn as calls
 /// end ([audit] in aftercall.toml). The words and the recording of an item are those of its call in the API.
+///
+/// `log`, `verify` and `head` are about the audit log: every look at a patient's record is in it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  aftercall audit list\n  aftercall audit decide ID right --by li\n  \
@@ -53,6 +57,25 @@ enum Command {
         /// Calls that ended before.
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
+    },
+    /// Print who did what, in the order written.
+    #[command(after_help = "Example:\n  aftercall audit log --json > audit.jsonl")]
+    Log {
+        /// The id of one record: a patient, a call, an order, an account.
+        #[arg(long, value_name = "ID")]
+        subject: Option<String>,
+    },
+    /// Print the last link of the log's chain, to be kept outside the database.
+    #[command(after_help = "Example:\n  aftercall audit head >> /mnt/elsewhere/heads")]
+    Head,
+    /// Walk the log's chain: a changed byte, a lost entry and a cut tail are found and placed. Exits with 1 then.
+    #[command(
+        after_help = "Examples:\n  aftercall audit verify\n  aftercall audit verify --head \"$(tail -n1 heads)\""
+    )]
+    Verify {
+        /// A head that was kept: the log must still go on from it.
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = audit_log::head)]
+        head: Option<Head>,
     },
 }
 
@@ -100,6 +123,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let store = args.place.open().await?;
+        let mut code = ExitCode::SUCCESS;
         match &args.command {
             Command::List { state } => list(&store, *state, args.json).await?,
             Command::Decide(wanted) => decide(&store, wanted, args.json).await?,
@@ -110,9 +134,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 };
                 figures(&store, &period, args.json).await?;
             }
+            Command::Log { subject } => {
+                audit_log::log(&store, subject.as_deref(), args.json).await?;
+            }
+            Command::Head => audit_log::print_head(&store, args.json).await?,
+            Command::Verify { head } => {
+                code = audit_log::verify(&store, head.clone(), args.json).await?;
+            }
         }
         store.close().await;
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     })
 }
 

@@ -30,6 +30,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// The configuration that stands beside the database.
+    ///
+    /// # Errors
+    /// A broken configuration.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::find(self.config.as_deref())?)
+    }
+
     /// Opens the database, which brings it up to date.
     ///
     /// # Errors
@@ -37,7 +45,7 @@ impl Place {
     pub async fn open(&self) -> anyhow::Result<Store> {
         let url = match &self.database {
             Some(url) => url.clone(),
-            None => Config::find(self.config.as_deref())?.database_url(),
+            None => self.config()?.database_url(),
         };
         Store::open(&url)
             .await

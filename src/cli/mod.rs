@@ -3,6 +3,7 @@
 pub mod answered;
 pub mod assess;
 pub mod audit;
+mod audit_log;
 pub mod bench;
 mod bench_ears;
 pub mod call;
@@ -21,6 +22,7 @@ pub mod redflags;
 pub mod rehearse;
 pub mod say;
 pub mod serve;
+pub mod staff;
 pub mod token;
 pub mod transcribe;
 pub mod trunk;
@@ -62,6 +64,7 @@ pub enum Command {
     Rehearse(rehearse::Args),
     Say(say::Args),
     Serve(serve::Args),
+    Staff(staff::Args),
     Token(token::Args),
     Transcribe(transcribe::Args),
     Trunk(trunk::Args),
@@ -96,6 +99,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Say(args) => say::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Staff(args) => staff::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Trunk(args) => trunk::run(&args),

@@ -2,16 +2,18 @@
 
 use std::process::ExitCode;
 
+use aftercall_core::staff::Role;
 use aftercall_core::time::Timestamp;
 use serde_json::json;
 
 use super::migrate::Place;
+use super::staff::{self, role};
 use crate::store::Store;
 
 /// Make, list and revoke bearer tokens of the API.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  aftercall token create ward-5a\n  aftercall token list --json\n  aftercall token revoke ward-5a"
+    after_help = "Examples:\n  aftercall token create ward-5a --role nurse --ward 5A\n  aftercall token list --json\n  aftercall token revoke ward-5a"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -29,6 +31,12 @@ enum Command {
     Create {
         /// Who will use it; this name stands in the audit log.
         name: String,
+        /// What it may do, as an account of this role (`aftercall staff add --help`); may be repeated.
+        #[arg(long = "role", value_name = "ROLE", default_value = "service", value_parser = role)]
+        roles: Vec<Role>,
+        /// A ward as records name it; may be repeated. Left out: every ward.
+        #[arg(long = "ward", value_name = "WARD")]
+        wards: Vec<String>,
     },
     /// List the tokens, without their secrets.
     List,
@@ -47,7 +55,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let store = args.place.open().await?;
         match &args.command {
-            Command::Create { name } => create(&store, name, args.json).await?,
+            Command::Create { name, roles, wards } => {
+                create(&store, name, roles, wards, args.json).await?;
+            }
             Command::List => list(&store, args.json).await?,
             Command::Revoke { name } => revoke(&store, name).await?,
         }
@@ -56,13 +66,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn create(store: &Store, name: &str, json: bool) -> anyhow::Result<()> {
+async fn create(
+    store: &Store,
+    name: &str,
+    roles: &[Role],
+    wards: &[String],
+    json: bool,
+) -> anyhow::Result<()> {
     anyhow::ensure!(
         !name.trim().is_empty(),
         "a token needs a name: it stands in the audit log"
     );
     let now = Timestamp::now();
-    let (token, secret) = store.create_token(name, now).await?;
+    let (token, secret) = store
+        .create_token(name, roles, &staff::wards(wards), now)
+        .await?;
     store
         .audit("command_line", "token.create", &token.id, &token.name, now)
         .await?;
@@ -85,11 +103,13 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
             None => "in force".to_owned(),
         };
         if json {
-            let line = json!({ "id": token.id, "name": token.name, "created_at": token.created_at,
+            let line = json!({ "id": token.id, "name": token.name, "roles": token.roles, "wards": token.wards, "created_at": token.created_at,
                 "revoked_at": token.revoked_at });
             println!("{line}");
         } else {
-            println!("{}  {:.0}  {state}", token.name, token.created_at);
+            let roles: Vec<String> = token.roles.iter().map(ToString::to_string).collect();
+            let roles = roles.join(", ");
+            println!("{}  {roles}  {:.0}  {state}", token.name, token.created_at);
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod audit;
+pub mod audit_chain;
 pub mod call;
 pub mod codec;
 pub mod ear;
@@ -27,6 +28,7 @@ pub mod script;
 pub mod signature;
 pub mod sim;
 pub mod sip;
+pub mod staff;
 pub mod statistics;
 pub mod time;
 pub mod trend;

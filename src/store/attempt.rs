@@ -7,6 +7,7 @@ use aftercall_core::id::{AttemptId, EpisodeId, PatientId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::PastAttempt;
+use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -14,6 +15,7 @@ use sqlx::any::AnyRow;
 use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
+use super::scope::seen;
 use super::suppression::suppressed;
 use super::{Store, StoreError, ms};
 
@@ -290,16 +292,33 @@ impl Store {
         patient: Option<&PatientId>,
         page: &PageRequest,
     ) -> Result<Page<AttemptRow>, StoreError> {
+        self.attempts_seen(patient, &Wards::ALL, page).await
+    }
+
+    /// The same, of these wards.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn attempts_seen(
+        &self,
+        patient: Option<&PatientId>,
+        wards: &Wards,
+        page: &PageRequest,
+    ) -> Result<Page<AttemptRow>, StoreError> {
         let ([before_ms], before_id) = page.keys::<1>()?.unwrap_or(([i64::MAX], "~"));
+        let (seen, names) = seen(wards, "attempt.patient_id", 5);
         let sql = format!(
             "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)) \
-             and ($3 = '' or patient_id = $3) order by started_at_ms desc, id desc limit $4"
+             and ($3 = '' or patient_id = $3){seen} order by started_at_ms desc, id desc limit $4"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(before_ms)
             .bind(before_id)
             .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
-            .bind(page.fetch())
+            .bind(page.fetch());
+        let rows = names
+            .iter()
+            .fold(query, |query, name| query.bind(name))
             .fetch_all(&self.pool)
             .await?;
         let attempts = rows

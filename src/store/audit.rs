@@ -1,31 +1,57 @@
-//! The audit log: who did what to which record, and when. Append-only; ids, never names or numbers.
+//! The audit log: who did what to which record, when, and why. A chain (`aftercall_core::audit_chain`); ids, never
+//! names or numbers.
 
+use aftercall_core::audit_chain::{Entry, Fault, Head, Walk, link};
 use aftercall_core::time::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 use super::page::{Page, PageRequest};
 use super::row::Columns;
 use super::{Store, StoreError, ms, new_id};
 
-/// One line of the log.
+/// What is written down.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditLine<'a> {
+    /// An account's or a token's name, or `engine`, `command_line`.
+    pub who: &'a str,
+    /// `recording.listen`, `work_order.acknowledge`, `patient.read`, …
+    pub what: &'a str,
+    /// The id of the record.
+    pub subject: &'a str,
+    /// Ids, codes and counts only.
+    pub detail: &'a str,
+    /// Why, in the caller's words.
+    pub reason: Option<&'a str>,
+}
+
+/// One line of the log, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     pub id: String,
+    /// Its place in the chain, from 1.
+    pub seq: u64,
     pub at: Timestamp,
-    /// A token's name, or `engine`, `command_line`.
     pub who: String,
-    /// `recording.listen`, `work_order.acknowledge`, `patient.read`, …
     pub what: String,
-    /// The id of the record.
     pub subject: String,
-    /// Ids, codes and counts only.
     pub detail: String,
+    pub reason: Option<String>,
+    /// Hexadecimal.
+    pub hash: String,
 }
 
+/// Entries read at once while the chain is walked.
+const AT_ONCE: i64 = 1_000;
+
+const ENTRY: &str =
+    "select id, seq, at_ms, who, what, subject, detail, reason, hash from audit_log";
+
 impl Store {
-    /// Appends a line.
+    /// Appends a line without a reason.
     ///
     /// # Errors
-    /// When the database refuses; the caller must then refuse what it was about to show or do.
+    /// As [`Store::append_audit`].
     pub async fn audit(
         &self,
         who: &str,
@@ -34,15 +60,62 @@ impl Store {
         detail: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("insert into audit_log (id, at_ms, who, what, subject, detail) values ($1, $2, $3, $4, $5, $6)")
-            .bind(new_id())
-            .bind(ms(now))
-            .bind(who)
-            .bind(what)
-            .bind(subject)
-            .bind(detail)
-            .execute(&self.pool)
+        let line = AuditLine {
+            who,
+            what,
+            subject,
+            detail,
+            reason: None,
+        };
+        self.append_audit(&line, now).await
+    }
+
+    /// Appends a line to the chain.
+    ///
+    /// # Errors
+    /// When the database refuses; the caller must then refuse what it was about to show or do.
+    pub async fn append_audit(
+        &self,
+        line: &AuditLine<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        // The row's lock is held to the commit: on both databases one appends after the other.
+        let row =
+            sqlx::query("update audit_head set seq = seq + 1 where id = 1 returning seq, hash")
+                .fetch_one(&mut *tx)
+                .await?;
+        let row = Columns(&row);
+        let entry = Entry {
+            seq: row.count("seq")?,
+            at: now,
+            who: line.who,
+            what: line.what,
+            subject: line.subject,
+            detail: line.detail,
+            reason: line.reason,
+        };
+        let hash = link(&row.text("hash")?, &entry);
+        sqlx::query(
+            "insert into audit_log (id, seq, at_ms, who, what, subject, detail, reason, hash) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(new_id())
+        .bind(row.int("seq")?)
+        .bind(ms(now))
+        .bind(line.who)
+        .bind(line.what)
+        .bind(line.subject)
+        .bind(line.detail)
+        .bind(line.reason)
+        .bind(&hash)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("update audit_head set hash = $1 where id = 1")
+            .bind(&hash)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -55,33 +128,167 @@ impl Store {
         subject: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<AuditEntry>, StoreError> {
-        let after = page
-            .keys::<0>()?
-            .map(|(_, id)| id.to_owned())
-            .unwrap_or_default();
-        let rows = sqlx::query(
-            "select id, at_ms, who, what, subject, detail from audit_log \
-             where id > $1 and ($2 = '' or subject = $2) order by id limit $3",
-        )
-        .bind(after)
-        .bind(subject.unwrap_or_default())
-        .bind(page.fetch())
-        .fetch_all(&self.pool)
-        .await?;
-        let entries = rows
-            .iter()
-            .map(|row| {
-                let row = Columns(row);
-                Ok(AuditEntry {
-                    id: row.text("id")?,
-                    at: row.time("at_ms")?,
-                    who: row.text("who")?,
-                    what: row.text("what")?,
-                    subject: row.text("subject")?,
-                    detail: row.text("detail")?,
-                })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(page.cut(entries, |entry| (vec![], entry.id.clone())))
+        let ([after], _) = page.keys::<1>()?.unwrap_or(([0], ""));
+        let sql =
+            format!("{ENTRY} where seq > $1 and ($2 = '' or subject = $2) order by seq limit $3");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(subject.unwrap_or_default())
+            .bind(page.fetch())
+            .fetch_all(&self.pool)
+            .await?;
+        let entries = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let key = |entry: &AuditEntry| {
+            let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+            (vec![seq], entry.id.clone())
+        };
+        Ok(page.cut(entries, key))
     }
+
+    /// The last link of the chain.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn audit_head(&self) -> Result<Head, StoreError> {
+        let row = sqlx::query("select seq, hash from audit_head where id = 1")
+            .fetch_one(&self.pool)
+            .await?;
+        read_head(&row)
+    }
+
+    /// Walks the whole chain; `known` is a head that was kept outside. `progress` hears how many entries were seen.
+    ///
+    /// # Errors
+    /// When the database refuses. A broken chain is an answer, not an error.
+    pub async fn verify_audit(
+        &self,
+        known: Option<Head>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Result<Head, Fault>, StoreError> {
+        // Not `Store::begin`: on SQLite that would keep every writer waiting for the length of the walk.
+        let mut tx = self.pool.begin().await?;
+        if let super::Backend::Postgres = self.backend {
+            sqlx::query("set transaction isolation level repeatable read")
+                .execute(&mut *tx)
+                .await?;
+        }
+        let head = sqlx::query("select seq, hash from audit_head where id = 1")
+            .fetch_one(&mut *tx)
+            .await?;
+        let head = read_head(&head)?;
+        let mut walk = Walk::new(known);
+        let (mut after, mut seen) = (0_i64, 0_u64);
+        loop {
+            let sql = format!("{ENTRY} where seq > $1 order by seq limit $2");
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(after)
+                .bind(AT_ONCE)
+                .fetch_all(&mut *tx)
+                .await?;
+            let whole = rows.len();
+            for row in &rows {
+                let entry = read(row)?;
+                after = Columns(row).int("seq")?;
+                seen += 1;
+                if !walk.take(&entry.link(), &entry.hash) {
+                    return Ok(walk.finish(&head, 0));
+                }
+            }
+            progress(seen);
+            if i64::try_from(whole).unwrap_or(0) < AT_ONCE {
+                break;
+            }
+        }
+        // A number below the first one is no way around the chain.
+        let outside =
+            sqlx::query("select count(*) as entries from audit_log where seq is null or seq < 1")
+                .fetch_one(&mut *tx)
+                .await?;
+        let outside = Columns(&outside).count("entries")?;
+        Ok(walk.finish(&head, outside))
+    }
+}
+
+/// Takes what was written before there was a chain into it, once, in the order written.
+pub(super) async fn adopt(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    // On PostgreSQL the lock of this row keeps a second engine waiting; on SQLite the transaction does.
+    let row = sqlx::query("update audit_head set seq = seq where id = 1 returning seq, hash")
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut head = read_head(&row)?;
+    if head.seq > 0 {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "select id, at_ms, who, what, subject, detail from audit_log where seq is null order by id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in &rows {
+        let row = Columns(row);
+        let (who, what) = (row.text("who")?, row.text("what")?);
+        let (subject, detail) = (row.text("subject")?, row.text("detail")?);
+        let entry = Entry {
+            seq: head.seq + 1,
+            at: row.time("at_ms")?,
+            who: &who,
+            what: &what,
+            subject: &subject,
+            detail: &detail,
+            reason: None,
+        };
+        head = Head {
+            seq: entry.seq,
+            hash: link(&head.hash, &entry),
+        };
+        sqlx::query("update audit_log set seq = $2, hash = $3 where id = $1")
+            .bind(row.text("id")?)
+            .bind(i64::try_from(head.seq).unwrap_or(i64::MAX))
+            .bind(&head.hash)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("update audit_head set seq = $1, hash = $2 where id = 1")
+        .bind(i64::try_from(head.seq).unwrap_or(i64::MAX))
+        .bind(&head.hash)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+impl AuditEntry {
+    fn link(&self) -> Entry<'_> {
+        Entry {
+            seq: self.seq,
+            at: self.at,
+            who: &self.who,
+            what: &self.what,
+            subject: &self.subject,
+            detail: &self.detail,
+            reason: self.reason.as_deref(),
+        }
+    }
+}
+
+fn read(row: &AnyRow) -> Result<AuditEntry, StoreError> {
+    let row = Columns(row);
+    Ok(AuditEntry {
+        id: row.text("id")?,
+        seq: row.count("seq")?,
+        at: row.time("at_ms")?,
+        who: row.text("who")?,
+        what: row.text("what")?,
+        subject: row.text("subject")?,
+        detail: row.text("detail")?,
+        reason: row.text_or_null("reason")?,
+        hash: row.text_or_null("hash")?.unwrap_or_default(),
+    })
+}
+
+fn read_head(row: &AnyRow) -> Result<Head, StoreError> {
+    let row = Columns(row);
+    Ok(Head {
+        seq: row.count("seq")?,
+        hash: row.text("hash")?,
+    })
 }

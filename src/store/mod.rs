@@ -19,7 +19,9 @@ pub mod page;
 pub mod patient;
 pub mod reach;
 mod row;
+mod scope;
 pub mod script;
+pub mod staff;
 pub mod step;
 pub mod suppression;
 pub mod token;
@@ -138,7 +140,11 @@ impl Store {
             });
         let pool = options.connect(url).await.map_err(StoreError::Open)?;
         MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool, backend })
+        let store = Self { pool, backend };
+        let mut tx = store.begin().await?;
+        audit::adopt(&mut tx).await?;
+        tx.commit().await?;
+        Ok(store)
     }
 
     pub fn backend(&self) -> Backend {

@@ -8,6 +8,7 @@ use aftercall_core::patient::{
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{LifeEvent, Step, Window};
+use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -15,6 +16,7 @@ use sqlx::any::AnyRow;
 use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
+use super::scope::seen;
 use super::{Store, StoreError, ms, new_id};
 
 /// What an import or a discharge message makes of one stay.
@@ -192,15 +194,31 @@ impl Store {
     /// # Errors
     /// When the cursor is not this list's.
     pub async fn patients(&self, page: &PageRequest) -> Result<Page<Patient>, StoreError> {
+        self.patients_seen(&Wards::ALL, page).await
+    }
+
+    /// The same, of these wards.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn patients_seen(
+        &self,
+        wards: &Wards,
+        page: &PageRequest,
+    ) -> Result<Page<Patient>, StoreError> {
         let after = page
             .keys::<0>()?
             .map(|(_, id)| id.to_owned())
             .unwrap_or_default();
         let mut connection = self.pool.acquire().await?;
-        let sql = format!("{PATIENT} where p.id > $1 order by p.id limit $2");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let (seen, names) = seen(wards, "p.id", 3);
+        let sql = format!("{PATIENT} where p.id > $1{seen} order by p.id limit $2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
-            .bind(page.fetch())
+            .bind(page.fetch());
+        let rows = names
+            .iter()
+            .fold(query, |query, name| query.bind(name))
             .fetch_all(&mut *connection)
             .await?;
         let mut patients = Vec::with_capacity(rows.len());

@@ -2,6 +2,7 @@
 
 use aftercall_core::id::{EpisodeId, PatientId, StepId};
 use aftercall_core::plan::{Reason, Step, StepState};
+use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -9,6 +10,7 @@ use sqlx::any::AnyRow;
 use super::decision::{decide, decision_of};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
+use super::scope::seen;
 use super::work_order::{Raise, Raised, raise_or_join};
 use super::{Store, StoreError, ms};
 
@@ -204,16 +206,34 @@ impl Store {
         patient: Option<&PatientId>,
         page: &PageRequest,
     ) -> Result<Page<Step>, StoreError> {
+        self.steps_seen(patient, &Wards::ALL, page).await
+    }
+
+    /// The same, of these wards.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn steps_seen(
+        &self,
+        patient: Option<&PatientId>,
+        wards: &Wards,
+        page: &PageRequest,
+    ) -> Result<Page<Step>, StoreError> {
         let after = page
             .keys::<0>()?
             .map(|(_, id)| id.to_owned())
             .unwrap_or_default();
-        let sql =
-            format!("{STEP} where id > $1 and ($2 = '' or patient_id = $2) order by id limit $3");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let (seen, names) = seen(wards, "step.patient_id", 4);
+        let sql = format!(
+            "{STEP} where id > $1 and ($2 = '' or patient_id = $2){seen} order by id limit $3"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
             .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
-            .bind(page.fetch())
+            .bind(page.fetch());
+        let rows = names
+            .iter()
+            .fold(query, |query, name| query.bind(name))
             .fetch_all(&self.pool)
             .await?;
         let steps = rows.iter().map(read_step).collect::<Result<Vec<_>, _>>()?;

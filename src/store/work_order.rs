@@ -3,6 +3,7 @@
 
 use aftercall_core::finding::{About, Urgency};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
+use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend::Line;
 use aftercall_core::work_order::{
@@ -15,6 +16,7 @@ use sqlx::any::AnyRow;
 use super::outbox::post_with;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
+use super::scope::seen;
 use super::{Store, StoreError, ms, new_id};
 
 /// What a call, or a plan at its end, hands to a human; `core::work_order` decides what becomes of it.
@@ -50,6 +52,8 @@ pub struct WorkOrderFilter {
     pub ward: Option<String>,
     pub urgency: Option<Urgency>,
     pub owner: Option<String>,
+    /// What the caller may see.
+    pub wards: Wards,
 }
 
 const ORDER: &str = "select id, patient_id, episode_id, attempt_id, urgency, urgency_rank, state, raised_at_ms, due_at_ms, \
@@ -91,14 +95,15 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<WorkOrder>, StoreError> {
         let ([rank, raised], id) = page.keys::<2>()?.unwrap_or(([-1, 0], ""));
+        let (seen, names) = seen(&filter.wards, "work_order.patient_id", 10);
         let sql = format!(
             "{ORDER} where (urgency_rank > $1 or (urgency_rank = $1 and (raised_at_ms > $2 or \
              (raised_at_ms = $2 and id > $3)))) and (state = $4 or ($4 = '' and state <> 'closed')) \
              and ($5 = '' or patient_id = $5) and ($6 = '' or ward = $6) and ($7 = '' or urgency = $7) \
-             and ($8 = '' or owner = $8) order by urgency_rank, raised_at_ms, id limit $9"
+             and ($8 = '' or owner = $8){seen} order by urgency_rank, raised_at_ms, id limit $9"
         );
         let mut connection = self.pool.acquire().await?;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(rank)
             .bind(raised)
             .bind(id)
@@ -113,7 +118,10 @@ impl Store {
             .bind(filter.ward.clone().unwrap_or_default())
             .bind(filter.urgency.as_ref().map(word).unwrap_or_default())
             .bind(filter.owner.clone().unwrap_or_default())
-            .bind(page.fetch())
+            .bind(page.fetch());
+        let rows = names
+            .iter()
+            .fold(query, |query, name| query.bind(name))
             .fetch_all(&mut *connection)
             .await?;
         let mut orders = Vec::with_capacity(rows.len());

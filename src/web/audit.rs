@@ -162,7 +162,7 @@ pub async fn decide(
         .map_err(|fault| Problem::field("concept", fault))?;
     let item = state
         .store
-        .decide_audit_item(&id, &decision, &caller.0, state.now())
+        .decide_audit_item(&id, &decision, &caller.name, state.now())
         .await?;
     let verdict = decision.verdict.to_string();
     state

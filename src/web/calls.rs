@@ -170,9 +170,13 @@ pub struct CallView {
 ))]
 pub async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Params(paging): Params<Paging>,
 ) -> Result<Json<List<AttemptView>>, Problem> {
-    let page = state.store.attempts(None, &paging.request()?).await?;
+    let page = state
+        .store
+        .attempts_seen(None, &caller.wards, &paging.request()?)
+        .await?;
     Ok(Json(List::of(page, |row| AttemptView::of(&row))))
 }
 

@@ -75,7 +75,7 @@ pub async fn add(
     };
     let new = state
         .store
-        .suppress_number(&number, &body.why, &caller.0, state.now())
+        .suppress_number(&number, &body.why, &caller.name, state.now())
         .await?;
     state.audit(&caller, "do_not_call.add", "", "").await?;
     Ok(if new {

@@ -132,7 +132,14 @@ pub async fn create(
     let mut report = if reading.dry_run {
         preview(&state.store, &list, &state.pathways).await?
     } else {
-        save_discharges(&state.store, &list, &state.pathways, &caller.0, state.now()).await?
+        save_discharges(
+            &state.store,
+            &list,
+            &state.pathways,
+            &caller.name,
+            state.now(),
+        )
+        .await?
     };
     if !reading.dry_run {
         report.rows.clear();

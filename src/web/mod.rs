@@ -4,6 +4,7 @@
 //! one call of the store, and every look at a patient's record is written to the audit log first.
 
 mod audit;
+mod audit_log;
 mod auth;
 mod calls;
 mod do_not_call;
@@ -14,7 +15,10 @@ mod patients;
 mod plans;
 mod problem;
 mod recordings;
+mod rights;
 mod router;
+mod session;
+mod staff;
 mod system;
 mod trends;
 mod why;
@@ -27,12 +31,14 @@ use aftercall_core::plan::{CallingPolicy, Pathways};
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 use aftercall_core::work_order::Deadlines;
+use axum::http::StatusCode;
 
 pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 pub use auth::Caller;
 pub use extract::List;
 pub use problem::Problem;
 pub use router::{openapi, router};
+pub use session::Access;
 pub use why::WhyView;
 
 use crate::config::Config;
@@ -40,6 +46,7 @@ use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
 use crate::store::Store;
+use crate::store::audit::AuditLine;
 
 /// What every handler may use.
 #[derive(Clone, Debug)]
@@ -57,6 +64,8 @@ pub struct AppState {
     pub policy: Arc<CallingPolicy>,
     /// By when orders are answered.
     pub deadlines: Arc<Deadlines>,
+    /// How people sign in.
+    pub access: Arc<Access>,
 }
 
 impl AppState {
@@ -84,6 +93,7 @@ impl AppState {
             trends: Arc::clone(&rules.clinic.trends),
             policy: Arc::new(rules.policy.clone()),
             deadlines: Arc::new(rules.deadlines.clone()),
+            access: Arc::new(Access::new(&config.staff)),
         }
     }
 
@@ -100,9 +110,21 @@ impl AppState {
         subject: &str,
         detail: &str,
     ) -> Result<(), Problem> {
-        Ok(self
-            .store
-            .audit(&caller.0, what, subject, detail, self.now())
-            .await?)
+        let reason = caller.reason.as_deref();
+        if reason.is_none() && self.access.reasons_for.iter().any(|needs| needs == what) {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "reason_needed",
+                "say why in the header x-access-reason",
+            ));
+        }
+        let line = AuditLine {
+            who: &caller.name,
+            what,
+            subject,
+            detail,
+            reason,
+        };
+        Ok(self.store.append_audit(&line, self.now()).await?)
     }
 }

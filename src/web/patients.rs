@@ -162,7 +162,10 @@ pub async fn list(
     caller: Caller,
     Params(paging): Params<Paging>,
 ) -> Result<Json<List<PatientView>>, Problem> {
-    let page = state.store.patients(&paging.request()?).await?;
+    let page = state
+        .store
+        .patients_seen(&caller.wards, &paging.request()?)
+        .await?;
     state
         .audit(
             &caller,
@@ -217,7 +220,7 @@ pub async fn save(
     };
     let saved = state
         .store
-        .save_patient_with_episode_and_steps(&enrolment, &caller.0, state.now())
+        .save_patient_with_episode_and_steps(&enrolment, &caller.name, state.now())
         .await?;
     state
         .store
@@ -305,7 +308,7 @@ pub async fn set_consent(
     let patient = state.store.patient(&PatientId(id)).await?;
     state
         .store
-        .set_consent(&patient.id, &body.into(), &caller.0, state.now())
+        .set_consent(&patient.id, &body.into(), &caller.name, state.now())
         .await?;
     state
         .audit(&caller, "patient.consent", &patient.id.0, "")

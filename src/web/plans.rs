@@ -90,9 +90,13 @@ pub async fn of_patient(
 ))]
 pub async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Params(paging): Params<Paging>,
 ) -> Result<Json<List<StepView>>, Problem> {
-    let page = state.store.steps(None, &paging.request()?).await?;
+    let page = state
+        .store
+        .steps_seen(None, &caller.wards, &paging.request()?)
+        .await?;
     Ok(Json(List::of(page, StepView::from)))
 }
 

@@ -50,7 +50,7 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorised",
-            "send `Authorization: Bearer TOKEN`; `aftercall token create NAME` makes one",
+            "sign in by POST /session, or send `Authorization: Bearer TOKEN`",
         )
     }
 

@@ -11,18 +11,23 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AppState, Problem, audit, auth, calls, do_not_call, imports, observations, patients, plans,
-    recordings, system, trends, why, work_orders,
+    AppState, Problem, audit, audit_log, auth, calls, do_not_call, imports, observations, patients,
+    plans, recordings, session, staff, system, trends, why, work_orders,
 };
 
-/// Largest JSON body: 1 MiB. A CSV import may have 32 MiB.
+/// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
 const BODY_LIMIT: usize = 1 << 20;
+const SIGN_IN_LIMIT: usize = 4 << 10;
 const IMPORT_LIMIT: usize = 32 << 20;
 
 fn open() -> OpenApiRouter<AppState> {
+    let sign_in = OpenApiRouter::new()
+        .routes(routes!(session::open))
+        .layer(DefaultBodyLimit::max(SIGN_IN_LIMIT));
     OpenApiRouter::new()
         .routes(routes!(system::health))
         .routes(routes!(system::metrics))
+        .nest("/api/v1", sign_in)
 }
 
 fn protected() -> OpenApiRouter<AppState> {
@@ -30,6 +35,10 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(imports::list, imports::create))
         .layer(DefaultBodyLimit::max(IMPORT_LIMIT));
     OpenApiRouter::new()
+        .routes(routes!(session::show, session::end))
+        .routes(routes!(session::change_password))
+        .routes(routes!(staff::list, staff::add))
+        .routes(routes!(staff::change))
         .routes(routes!(patients::list, patients::save))
         .routes(routes!(patients::show, patients::change))
         .routes(routes!(patients::set_life))
@@ -56,6 +65,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::decide))
         .routes(routes!(audit::show_figures))
+        .routes(routes!(audit_log::list))
+        .routes(routes!(audit_log::verify))
         .routes(routes!(do_not_call::list, do_not_call::add))
         .routes(routes!(do_not_call::remove))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -83,7 +94,7 @@ pub fn openapi() -> OpenApi {
 pub fn router(state: AppState) -> Router {
     let (open, protected, document) = routes();
     let document = Json(document);
-    open.merge(protected.route_layer(from_fn_with_state(state.clone(), auth::require_token)))
+    open.merge(protected.route_layer(from_fn_with_state(state.clone(), auth::require_right)))
         .route(
             "/openapi.json",
             get(move || async move { document.clone() }),

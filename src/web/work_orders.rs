@@ -206,7 +206,8 @@ pub async fn list(
         patient: None,
         ward: query.ward,
         urgency: query.urgency,
-        owner: query.mine.then(|| caller.0.clone()),
+        owner: query.mine.then(|| caller.name.clone()),
+        wards: caller.wards.clone(),
     };
     let page = state
         .store
@@ -363,7 +364,7 @@ async fn act(
     act: Act,
     note: &str,
 ) -> Result<Json<WorkOrderView>, Problem> {
-    let (id, by) = (WorkOrderId(id), &caller.0);
+    let (id, by) = (WorkOrderId(id), &caller.name);
     let acted = state
         .store
         .act_on_work_order(&id, &act, by, note, &state.deadlines, state.now());

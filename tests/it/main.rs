@@ -12,6 +12,7 @@ mod jobs;
 mod kamailio;
 mod names;
 mod peers;
+mod people;
 mod phones;
 mod plan;
 mod postgres;

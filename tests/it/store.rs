@@ -19,10 +19,12 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Consent, ConsentBasis, EpisodeState, Hearing, Life};
 use aftercall_core::plan::{Reason, StepState};
 use aftercall_core::sip::trace::Kept;
+use aftercall_core::staff::{Role, Wards};
 use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
 use crate::import;
+use crate::people;
 use crate::postgres::Postgres;
 use crate::record::{
     ENGINE, at, calling, deadlines, enrol, enrolment, finding, finish, found, new_attempt, phone,
@@ -134,6 +136,23 @@ const CHECKS: &[(&str, Check)] = &[
     ("a_late_alert_is_no_quiet_call", |store, _| {
         Box::pin(audit::a_late_alert_is_no_quiet_call(store))
     }),
+    ("a_session_ends_by_idleness_and_by_age", |store, _| {
+        Box::pin(people::a_session_ends_by_idleness_and_by_age(store))
+    }),
+    ("tampering_with_the_audit_log_is_found", |store, url| {
+        Box::pin(people::tampering_with_the_audit_log_is_found(store, url))
+    }),
+    ("engines_append_to_one_chain", |store, url| {
+        Box::pin(people::engines_append_to_one_chain(store, url))
+    }),
+    (
+        "what_was_written_before_the_chain_is_taken_in",
+        |store, url| {
+            Box::pin(people::what_was_written_before_the_chain_is_taken_in(
+                store, url,
+            ))
+        },
+    ),
     ("migrations_run_once", |store, url| {
         Box::pin(migrations_run_once(store, url))
     }),
@@ -1386,7 +1405,10 @@ async fn a_published_script_never_changes(store: Store) {
 }
 
 async fn a_token_is_known_by_its_hash_only(store: Store) {
-    let (token, secret) = store.create_token("ward", at(1)).await.expect("made");
+    let (token, secret) = store
+        .create_token("ward", &[Role::Service], &Wards::ALL, at(1))
+        .await
+        .expect("made");
     assert!(secret.len() >= 43, "256 bits");
     assert_eq!(
         store.verify_token(&secret).await.expect("asked"),
@@ -1397,14 +1419,16 @@ async fn a_token_is_known_by_its_hash_only(store: Store) {
         None
     );
     assert!(matches!(
-        store.create_token("ward", at(2)).await,
+        store
+            .create_token("ward", &[Role::Service], &Wards::ALL, at(2))
+            .await,
         Err(StoreError::Conflict { .. })
     ));
     assert!(store.revoke_token("ward", at(3)).await.expect("revoked"));
     assert!(!store.revoke_token("ward", at(3)).await.expect("gone"));
     assert_eq!(store.verify_token(&secret).await.expect("asked"), None);
     store
-        .create_token("ward", at(4))
+        .create_token("ward", &[Role::Service], &Wards::ALL, at(4))
         .await
         .expect("the name is free again");
     let tokens = store.tokens().await.expect("listed");

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use aftercall_core::import::Defaults;
+use aftercall_core::staff::{Role, Wards};
 use aftercall_core::time::Timestamp;
 use anyhow::{Context, bail};
 use jiff::civil::{Weekday, time};
@@ -142,7 +143,10 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         // A demo that was taken up again finds the token of the one before.
         let now = engine.rules.clock.now();
         engine.store.revoke_token("demo", now).await?;
-        let (_, secret) = engine.store.create_token("demo", now).await?;
+        let (_, secret) = engine
+            .store
+            .create_token("demo", &[Role::Service], &Wards::ALL, now)
+            .await?;
         println!(
             "API: http://{}/api/v1/work-orders   document: http://{}/openapi.json",
             engine.api, engine.api

@@ -1,0 +1,294 @@
+//! The audit log as a chain: each entry's hash covers the entry and the hash before it, so that a changed byte, a
+//! lost entry and one put in between are found and placed. A tail that was cut is found by a head kept elsewhere.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::time::Timestamp;
+
+/// Names this way of hashing: another one later must not be taken for it.
+const METHOD: &str = "aftercall-audit-1";
+
+/// What an entry says, borrowed from wherever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry<'a> {
+    /// From 1, without a gap.
+    pub seq: u64,
+    pub at: Timestamp,
+    pub who: &'a str,
+    pub what: &'a str,
+    pub subject: &'a str,
+    pub detail: &'a str,
+    pub reason: Option<&'a str>,
+}
+
+/// SHA-256, in hexadecimal, of the entry behind `before`: the hash of the entry before it, empty for the first.
+///
+/// Each part is hashed behind its length, so no two entries have the same bytes; times count in whole milliseconds.
+pub fn link(before: &str, entry: &Entry<'_>) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(METHOD.as_bytes());
+    part(before.as_bytes());
+    part(&entry.seq.to_be_bytes());
+    part(&entry.at.as_millisecond().to_be_bytes());
+    for text in [entry.who, entry.what, entry.subject, entry.detail] {
+        part(text.as_bytes());
+    }
+    // An empty reason is not none.
+    part(&[u8::from(entry.reason.is_some())]);
+    part(entry.reason.unwrap_or_default().as_bytes());
+    let hash = hash.finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The last entry of a chain: its number and its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Head {
+    /// 0: nothing was written yet.
+    pub seq: u64,
+    pub hash: String,
+}
+
+/// Where a chain is broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("entry {seq} was changed, or put there later")]
+    Changed { seq: u64 },
+    #[error("entries {from} to {to} are missing")]
+    Missing { from: u64, to: u64 },
+    #[error("{count} entries stand outside the chain")]
+    Outside { count: u64 },
+    #[error("the log ends at entry {last}, its head says {head}: its tail was cut")]
+    Cut { last: u64, head: u64 },
+    #[error("entry {seq} is not the one that the head given names")]
+    OtherHead { seq: u64 },
+    #[error(
+        "the log ends at entry {last} and had {head} when the head given was made: its tail was cut"
+    )]
+    CutSince { last: u64, head: u64 },
+}
+
+/// Walks a chain from its first entry.
+#[derive(Debug, Default)]
+pub struct Walk {
+    last: Head,
+    /// A head known from elsewhere: the log must have had it.
+    known: Option<Head>,
+    fault: Option<Fault>,
+}
+
+impl Walk {
+    /// `known` is a head that was kept outside the database.
+    pub fn new(known: Option<Head>) -> Self {
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next entry, in the order of `seq`, with the hash that stands beside it. False from the first fault on.
+    pub fn take(&mut self, entry: &Entry<'_>, hash: &str) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        let expected = self.last.seq + 1;
+        let right = link(&self.last.hash, entry);
+        self.fault = if entry.seq > expected {
+            Some(Fault::Missing {
+                from: expected,
+                to: entry.seq - 1,
+            })
+        } else if entry.seq < expected || right != hash {
+            Some(Fault::Changed { seq: entry.seq })
+        } else {
+            let other = |known: &&Head| known.seq == entry.seq && known.hash != hash;
+            self.known
+                .as_ref()
+                .filter(other)
+                .map(|known| Fault::OtherHead { seq: known.seq })
+        };
+        self.last = Head {
+            seq: entry.seq,
+            hash: hash.to_owned(),
+        };
+        self.fault.is_none()
+    }
+
+    /// The chain's own head against what was walked; `outside` counts entries without a number.
+    ///
+    /// # Errors
+    /// The first fault there is.
+    pub fn finish(self, head: &Head, outside: u64) -> Result<Head, Fault> {
+        let last = self.last.seq;
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if last < head.seq {
+            return Err(Fault::Cut {
+                last,
+                head: head.seq,
+            });
+        }
+        if self.last != *head {
+            return Err(Fault::Changed { seq: last });
+        }
+        if let Some(known) = self.known.filter(|known| known.seq > last) {
+            return Err(Fault::CutSince {
+                last,
+                head: known.seq,
+            });
+        }
+        if outside > 0 {
+            return Err(Fault::Outside { count: outside });
+        }
+        Ok(self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHO: [&str; 5] = ["li", "wang", "engine", "li", "qa"];
+
+    fn entry(seq: u64) -> Entry<'static> {
+        let place = usize::try_from(seq - 1).expect("small") % WHO.len();
+        Entry {
+            seq,
+            at: Timestamp::from_millisecond(1_000 * i64::try_from(seq).expect("small"))
+                .expect("early"),
+            who: WHO[place],
+            what: "call.read",
+            subject: "a1",
+            detail: "",
+            reason: None,
+        }
+    }
+
+    fn chain(length: u64) -> (Vec<(Entry<'static>, String)>, Head) {
+        let mut head = Head::default();
+        let entries = (1..=length).map(|seq| {
+            let entry = entry(seq);
+            let hash = link(&head.hash, &entry);
+            head = Head {
+                seq,
+                hash: hash.clone(),
+            };
+            (entry, hash)
+        });
+        let entries = entries.collect();
+        (entries, head)
+    }
+
+    fn walk(
+        entries: &[(Entry<'_>, String)],
+        head: &Head,
+        known: Option<Head>,
+    ) -> Result<Head, Fault> {
+        let mut walk = Walk::new(known);
+        for (entry, hash) in entries {
+            walk.take(entry, hash);
+        }
+        walk.finish(head, 0)
+    }
+
+    #[test]
+    fn a_whole_chain_holds_also_against_an_older_head() {
+        let (entries, head) = chain(5);
+        assert_eq!(walk(&entries, &head, None), Ok(head.clone()));
+        let (_, older) = chain(3);
+        assert_eq!(walk(&entries, &head, Some(older)), Ok(head));
+        assert_eq!(
+            walk(&[], &Head::default(), None),
+            Ok(Head::default()),
+            "an empty log"
+        );
+    }
+
+    #[test]
+    fn one_changed_field_is_found_where_it_is() {
+        let changes: [fn(&mut Entry<'static>); 6] = [
+            |entry| entry.at = Timestamp::from_millisecond(1).expect("early"),
+            |entry| entry.who = "zhao",
+            |entry| entry.what = "call.reae",
+            |entry| entry.subject = "a2",
+            |entry| entry.detail = " ",
+            |entry| entry.reason = Some(""),
+        ];
+        for change in changes {
+            let (mut entries, head) = chain(5);
+            change(&mut entries[2].0);
+            assert_eq!(
+                walk(&entries, &head, None),
+                Err(Fault::Changed { seq: 3 }),
+                "{:?}",
+                entries[2].0
+            );
+        }
+    }
+
+    #[test]
+    fn an_entry_that_was_changed_and_hashed_again_breaks_the_next() {
+        let (mut entries, head) = chain(5);
+        entries[2].0.who = "zhao";
+        entries[2].1 = link(&entries[1].1, &entries[2].0);
+        assert_eq!(walk(&entries, &head, None), Err(Fault::Changed { seq: 4 }));
+        // And where it was the last one, the head.
+        let (mut entries, head) = chain(5);
+        entries[4].0.who = "zhao";
+        entries[4].1 = link(&entries[3].1, &entries[4].0);
+        assert_eq!(walk(&entries, &head, None), Err(Fault::Changed { seq: 5 }));
+    }
+
+    #[test]
+    fn lost_entries_are_named() {
+        let (mut entries, head) = chain(6);
+        entries.drain(2..4);
+        assert_eq!(
+            walk(&entries, &head, None),
+            Err(Fault::Missing { from: 3, to: 4 })
+        );
+        let (mut entries, head) = chain(6);
+        entries.remove(0);
+        assert_eq!(
+            walk(&entries, &head, None),
+            Err(Fault::Missing { from: 1, to: 1 })
+        );
+    }
+
+    #[test]
+    fn a_cut_tail_is_found_by_the_head_and_with_it_by_one_kept_elsewhere() {
+        let (mut entries, head) = chain(6);
+        entries.truncate(4);
+        assert_eq!(
+            walk(&entries, &head, None),
+            Err(Fault::Cut { last: 4, head: 6 })
+        );
+        // Who cut the head as well is found by what left the house.
+        let (_, forged) = chain(4);
+        assert_eq!(
+            walk(&entries, &forged, Some(head.clone())),
+            Err(Fault::CutSince { last: 4, head: 6 })
+        );
+        // Who wrote another tail too.
+        let (mut other, _) = chain(4);
+        let mut forged = Head::default();
+        for (entry, hash) in &mut other {
+            entry.who = "zhao";
+            *hash = link(&forged.hash, entry);
+            forged = Head {
+                seq: entry.seq,
+                hash: hash.clone(),
+            };
+        }
+        let (_, kept) = chain(3);
+        assert_eq!(
+            walk(&other, &forged, Some(kept)),
+            Err(Fault::OtherHead { seq: 3 })
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What each route needs: one line a route. A route that is not here is refused, and so is a caller of some wards
+//! where a record of another ward would be shown.
+
+use aftercall_core::staff::Right;
+use axum::http::Method;
+
+/// Whose data a route shows or changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Nobody's.
+    Nobody,
+    /// The patient, call, … whose id is in the path.
+    One(Record),
+    /// A list that its handler narrows to the caller's wards.
+    Narrowed,
+    /// All wards together: not for a caller who sees only some.
+    Hospital,
+}
+
+/// What the id in a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    Patient,
+    Episode,
+    Attempt,
+    Order,
+    AuditItem,
+}
+
+/// What a route needs, and whose data it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub right: Right,
+    pub about: About,
+}
+
+/// The rule of a route below `/api/v1`, its path as the router has it.
+pub fn rule(method: &Method, path: &str) -> Option<Rule> {
+    let (right, about) = find(method.as_str(), path)?;
+    Some(Rule { right, about })
+}
+
+fn find(method: &str, path: &str) -> Option<(Right, About)> {
+    let patient = About::One(Record::Patient);
+    let attempt = About::One(Record::Attempt);
+    let order = About::One(Record::Order);
+    Some(match (method, path) {
+        ("GET" | "DELETE", "/session") | ("PUT", "/session/password") => {
+            (Right::Own, About::Nobody)
+        }
+        ("GET", "/patients" | "/steps" | "/attempts") => (Right::ReadPatients, About::Narrowed),
+        (
+            "GET",
+            "/patients/{id}"
+            | "/patients/{id}/plans"
+            | "/patients/{id}/why"
+            | "/patients/{id}/observations"
+            | "/patients/{id}/trends"
+            | "/patients/{id}/attempts",
+        ) => (Right::ReadPatients, patient),
+        ("POST", "/patients") => (Right::EnrolPatients, About::Hospital),
+        ("PATCH", "/patients/{id}") => (Right::EnrolPatients, patient),
+        (
+            "PUT",
+            "/patients/{id}/life" | "/patients/{id}/consent" | "/patients/{id}/calling-hours",
+        )
+        | ("POST", "/patients/{id}/observations") => (Right::TellOfPatients, patient),
+        ("PUT", "/episodes/{id}/state") => (Right::TellOfPatients, About::One(Record::Episode)),
+        ("GET" | "POST", "/imports") => (Right::EnrolPatients, About::Hospital),
+        ("GET", "/calls/{id}" | "/calls/{id}/recording") => (Right::Listen, attempt),
+        ("GET", "/work-orders") => (Right::ReadOrders, About::Narrowed),
+        ("GET", "/work-orders/{id}" | "/work-orders/{id}/events") => (Right::ReadOrders, order),
+        (
+            "POST",
+            "/work-orders/{id}/acknowledge"
+            | "/work-orders/{id}/hand-over"
+            | "/work-orders/{id}/spoken"
+            | "/work-orders/{id}/close"
+            | "/work-orders/{id}/reopen",
+        ) => (Right::WorkOrders, order),
+        ("GET", "/audit/items") => (Right::Review, About::Hospital),
+        ("POST", "/audit/items/{id}/verdict") => (Right::Review, About::One(Record::AuditItem)),
+        ("GET", "/audit/figures") => (Right::ReadFigures, About::Nobody),
+        ("GET", "/audit/log" | "/audit/chain") => (Right::ReadAudit, About::Nobody),
+        ("GET" | "POST", "/do-not-call") | ("POST", "/do-not-call/remove") => {
+            (Right::ChangePlans, About::Hospital)
+        }
+        ("GET" | "POST", "/staff") | ("PATCH", "/staff/{name}") => {
+            (Right::ManageStaff, About::Nobody)
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Nothing is served that no line above speaks of; what is open to all is named here.
+    #[test]
+    fn every_route_has_its_rule() {
+        const OPEN: [(&str, &str); 3] = [
+            ("get", "/health"),
+            ("get", "/metrics"),
+            ("post", "/api/v1/session"),
+        ];
+        let document = serde_json::to_value(super::super::openapi()).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let mut seen = 0;
+        for (path, methods) in paths {
+            for method in methods.as_object().expect("methods").keys() {
+                if OPEN.contains(&(method.as_str(), path.as_str())) {
+                    continue;
+                }
+                let below = path.strip_prefix("/api/v1").expect("below /api/v1");
+                let name = method.to_uppercase().parse().expect("a method");
+                assert!(rule(&name, below).is_some(), "{method} {path} has no rule");
+                seen += 1;
+            }
+        }
+        assert!(seen > 30, "{seen} routes");
+    }
+}
