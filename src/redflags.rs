@@ -157,6 +157,19 @@ fn read(dir: &Path, name: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), text))
 }
 
+/// The names of the concepts and of their details that this program was built with: id, Mandarin, English.
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let rows = |file: &'static str, zh: usize| {
+        let texts = BUILT_IN.iter().filter(move |(name, _)| *name == file);
+        let lines = texts.flat_map(|(_, text)| text.lines().filter(|line| !line.starts_with('#')));
+        lines.skip(1).filter_map(move |line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            Some((*cells.first()?, *cells.get(zh)?, *cells.get(zh + 1)?))
+        })
+    };
+    rows("concepts.tsv", 1).chain(rows("details.tsv", 2))
+}
+
 /// Whether it is one of the concepts that this program was built with.
 pub fn is_concept(id: &str) -> bool {
     BUILT_IN

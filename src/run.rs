@@ -602,12 +602,14 @@ fn recorded(what: &Told) -> Option<Record> {
 }
 
 async fn serve(listener: TcpListener, state: web::AppState, mut stopping: watch::Receiver<bool>) {
+    let changes = state.changes.clone();
     let stopped = async move {
         while !*stopping.borrow() {
             if stopping.changed().await.is_err() {
-                return;
+                break;
             }
         }
+        changes.end();
     };
     if let Err(error) = axum::serve(listener, web::router(state))
         .with_graceful_shutdown(stopped)

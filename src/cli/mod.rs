@@ -16,6 +16,7 @@ pub mod import;
 pub mod line;
 pub mod migrate;
 pub mod models;
+pub mod openapi;
 pub mod phones;
 pub mod play;
 pub mod redflags;
@@ -59,6 +60,7 @@ pub enum Command {
     Import(import::Args),
     Migrate(migrate::Args),
     Models(models::Args),
+    Openapi(openapi::Args),
     Phones(phones::Args),
     Redflags(redflags::Args),
     Rehearse(rehearse::Args),
@@ -94,6 +96,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Phones(args) => phones::run(&args),
         Command::Redflags(args) => redflags::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),

@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod audit;
 pub mod audit_item;
 pub mod call;
+pub mod change;
 pub mod decision;
 pub mod enrol;
 pub mod errand;

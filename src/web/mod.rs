@@ -8,9 +8,11 @@ mod audit_log;
 mod auth;
 mod calls;
 mod do_not_call;
+mod events;
 mod extract;
 mod imports;
 mod observations;
+mod pages;
 mod patients;
 mod plans;
 mod problem;
@@ -18,6 +20,7 @@ mod recordings;
 mod rights;
 mod router;
 mod session;
+mod site;
 mod staff;
 mod system;
 mod trends;
@@ -35,10 +38,12 @@ use axum::http::StatusCode;
 
 pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision};
 pub use auth::Caller;
+pub use events::Changes;
 pub use extract::List;
 pub use problem::Problem;
 pub use router::{openapi, router};
 pub use session::Access;
+pub use site::Site;
 pub use why::WhyView;
 
 use crate::config::Config;
@@ -66,6 +71,9 @@ pub struct AppState {
     pub deadlines: Arc<Deadlines>,
     /// How people sign in.
     pub access: Arc<Access>,
+    pub site: Arc<Site>,
+    /// What open pages are told of.
+    pub changes: Changes,
 }
 
 impl AppState {
@@ -94,6 +102,8 @@ impl AppState {
             policy: Arc::new(rules.policy.clone()),
             deadlines: Arc::new(rules.deadlines.clone()),
             access: Arc::new(Access::new(&config.staff)),
+            site: Arc::new(Site::of(config)),
+            changes: Changes::default(),
         }
     }
 

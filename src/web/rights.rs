@@ -48,6 +48,8 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("GET" | "DELETE", "/session") | ("PUT", "/session/password") => {
             (Right::Own, About::Nobody)
         }
+        // Ids alone, which open nothing by themselves; the hospital's names.
+        ("GET", "/events" | "/site") => (Right::Own, About::Nobody),
         ("GET", "/patients" | "/steps" | "/attempts") => (Right::ReadPatients, About::Narrowed),
         (
             "GET",

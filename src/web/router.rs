@@ -11,8 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AppState, Problem, audit, audit_log, auth, calls, do_not_call, imports, observations, patients,
-    plans, recordings, session, staff, system, trends, why, work_orders,
+    AppState, Problem, audit, audit_log, auth, calls, do_not_call, events, imports, observations,
+    pages, patients, plans, recordings, session, site, staff, system, trends, why, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -39,6 +39,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(session::change_password))
         .routes(routes!(staff::list, staff::add))
         .routes(routes!(staff::change))
+        .routes(routes!(site::show))
+        .routes(routes!(events::stream))
         .routes(routes!(patients::list, patients::save))
         .routes(routes!(patients::show, patients::change))
         .routes(routes!(patients::set_life))
@@ -82,7 +84,29 @@ fn routes() -> (Router<AppState>, Router<AppState>, OpenApi) {
         .nest("/api/v1", protected())
         .split_for_parts();
     document.merge(paths);
+    name_operations(&mut document);
     (open, protected, document)
+}
+
+/// Handlers are named within their file (`list`, `show`); in the document each name must be the only one.
+fn name_operations(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let path = path.trim_start_matches("/api/v1");
+        let words = path.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let methods = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
 }
 
 /// The OpenAPI document that `/openapi.json` serves.
@@ -99,7 +123,7 @@ pub fn router(state: AppState) -> Router {
             "/openapi.json",
             get(move || async move { document.clone() }),
         )
-        .fallback(system::no_route)
+        .fallback(pages::serve)
         .method_not_allowed_fallback(system::no_method)
         .layer(map_response(guard))
         .layer(from_fn_with_state(state.clone(), system::count))
@@ -115,11 +139,13 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// No cache, proxy or sniffing browser keeps what was answered.
+/// No cache, proxy or sniffing browser keeps what was answered, unless it says that it may be kept.
 async fn guard(mut response: Response) -> Response {
     use axum::http::{HeaderValue, header};
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

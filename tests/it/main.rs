@@ -11,6 +11,7 @@ mod import;
 mod jobs;
 mod kamailio;
 mod names;
+mod pages;
 mod peers;
 mod people;
 mod phones;

@@ -8,7 +8,7 @@ use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 use aftercall::store::Store;
 use aftercall::store::page::PageRequest;
-use aftercall::web::{Access, AppState, openapi, router};
+use aftercall::web::{Access, AppState, Changes, openapi, router};
 use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
@@ -62,6 +62,8 @@ impl Server {
             policy: Arc::new(CallingPolicy::default()),
             deadlines: Arc::new(deadlines()),
             access: Arc::new(Access::new(&staff)),
+            site: Arc::default(),
+            changes: Changes::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await

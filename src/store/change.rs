@@ -1,0 +1,55 @@
+//! What changed lately, for pages that are open: events of the outbox, and calls that go on. Ids only.
+
+use std::collections::BTreeMap;
+
+use super::row::Columns;
+use super::{Store, StoreError};
+
+/// Something that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The event's id, which grows with time.
+    pub id: String,
+    /// `work_order.raised`, `call.finished`, …
+    pub event: String,
+    /// The id of what it is about.
+    pub subject: String,
+}
+
+impl Store {
+    /// Events behind an id, oldest first. Ids begin with the time: any prefix will do.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn changes_after(&self, id: &str, limit: u32) -> Result<Vec<Changed>, StoreError> {
+        let rows =
+            sqlx::query("select id, event, subject from outbox where id > $1 order by id limit $2")
+                .bind(id)
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter()
+            .map(|row| {
+                let row = Columns(row);
+                Ok(Changed {
+                    id: row.text("id")?,
+                    event: row.text("event")?,
+                    subject: row.text("subject")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Calls that have not ended, each with its state.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn live_calls(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows = sqlx::query("select id, state from attempt where state <> 'ended'")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((Columns(row).text("id")?, Columns(row).text("state")?)))
+            .collect()
+    }
+}

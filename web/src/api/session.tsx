@@ -1,0 +1,132 @@
+// Who is signed in, and what that role may see. Nothing of it is kept when the page is closed.
+import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+import { onSignedOut, Problem, proofHeaders, prove } from "./client";
+
+export type Role =
+  | "nurse"
+  | "clinician"
+  | "author"
+  | "qa"
+  | "system_admin"
+  | "security_admin"
+  | "auditor"
+  | "service";
+
+export interface Me {
+  name: string;
+  displayName: string;
+  roles: Role[];
+}
+
+/** What a page needs of a role. The server decides again at every request. */
+export type Right = "orders" | "work" | "calls" | "review" | "patients" | "plans" | "figures";
+
+const RIGHTS: Record<Role, Right[]> = {
+  nurse: ["orders", "work", "calls", "patients"],
+  clinician: ["orders", "work", "calls", "review", "patients", "figures"],
+  author: ["figures"],
+  qa: ["orders", "calls", "review", "patients", "figures"],
+  system_admin: ["patients", "plans", "figures"],
+  security_admin: [],
+  auditor: [],
+  service: ["orders", "work", "calls", "review", "patients", "plans", "figures"],
+};
+
+export function may(me: Me, right: Right): boolean {
+  return me.roles.some((role) => RIGHTS[role].includes(right));
+}
+
+/** What the form asks for. */
+export type Credentials = { token: string } | { name: string; password: string; code?: string };
+
+interface Session {
+  /** `undefined` until the server was asked. */
+  me: Me | null | undefined;
+  /** Whether people sign in by name here, or by an API token. */
+  byName: boolean;
+  signIn(with_: Credentials): Promise<void>;
+  signOut(): Promise<void>;
+}
+
+const Context = createContext<Session | null>(null);
+
+export function useSession(): Session {
+  const session = useContext(Context);
+  if (!session) throw new Error("no session above");
+  return session;
+}
+
+/** Who is signed in, below the sign-in page. */
+export function useMe(): Me {
+  const { me } = useSession();
+  if (!me) throw new Error("nobody is signed in");
+  return me;
+}
+
+const URL = "/api/v1/session";
+
+interface SessionBody {
+  name: string;
+  display_name: string;
+  roles: Role[];
+  csrf: string;
+}
+
+async function ask(method: "GET" | "POST" | "DELETE", sent?: unknown): Promise<Response> {
+  const headers: Record<string, string> = proofHeaders(method);
+  if (sent !== undefined) headers["content-type"] = "application/json";
+  return fetch(URL, { method, headers, ...(sent === undefined ? {} : { body: JSON.stringify(sent) }) });
+}
+
+async function told(response: Response): Promise<Me> {
+  const known = (await response.json()) as SessionBody;
+  prove({ csrf: known.csrf });
+  return { name: known.name, displayName: known.display_name || known.name, roles: known.roles };
+}
+
+async function problem(response: Response): Promise<Problem> {
+  const said = (await response.json().catch(() => ({}))) as { code?: string; detail?: string };
+  return new Problem(said.code ?? "internal", response.status, said.detail ?? response.statusText);
+}
+
+export function SessionProvider({ children }: { children: ReactNode }) {
+  const [me, setMe] = useState<Me | null>();
+  const [byName, setByName] = useState(true);
+
+  useEffect(() => {
+    onSignedOut(() => {
+      prove({ token: null, csrf: null });
+      setMe(null);
+    });
+    void (async () => {
+      const response = await ask("GET").catch(() => null);
+      setByName(response?.status !== 404);
+      setMe(response?.ok ? await told(response) : null);
+    })();
+  }, []);
+
+  const signIn = useCallback(async (credentials: Credentials) => {
+    if ("token" in credentials) {
+      prove({ token: credentials.token });
+      const response = await fetch("/api/v1/site", { headers: proofHeaders("GET") });
+      if (!response.ok) {
+        prove({ token: null });
+        throw await problem(response);
+      }
+      setMe({ name: "", displayName: "", roles: ["service"] });
+      return;
+    }
+    const response = await ask("POST", credentials);
+    if (!response.ok) throw await problem(response);
+    setMe(await told(response));
+  }, []);
+
+  const signOut = useCallback(async () => {
+    await ask("DELETE").catch(() => null);
+    prove({ token: null, csrf: null });
+    setMe(null);
+  }, []);
+
+  const session = useMemo(() => ({ me, byName, signIn, signOut }), [me, byName, signIn, signOut]);
+  return <Context value={session}>{children}</Context>;
+}

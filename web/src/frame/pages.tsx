@@ -1,0 +1,76 @@
+// The frame around every page, and which pages a role sees. Each page is a bundle of its own.
+import { Alert, Button, Spin } from "antd";
+import { lazy, Suspense, type ComponentType } from "react";
+import { Navigate, NavLink, Route, Routes } from "react-router";
+import { EventsProvider, useIsLive } from "../api/events";
+import { may, useMe, useSession, type Right } from "../api/session";
+import { useSite } from "../api/site";
+import { useLanguage } from "../text";
+import { SignIn } from "./sign_in";
+
+interface Page {
+  path: "worklist" | "qa" | "plans" | "dashboard";
+  right: Right;
+  Shown: ComponentType;
+}
+
+const PAGES: Page[] = [
+  { path: "worklist", right: "orders", Shown: lazy(() => import("../worklist/worklist")) },
+];
+
+export function Pages() {
+  const { me } = useSession();
+  if (me === undefined) return <Spin fullscreen />;
+  if (me === null) return <SignIn />;
+  return (
+    <EventsProvider>
+      <Frame />
+    </EventsProvider>
+  );
+}
+
+function Frame() {
+  const { text, lang, setLang } = useLanguage();
+  const { signOut } = useSession();
+  const me = useMe();
+  const site = useSite();
+  const live = useIsLive();
+  const pages = PAGES.filter((page) => may(me, page.right));
+  const first = pages[0];
+  return (
+    <div className="app">
+      <a className="skip" href="#main">
+        {text.frame.skip}
+      </a>
+      <header className="top">
+        <span className="brand" translate="no">
+          {site ? (lang === "zh" ? site.name_zh : site.name_en) : text.product}
+        </span>
+        <nav>
+          {pages.map(({ path }) => (
+            <NavLink key={path} to={`/${path}`}>
+              {text.pages[path]}
+            </NavLink>
+          ))}
+        </nav>
+        <span className="space" />
+        <Button type="text" translate="no" onClick={() => setLang(lang === "zh" ? "en" : "zh")}>
+          {text.frame.language}
+        </Button>
+        {me.displayName && <span translate="no">{me.displayName}</span>}
+        <Button onClick={() => void signOut()}>{text.frame.signOut}</Button>
+      </header>
+      {!live && <Alert banner type="warning" title={text.frame.offline} />}
+      <main className="main" id="main">
+        <Suspense fallback={<Spin style={{ display: "block", marginTop: 80 }} />}>
+          <Routes>
+            {pages.map(({ path, Shown }) => (
+              <Route key={path} path={`/${path}/*`} element={<Shown />} />
+            ))}
+            <Route path="*" element={first ? <Navigate to={`/${first.path}`} replace /> : <p className="page">{text.frame.nothing}</p>} />
+          </Routes>
+        </Suspense>
+      </main>
+    </div>
+  );
+}
