@@ -3,6 +3,7 @@
 //! `aftercall.example.toml` documents each key and holds the defaults; a test keeps it so. Secrets are not
 //! in here: a trunk's password comes from the environment.
 
+mod channels;
 mod staff;
 mod work_orders;
 
@@ -25,9 +26,11 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub use channels::{Channel, Kind};
 pub use staff::Staff;
 pub use work_orders::WorkOrders;
 
+use crate::channels::NoSecret;
 use crate::trunk::config::{HostPort, Telephone};
 use crate::trunk::driver::{self, LONGEST_LADDER};
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub scripts: Scripts,
     pub recordings: Recordings,
     pub work_orders: WorkOrders,
+    /// Where events and notices go.
+    pub channels: Vec<Channel>,
     pub audit: Audit,
     pub staff: Staff,
     pub engine: Engine,
@@ -330,6 +335,7 @@ impl Default for Config {
             scripts: Scripts::default(),
             recordings: Recordings::default(),
             work_orders: WorkOrders::default(),
+            channels: Vec::new(),
             audit: Audit::default(),
             staff: Staff::default(),
             engine: Engine::default(),
@@ -712,6 +718,9 @@ impl Config {
             share,
         )?;
         self.staff.check()?;
+        if let Some(fault) = channels::fault(&self.channels) {
+            return Err(("channels", fault));
+        }
         must(!self.engine.name.is_empty(), "engine.name", "is empty")?;
         must(
             (10..=3600).contains(&self.engine.lease_seconds),
@@ -828,7 +837,7 @@ impl Config {
     }
 }
 
-/// Why no policy came of `[calling]` or `[work_orders]`.
+/// Why no rules came of `[calling]`, `[work_orders]` and `channels`.
 #[derive(Debug, thiserror::Error)]
 pub enum CallingError {
     #[error(transparent)]
@@ -839,6 +848,8 @@ pub enum CallingError {
     Holidays(#[from] HolidayError),
     #[error("{fault}")]
     WorkOrders { key: &'static str, fault: String },
+    #[error(transparent)]
+    Channels(#[from] NoSecret),
 }
 
 impl CallingError {
@@ -850,6 +861,7 @@ impl CallingError {
                 return "calling.holidays";
             }
             CallingError::WorkOrders { key, .. } => return key,
+            CallingError::Channels(_) => return "channels",
         };
         match policy {
             PolicyError::Backwards { .. }

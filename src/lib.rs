@@ -1,5 +1,6 @@
 //! aftercall: touches the world and never decides; `aftercall-core` decides.
 
+pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod dialogs;

@@ -29,6 +29,8 @@ pub struct Metrics {
     work_orders: Family<OrderLabels, Gauge>,
     audit_items: Family<AuditLabels, Gauge>,
     outbox_waiting: Gauge,
+    outbox_dead: Gauge,
+    work_orders_unanswered: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,6 +79,8 @@ impl Metrics {
             work_orders: Family::default(),
             audit_items: Family::default(),
             outbox_waiting: Gauge::default(),
+            outbox_dead: Gauge::default(),
+            work_orders_unanswered: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -125,6 +129,16 @@ impl Metrics {
             "outbox_waiting",
             "Events not yet delivered",
             self.outbox_waiting.clone(),
+        );
+        registry.register(
+            "outbox_dead",
+            "Deliveries given up",
+            self.outbox_dead.clone(),
+        );
+        registry.register(
+            "work_orders_unanswered",
+            "Work orders that everybody on their ladder was told of, and nobody has answered",
+            self.work_orders_unanswered.clone(),
         );
     }
 
@@ -193,6 +207,9 @@ impl Metrics {
         }
         self.outbox_waiting
             .set(number(store.outbox_waiting().await?));
+        self.outbox_dead.set(number(store.outbox_dead().await?));
+        self.work_orders_unanswered
+            .set(number(store.exhausted_work_orders().await?));
         Ok(())
     }
 }

@@ -17,10 +17,12 @@ pub mod line;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
+pub mod outbox;
 pub mod phones;
 pub mod play;
 pub mod redflags;
 pub mod rehearse;
+pub mod rota;
 pub mod say;
 pub mod serve;
 pub mod staff;
@@ -61,9 +63,11 @@ pub enum Command {
     Migrate(migrate::Args),
     Models(models::Args),
     Openapi(openapi::Args),
+    Outbox(outbox::Args),
     Phones(phones::Args),
     Redflags(redflags::Args),
     Rehearse(rehearse::Args),
+    Rota(rota::Args),
     Say(say::Args),
     Serve(serve::Args),
     Staff(staff::Args),
@@ -97,9 +101,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Openapi(args) => openapi::run(&args),
+        Command::Outbox(args) => outbox::run(&args),
         Command::Phones(args) => phones::run(&args),
         Command::Redflags(args) => redflags::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Rota(args) => rota::run(&args),
         Command::Say(args) => say::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Staff(args) => staff::run(&args),

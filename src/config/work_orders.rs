@@ -17,6 +17,8 @@ pub struct WorkOrders {
     pub promise_emergent_minutes: u32,
     /// The same without an emergency, counted in hours.
     pub promise_minutes: u32,
+    /// Where an order can be taken, with `{id}`, for messages.
+    pub link: String,
     pub emergent: Ladder,
     pub urgent: Ladder,
     pub same_day: Ladder,
@@ -36,7 +38,7 @@ pub struct Ladder {
 #[serde(deny_unknown_fields)]
 pub struct Step {
     pub tell: Rung,
-    /// Kinds of channel; empty: every one the person has.
+    /// Channels by name; empty: every one the person has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     #[serde(default = "once", skip_serializing_if = "is_once")]
@@ -92,6 +94,7 @@ impl Default for WorkOrders {
             hours: vec![usual.hours.0, usual.hours.1],
             promise_emergent_minutes: minutes(usual.promise_emergent),
             promise_minutes: minutes(usual.promise),
+            link: String::new(),
             emergent: ladder(&usual.emergent),
             urgent: ladder(&usual.urgent),
             same_day: ladder(&usual.same_day),

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod question;
 pub mod reading;
 pub mod redflag;
+pub mod rota;
 pub mod rtp;
 pub mod script;
 pub mod signature;

@@ -29,6 +29,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::channels::Channels;
 use crate::config::{CallingError, Config};
 
 /// What every job decides by.
@@ -37,6 +38,7 @@ pub struct Rules {
     pub clock: PlanClock,
     pub policy: CallingPolicy,
     pub deadlines: Deadlines,
+    pub channels: Arc<Channels>,
     pub sampling: Sampling,
     pub clinic: Arc<Clinic>,
     /// The name that leases carry.
@@ -68,6 +70,7 @@ impl Rules {
             clock,
             policy: config.policy()?,
             deadlines: config.deadlines()?,
+            channels: Arc::new(Channels::load(config)?),
             sampling: config.sampling(),
             clinic,
             engine: config.engine.name.clone(),

@@ -1,39 +1,355 @@
-//! Delivers the outbox, at least once, with the event's id as idempotency key. The channel of this version is the log.
+//! Delivers the outbox, at least once: hands each event out to the channels and people whom it concerns, and sends each of
+//! their rows until it is taken or given up. The row's id is the idempotency key.
+//!
+//! Whom a work order's event concerns is the rota's to say: its owner, and the rung that the ladder has come to. Without
+//! a rota only subscribed channels hear of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use aftercall_core::id::WorkOrderId;
+use aftercall_core::lang::Lang;
+use aftercall_core::phi::Phi;
+use aftercall_core::rota::{Person, Rota};
+use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Step, WorkOrder, WorkOrderState};
+use jiff::SignedDuration;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
-use tracing::{error, info};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
 
 use super::{Rules, next_round};
+use crate::channels::{Message, Notice, SendError, text};
+use crate::store::outbox::{Failed, OutboxEvent, Target};
 use crate::store::{Store, StoreError};
 
-const ROUND: Duration = Duration::from_secs(1);
-const AT_ONCE: u32 = 100;
+const ROUND: Duration = Duration::from_millis(500);
+/// Deliveries under way at once: a dead gateway holds up itself alone.
+const UNDER_WAY: usize = 64;
+/// A delivery is another engine's after so long; no send lasts half of it.
+const LEASE: SignedDuration = SignedDuration::from_secs(90);
+/// After so many tries, which is some three hours, a row is given up. The ladder has told others long since.
+const MOST_TRIES: u32 = 12;
+const FIRST_PAUSE_MS: u64 = 5_000;
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
 
-/// Runs until shutdown.
+/// Runs until shutdown, and lets what is under way come to its end.
 pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
+    let mut under_way = JoinSet::new();
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules).await {
-            error!(%error, "delivery paused: the database did not answer");
+        while under_way.try_join_next().is_some() {}
+        let room = UNDER_WAY.saturating_sub(under_way.len());
+        let claimed = match room {
+            0 => continue,
+            room => claim(&store, &rules, room).await,
+        };
+        match claimed {
+            Ok((_, rows)) => start(&store, &rules, rows, &mut under_way),
+            Err(error) => error!(%error, "delivery paused: the database did not answer"),
         }
     }
+    while under_way.join_next().await.is_some() {}
 }
 
-/// One round; returns how many events were delivered.
+/// One round; returns how many events were handed out and rows delivered. What is handed out is sent in the next.
 ///
 /// # Errors
 /// When the database refuses; what was delivered and not marked is delivered again.
 pub async fn once(store: &Store, rules: &Rules) -> Result<u32, StoreError> {
-    let now = rules.clock.now();
-    let mut delivered = 0;
-    for event in store
-        .claim_outbox(now, AT_ONCE, rules.lease_until(now), &rules.engine)
-        .await?
-    {
-        info!(event.id = %event.id, event = %event.event, subject = %event.subject, tries = event.tries, "event");
-        store.outbox_delivered(&event.id, now).await?;
-        delivered += 1;
+    let (mut done, rows) = claim(store, rules, UNDER_WAY).await?;
+    let mut under_way = JoinSet::new();
+    start(store, rules, rows, &mut under_way);
+    while let Some(ended) = under_way.join_next().await {
+        done += u32::from(ended.unwrap_or(false));
     }
-    Ok(delivered)
+    Ok(done)
+}
+
+fn start(store: &Store, rules: &Rules, rows: Vec<OutboxEvent>, under_way: &mut JoinSet<bool>) {
+    for row in rows {
+        let (store, rules) = (store.clone(), rules.clone());
+        under_way.spawn(async move {
+            let delivered = deliver(&store, &rules, &row).await;
+            delivered.unwrap_or_else(|error| {
+                error!(event.id = %row.id, %error, "a delivery is not written down, and is tried again");
+                false
+            })
+        });
+    }
+}
+
+/// Leases what is due: events are handed out here, how many is the first; their rows come back to be sent.
+async fn claim(
+    store: &Store,
+    rules: &Rules,
+    room: usize,
+) -> Result<(u32, Vec<OutboxEvent>), StoreError> {
+    let now = rules.clock.now();
+    let lease_until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
+    let limit = u32::try_from(room).unwrap_or(u32::MAX);
+    let mut rows = store
+        .claim_outbox(now, limit, lease_until, &rules.engine)
+        .await?;
+    let events: Vec<OutboxEvent> = rows.extract_if(.., |row| row.channel.is_none()).collect();
+    let mut handed_out = 0;
+    for event in events {
+        hand_out(store, rules, &event, now).await?;
+        handed_out += 1;
+    }
+    Ok((handed_out, rows))
+}
+
+async fn hand_out(
+    store: &Store,
+    rules: &Rules,
+    event: &OutboxEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let subscribed = rules.channels.subscribed(&event.event);
+    let mut targets: Vec<Target> = subscribed
+        .map(|channel| Target {
+            channel: channel.name().to_owned(),
+            recipient: None,
+        })
+        .collect();
+    if let Some(call) = Call::of(event) {
+        let order = store
+            .work_order(&WorkOrderId(event.subject.clone()))
+            .await?;
+        let rota = store.rota().await?;
+        let told = whom(rules, rota.as_deref(), &order, call, now);
+        if told.targets.is_empty() && rota.is_some() && order.state != WorkOrderState::Closed {
+            error!(order.id = %order.id, level = call.level, "the rota has nobody to tell of a work order");
+        }
+        if let Some(owner) = &told.owner {
+            store.assign_work_order(&order.id, owner, now).await?;
+        }
+        targets.extend(told.targets);
+    }
+    info!(event.id = %event.id, event = %event.event, subject = %event.subject, to = targets.len(), "event");
+    store.hand_out(event, &targets, now).await
+}
+
+/// What an event asks of people.
+#[derive(Clone, Copy)]
+struct Call {
+    kind: CallFor,
+    level: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CallFor {
+    /// Whose it is, and who stands on the rung.
+    Everybody,
+    /// Whose it is; who stands on the rung, where that is nobody of the rota.
+    Owner,
+}
+
+impl Call {
+    /// `None`: nobody has to do anything.
+    fn of(event: &OutboxEvent) -> Option<Self> {
+        let kind = match event.event.strip_prefix("work_order.")? {
+            "raised" | "joined" | "urgency_raised" | "reopened" | "came_back" | "escalated"
+            | "promise_broken" => CallFor::Everybody,
+            "handed_over" => CallFor::Owner,
+            _ => return None,
+        };
+        let payload: serde_json::Value = serde_json::from_str(&event.payload).unwrap_or_default();
+        let level = payload.get("level").and_then(serde_json::Value::as_u64);
+        let level = u32::try_from(level.unwrap_or_default()).unwrap_or(u32::MAX);
+        Some(Self { kind, level })
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    targets: Vec<Target>,
+    /// Whose the order is, where it was nobody's.
+    owner: Option<String>,
+}
+
+fn whom(rules: &Rules, rota: Option<&Rota>, order: &WorkOrder, call: Call, now: Timestamp) -> Told {
+    let (Some(rota), false) = (rota, order.state == WorkOrderState::Closed) else {
+        return Told::default();
+    };
+    let step = rules.deadlines.ladder(order.urgency).step(call.level);
+    let owner = order.owner.as_deref().and_then(|name| rota.person(name));
+    let calendar = rules.policy.calendar();
+    let (_, on_rung) = rota
+        .tell(&order.ward, step.tell, now, calendar)
+        .unwrap_or((step.tell, Vec::new()));
+    let mut people: Vec<&Person> = owner.into_iter().collect();
+    if owner.is_none() || call.kind == CallFor::Everybody {
+        let others = on_rung
+            .iter()
+            .filter(|person| Some(person.name.as_str()) != order.owner.as_deref());
+        people.extend(others);
+    }
+    let unowned = order.owner.is_none();
+    Told {
+        targets: people
+            .iter()
+            .flat_map(|person| addresses(person, step))
+            .collect(),
+        owner: on_rung
+            .first()
+            .filter(|_| unowned)
+            .map(|person| person.name.clone()),
+    }
+}
+
+/// Where a step tells a person; every address they have, where it names none of theirs.
+fn addresses(person: &Person, step: &Step) -> Vec<Target> {
+    let target = |channel: &String| Target {
+        channel: channel.clone(),
+        recipient: Some(person.name.clone()),
+    };
+    let all = person.at.iter().map(|address| &address.by);
+    let named: Vec<Target> = all
+        .clone()
+        .filter(|by| step.by.contains(by))
+        .map(target)
+        .collect();
+    if named.is_empty() {
+        all.map(target).collect()
+    } else {
+        named
+    }
+}
+
+/// Sends one row, and writes down what became of it; false where it was not taken.
+async fn deliver(store: &Store, rules: &Rules, row: &OutboxEvent) -> Result<bool, StoreError> {
+    let sent = send(store, rules, row).await?;
+    let now = rules.clock.now();
+    let Err(error) = sent else {
+        store.outbox_delivered(&row.id, now).await?;
+        return Ok(true);
+    };
+    // Of this one too.
+    let tries = row.tries.saturating_add(1);
+    let failed = if tries >= MOST_TRIES {
+        error!(event.id = %row.id, event = %row.event, %error, "a delivery is given up: `aftercall outbox list`");
+        Failed::Died
+    } else {
+        warn!(event.id = %row.id, event = %row.event, tries, %error, "not delivered yet");
+        let pause = pause(&row.id, tries);
+        Failed::AgainAt(now.saturating_add(pause).unwrap_or(Timestamp::MAX))
+    };
+    store
+        .outbox_failed(&row.id, &error.to_string(), failed, now)
+        .await?;
+    Ok(false)
+}
+
+async fn send(
+    store: &Store,
+    rules: &Rules,
+    row: &OutboxEvent,
+) -> Result<Result<(), SendError>, StoreError> {
+    let name = row.channel.clone().unwrap_or_default();
+    let Some(channel) = rules.channels.named(&name) else {
+        return Ok(Err(SendError::NoChannel));
+    };
+    let (mut to, mut lang) = (Phi::new(String::new()), rules.channels.lang());
+    if let Some(recipient) = &row.recipient {
+        let rota = store.rota().await?;
+        let person = rota.as_ref().and_then(|rota| rota.person(recipient));
+        let address = person.and_then(|person| {
+            lang = person.lang;
+            person.at.iter().find(|address| address.by == name)
+        });
+        match address {
+            Some(address) => to = address.to.clone(),
+            None => return Ok(Err(SendError::NoAddress)),
+        }
+    }
+    let (mut subject, mut words) = (String::new(), String::new());
+    if row.event.starts_with("work_order.") {
+        let order = store.work_order(&WorkOrderId(row.subject.clone())).await?;
+        if row.recipient.is_some() && is_settled(&order, &row.event) {
+            return Ok(Ok(()));
+        }
+        let notice = Notice {
+            order: &order,
+            event: &row.event,
+            hospital: rules.channels.hospital(lang),
+            zone: rules.policy.zone(),
+            link: &rules.channels.link,
+            safe: channel.is_safe(),
+        };
+        (subject, words) = text(&notice, lang);
+    }
+    let message = Message {
+        id: row.id.clone(),
+        payload: payload(row, &to, &words, lang),
+        text: words,
+        subject,
+        to,
+        at: rules.clock.now(),
+    };
+    let (channels, sent) = (Arc::clone(&rules.channels), message);
+    let sending = tokio::task::spawn_blocking(move || {
+        let channel = channels.named(&name).ok_or(SendError::NoChannel)?;
+        channel.send(&sent)
+    });
+    Ok(sending.await.unwrap_or(Err(SendError::Unreachable)))
+}
+
+/// Nobody has to be told any more: it is closed, or somebody has taken it meanwhile.
+fn is_settled(order: &WorkOrder, event: &str) -> bool {
+    match order.state {
+        WorkOrderState::Open => false,
+        WorkOrderState::Acknowledged => event != "work_order.promise_broken",
+        WorkOrderState::Closed => true,
+    }
+}
+
+/// What a webhook is sent: the event as it was written; for a person, also whom to tell, and what.
+fn payload(row: &OutboxEvent, to: &Phi<String>, words: &str, lang: Lang) -> String {
+    let Some(recipient) = &row.recipient else {
+        return row.payload.clone();
+    };
+    let payload: serde_json::Value = serde_json::from_str(&row.payload).unwrap_or_default();
+    let notice = serde_json::json!({
+        "id": row.id, "event": row.event, "subject": row.subject, "about": payload,
+        "person": recipient, "to": to.expose(), "text": words, "lang": lang,
+    });
+    notice.to_string()
+}
+
+/// Twice as long after each failure, a quarter more or less by row and try, so that what failed together does not come
+/// back together.
+fn pause(id: &str, tries: u32) -> SignedDuration {
+    let doubled = FIRST_PAUSE_MS.saturating_mul(1 << tries.saturating_sub(1).min(20));
+    let pause = doubled.min(LONGEST_PAUSE_MS);
+    let drawn = Sha256::digest(format!("{id} {tries}"));
+    let share = drawn.first().copied().map_or(0, u64::from);
+    let millis = pause * 3 / 4 + pause / 2 * share / 255;
+    SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_TRIES, pause};
+
+    #[test]
+    fn pauses_double_and_are_drawn_by_row_and_try() {
+        for tries in 1..MOST_TRIES {
+            let usual = (5_000 << (tries - 1)).min(3_600_000);
+            for id in ["a", "b", "c", "d"] {
+                let found = pause(id, tries).as_millis();
+                assert!(
+                    (usual * 3 / 4..=usual * 5 / 4).contains(&found),
+                    "{tries}: {found}"
+                );
+                assert_eq!(
+                    found,
+                    pause(id, tries).as_millis(),
+                    "the same seed, the same pause"
+                );
+            }
+            assert_ne!(pause("a", tries), pause("b", tries));
+        }
+    }
 }

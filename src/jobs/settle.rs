@@ -1,5 +1,7 @@
 //! What `dial`, `record` and `recover` share: load what a decision looks at, and say it as a step's change.
 
+use std::sync::Arc;
+
 use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
 use aftercall_core::audit;
 use aftercall_core::finding::PlacedFinding;
@@ -10,6 +12,7 @@ use aftercall_core::plan::{
     self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
     StepState, Wishes,
 };
+use aftercall_core::rota::Rota;
 use aftercall_core::script::{Earlier, EarlierCall};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
@@ -42,6 +45,7 @@ pub(crate) struct Loaded {
     wishes: Option<Wishes>,
     closed: Vec<HourOfWeek>,
     standing: Standing,
+    rota: Option<Arc<Rota>>,
 }
 
 impl Loaded {
@@ -76,6 +80,7 @@ impl Loaded {
             wishes,
             closed: closed.into_iter().map(|closed| closed.hour).collect(),
             standing,
+            rota: store.rota().await?,
         })
     }
 
@@ -89,6 +94,7 @@ impl Loaded {
             wishes: self.wishes.as_ref(),
             closed: &self.closed,
             standing: self.standing,
+            rota: self.rota.as_deref(),
             policy,
         };
         plan::next_step(&input, now)

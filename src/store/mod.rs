@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod page;
 pub mod patient;
 pub mod reach;
+pub mod rota;
 mod row;
 mod scope;
 pub mod script;
@@ -33,7 +34,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use aftercall_core::time::Timestamp;
@@ -49,6 +50,8 @@ static DRIVERS: Once = Once::new();
 pub struct Store {
     pool: AnyPool,
     backend: Backend,
+    /// What every handle knows: the rota is asked for often and changes weekly.
+    rota: Arc<Mutex<rota::Known>>,
 }
 
 /// Which database answers.
@@ -141,7 +144,11 @@ impl Store {
             });
         let pool = options.connect(url).await.map_err(StoreError::Open)?;
         MIGRATIONS.run(&pool).await?;
-        let store = Self { pool, backend };
+        let store = Self {
+            pool,
+            backend,
+            rota: Arc::default(),
+        };
         let mut tx = store.begin().await?;
         audit::adopt(&mut tx).await?;
         tx.commit().await?;

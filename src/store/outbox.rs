@@ -1,7 +1,11 @@
 //! The outbox: events written with what caused them, delivered at least once, their id the idempotency key.
+//!
+//! An event is handed out first: each channel and person whom it concerns gets a row of their own, which is tried by itself
+//! until it is delivered or given up. What was given up is a dead letter, and can be played again.
 
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 use super::row::{Columns, json};
 use super::{Store, StoreError, ms, new_id};
@@ -19,6 +23,34 @@ pub struct OutboxEvent {
     pub created_at: Timestamp,
     /// Deliveries tried before this one.
     pub tries: u32,
+    /// Where it goes; `None`: it has not been handed out.
+    pub channel: Option<String>,
+    /// The person whom it is for.
+    pub recipient: Option<String>,
+}
+
+/// Where an event goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub channel: String,
+    pub recipient: Option<String>,
+}
+
+/// What became of a delivery that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    AgainAt(Timestamp),
+    /// It is given up.
+    Died,
+}
+
+/// A row that waits, or was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    pub event: OutboxEvent,
+    pub next_at: Timestamp,
+    pub died_at: Option<Timestamp>,
+    pub last_error: Option<String>,
 }
 
 impl Store {
@@ -35,8 +67,8 @@ impl Store {
     ) -> Result<Vec<OutboxEvent>, StoreError> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "select id, event, subject, payload, created_at_ms, tries from outbox \
-             where delivered_at_ms is null and next_at_ms <= $1 and (leased_until_ms is null or leased_until_ms <= $1) \
+            "select id, event, subject, payload, created_at_ms, tries, channel, recipient from outbox \
+             where delivered_at_ms is null and died_at_ms is null and next_at_ms <= $1 and (leased_until_ms is null or leased_until_ms <= $1) \
              order by next_at_ms, id limit $2",
         )
         .bind(ms(now))
@@ -45,15 +77,7 @@ impl Store {
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in &rows {
-            let row = Columns(row);
-            let event = OutboxEvent {
-                id: row.text("id")?,
-                event: row.text("event")?,
-                subject: row.text("subject")?,
-                payload: row.text("payload")?,
-                created_at: row.time("created_at_ms")?,
-                tries: row.count("tries")?,
-            };
+            let event = read_event(row)?;
             let done = sqlx::query(
                 "update outbox set leased_by = $2, leased_until_ms = $3, tries = tries + 1 where id = $1 \
                  and delivered_at_ms is null and (leased_until_ms is null or leased_until_ms <= $4)",
@@ -77,18 +101,43 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn outbox_delivered(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
-            "update outbox set delivered_at_ms = $2, leased_by = null, leased_until_ms = null \
-             where id = $1 and delivered_at_ms is null",
-        )
-        .bind(id)
-        .bind(ms(now))
-        .execute(&self.pool)
-        .await?;
+        delivered(&mut *self.pool.acquire().await?, id, now).await
+    }
+
+    /// Gives each target a row of its own, and marks the event as handed out. A second time changes nothing.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn hand_out(
+        &self,
+        event: &OutboxEvent,
+        targets: &[Target],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for (at, target) in targets.iter().enumerate() {
+            sqlx::query(
+                "insert into outbox (id, event, subject, payload, created_at_ms, next_at_ms, parent, channel, recipient) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+            )
+            .bind(format!("{}.{at}", event.id))
+            .bind(&event.event)
+            .bind(&event.subject)
+            .bind(&event.payload)
+            .bind(ms(event.created_at))
+            .bind(ms(now))
+            .bind(&event.id)
+            .bind(&target.channel)
+            .bind(target.recipient.clone())
+            .execute(&mut *tx)
+            .await?;
+        }
+        delivered(&mut tx, &event.id, now).await?;
+        tx.commit().await?;
         Ok(())
     }
 
-    /// Puts an event off after a failed delivery.
+    /// Puts a row off after a failed delivery, or gives it up.
     ///
     /// # Errors
     /// When the database refuses.
@@ -96,18 +145,81 @@ impl Store {
         &self,
         id: &str,
         error: &str,
-        next_at: Timestamp,
+        failed: Failed,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
+        let (next_at, died_at) = match failed {
+            Failed::AgainAt(at) => (at, None),
+            Failed::Died => (now, Some(ms(now))),
+        };
         sqlx::query(
-            "update outbox set next_at_ms = $2, last_error = $3, leased_by = null, leased_until_ms = null \
-             where id = $1 and delivered_at_ms is null",
+            "update outbox set next_at_ms = $2, last_error = $3, died_at_ms = $4, leased_by = null, \
+             leased_until_ms = null where id = $1 and delivered_at_ms is null",
         )
         .bind(id)
         .bind(ms(next_at))
         .bind(error)
+        .bind(died_at)
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Rows that were given up, or all that are not delivered, the oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn outbox_letters(
+        &self,
+        only_dead: bool,
+        limit: u32,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let rows = sqlx::query(
+            "select id, event, subject, payload, created_at_ms, tries, channel, recipient, next_at_ms, died_at_ms, \
+             last_error from outbox where delivered_at_ms is null and ($1 = 0 or died_at_ms is not null) \
+             order by created_at_ms, id limit $2",
+        )
+        .bind(i64::from(only_dead))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        let letter = |row| {
+            let columns = Columns(row);
+            Ok(Letter {
+                event: read_event(row)?,
+                next_at: columns.time("next_at_ms")?,
+                died_at: columns.time_or_null("died_at_ms")?,
+                last_error: columns.text_or_null("last_error")?,
+            })
+        };
+        rows.iter().map(letter).collect()
+    }
+
+    /// Lets a row that was given up be tried again from now on; all of them where none is named. Returns how many.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn replay_outbox(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "update outbox set died_at_ms = null, next_at_ms = $2, tries = 0 \
+             where died_at_ms is not null and ($1 = '' or id = $1)",
+        )
+        .bind(id.unwrap_or_default())
+        .bind(ms(now))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// How many rows were given up, for metrics.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn outbox_dead(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("select count(*) as events from outbox where died_at_ms is not null")
+            .fetch_one(&self.pool)
+            .await?;
+        Columns(&row).count("events")
     }
 
     /// Events that wait for delivery, for metrics.
@@ -116,11 +228,41 @@ impl Store {
     /// When the database refuses.
     pub async fn outbox_waiting(&self) -> Result<u64, StoreError> {
         let row =
-            sqlx::query("select count(*) as events from outbox where delivered_at_ms is null")
+            sqlx::query("select count(*) as events from outbox where delivered_at_ms is null and died_at_ms is null")
                 .fetch_one(&self.pool)
                 .await?;
         Columns(&row).count("events")
     }
+}
+
+async fn delivered(
+    connection: &mut AnyConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update outbox set delivered_at_ms = $2, leased_by = null, leased_until_ms = null \
+         where id = $1 and delivered_at_ms is null",
+    )
+    .bind(id)
+    .bind(ms(now))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read_event(row: &AnyRow) -> Result<OutboxEvent, StoreError> {
+    let row = Columns(row);
+    Ok(OutboxEvent {
+        id: row.text("id")?,
+        event: row.text("event")?,
+        subject: row.text("subject")?,
+        payload: row.text("payload")?,
+        created_at: row.time("created_at_ms")?,
+        tries: row.count("tries")?,
+        channel: row.text_or_null("channel")?,
+        recipient: row.text_or_null("recipient")?,
+    })
 }
 
 /// Adds an event to the transaction of what caused it.

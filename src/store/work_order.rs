@@ -170,6 +170,27 @@ impl Store {
         Ok(order)
     }
 
+    /// Writes down whose an order is by the rota; a person's word stands.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn assign_work_order(
+        &self,
+        id: &WorkOrderId,
+        to: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let mut order = locked(&mut tx, id).await?;
+        let Some(event) = order.assign(to, now) else {
+            return Ok(());
+        };
+        update(&mut tx, &order).await?;
+        put_event(&mut tx, id, &event).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Every change of an order, the first first.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod packs;
 mod plan;
 mod redflag;
 mod rings_back;
+mod rota;
 mod script;
 mod sip;
 mod support;

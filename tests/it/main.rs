@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod bridge;
+mod channels;
 mod crash;
 mod crash_demo;
 mod crash_plan;
@@ -22,6 +23,7 @@ mod record;
 mod redflags;
 mod resume;
 mod rings_back;
+mod rota;
 mod shutdown;
 mod sipp;
 mod speech;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use aftercall::store::attempt::{AttemptProgress, Begun};
 use aftercall::store::import::Import;
 use aftercall::store::observation::{Observation, ObservationKind};
+use aftercall::store::outbox::Failed;
 use aftercall::store::page::{Cursor, PageRequest};
 use aftercall::store::patient::PatientChange;
 use aftercall::store::script::ScriptVersion;
@@ -1225,7 +1226,12 @@ async fn the_outbox_delivers_what_was_committed(store: Store) {
         .await
         .expect("marked");
     store
-        .outbox_failed(&claimed[1].id, "timed out", at(140))
+        .outbox_failed(
+            &claimed[1].id,
+            "timed out",
+            Failed::AgainAt(at(140)),
+            at(139),
+        )
         .await
         .expect("put off");
     assert!(

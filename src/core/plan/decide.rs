@@ -11,6 +11,7 @@ use super::retry::{After, after};
 use super::{CallingPolicy, DialOrder, NextStep, PastAttempt, Reason, Step, StepState};
 use crate::patient::{ConsentBasis, Episode, EpisodeState, Hearing, Life, Patient};
 use crate::phone::PhoneNumber;
+use crate::rota::Rota;
 use crate::time::{self, Timestamp};
 
 /// Everything the decision looks at. What is not in here cannot make a telephone ring.
@@ -28,6 +29,8 @@ pub struct PlanInput<'a> {
     /// The hours that a person closed because few are reached in them.
     pub closed: &'a [HourOfWeek],
     pub standing: Standing,
+    /// Who looks after which ward; `None`: the policy's hours of duty hold for all.
+    pub rota: Option<&'a Rota>,
     pub policy: &'a CallingPolicy,
 }
 
@@ -439,11 +442,14 @@ impl Holds<'_> {
 
     fn duty(&self, at: Timestamp) -> Option<Hold> {
         let policy = self.input.policy;
-        if policy.is_staffed(at) {
+        let (rota, ward) = (self.input.rota, &self.input.episode.ward);
+        if policy.is_staffed(rota, ward, at) {
             return None;
         }
         Some(Hold {
-            until: policy.next_staffed(at).unwrap_or(Timestamp::MAX),
+            until: policy
+                .next_staffed(rota, ward, at)
+                .unwrap_or(Timestamp::MAX),
             why: Reason::NobodyOnDuty {
                 local: policy.zone().to_datetime(at),
             },

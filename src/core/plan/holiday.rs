@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// What kind of day a date is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DayKind {
+pub enum DayKind {
     /// As its weekday says.
     Ordinary,
     Holiday,
@@ -146,7 +146,7 @@ impl Holidays {
     }
 
     /// `None`: the file does not cover it.
-    pub(super) fn kind(&self, day: Date) -> Option<DayKind> {
+    pub fn kind(&self, day: Date) -> Option<DayKind> {
         if !(self.from..=self.until).contains(&day) {
             return None;
         }

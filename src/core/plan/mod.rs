@@ -30,7 +30,7 @@ pub use calendar::{Cadence, CadenceDay, enroll};
 pub use callee::Whom;
 pub use decide::{NumberFacts, PlanInput, Standing, next_step};
 pub use explain::{outcome_in_words, state_in_words};
-pub use holiday::{HolidayError, Holidays};
+pub use holiday::{DayKind, HolidayError, Holidays};
 pub use hours::{OnHolidays, Window};
 pub use life::{LifeEvent, PlanChange, life_event};
 pub use pathway::{

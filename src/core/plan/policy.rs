@@ -14,6 +14,7 @@ use super::holiday::Holidays;
 use super::hours::{Hours, OnHolidays, Window};
 use crate::patient::ConsentBasis;
 use crate::phone::PhoneNumber;
+use crate::rota::{Calendar, Rota};
 
 /// Whose rule it is, from the widest to the narrowest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -499,16 +500,37 @@ impl CallingPolicy {
         rules
     }
 
-    /// Whether somebody is on duty from `at` until an hour after the call.
-    pub(super) fn is_staffed(&self, at: jiff::Timestamp) -> bool {
+    /// Whether somebody is on duty for a ward from `at` until an hour after the call: by the rota where it knows the
+    /// ward, else by the hours of duty.
+    pub(super) fn is_staffed(&self, rota: Option<&Rota>, ward: &str, at: jiff::Timestamp) -> bool {
         let until = at + Self::LONGEST_CALL + Self::DUTY_AFTER;
-        self.duty.covers(&self.zone, None, at, until)
+        match rota.filter(|rota| rota.knows(ward)) {
+            Some(rota) => rota.is_staffed(ward, at, until, self.calendar()),
+            None => self.duty.covers(&self.zone, None, at, until),
+        }
     }
 
     /// The first instant from `at` on at which [`Self::is_staffed`].
-    pub(super) fn next_staffed(&self, at: jiff::Timestamp) -> Option<jiff::Timestamp> {
+    pub(super) fn next_staffed(
+        &self,
+        rota: Option<&Rota>,
+        ward: &str,
+        at: jiff::Timestamp,
+    ) -> Option<jiff::Timestamp> {
+        if let Some(rota) = rota.filter(|rota| rota.knows(ward)) {
+            let lasting = Self::LONGEST_CALL + Self::DUTY_AFTER;
+            return rota.next_staffed(ward, at, lasting, self.calendar());
+        }
         let mut openings = self.duty.openings(&self.zone, None, at);
-        openings.find(|opening| *opening >= at && self.is_staffed(*opening))
+        openings.find(|opening| *opening >= at && self.is_staffed(None, ward, *opening))
+    }
+
+    /// Where and on which days the rota is read.
+    pub fn calendar(&self) -> Calendar<'_> {
+        Calendar {
+            zone: &self.zone,
+            holidays: self.holidays.as_ref(),
+        }
     }
 
     /// The hospital's zone.

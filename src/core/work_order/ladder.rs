@@ -63,7 +63,7 @@ pub enum Wait {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub tell: Rung,
-    /// Kinds of channel, as the configuration names them; empty: every one the person has.
+    /// Channels by name, as the configuration has them; empty: every one the person has.
     pub by: Vec<String>,
     /// At least 1.
     pub times: u32,

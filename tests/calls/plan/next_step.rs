@@ -111,6 +111,7 @@ impl Case {
             wishes: house.wishes.as_ref(),
             closed: &house.closed,
             standing: house.standing,
+            rota: None,
             policy: &policy,
         };
         let found = next_step(&input, local(&zone, &self.now));

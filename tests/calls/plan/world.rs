@@ -210,6 +210,7 @@ impl World {
             wishes: wishes.as_ref(),
             closed: &self.plain.closed,
             standing: self.standing(now, who),
+            rota: None,
             policy: &self.policy,
         };
         match next_step(&input, now) {
