@@ -23,7 +23,7 @@ impl Store {
     /// When the database refuses.
     pub async fn changes_after(&self, id: &str, limit: u32) -> Result<Vec<Changed>, StoreError> {
         let rows =
-            sqlx::query("select id, event, subject from outbox where id > $1 order by id limit $2")
+            sqlx::query("select id, event, subject from outbox where id > $1 and channel is null order by id limit $2")
                 .bind(id)
                 .bind(i64::from(limit))
                 .fetch_all(&self.pool)
