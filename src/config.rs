@@ -5,6 +5,7 @@
 
 mod channels;
 mod staff;
+mod web;
 mod work_orders;
 
 use std::fs;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channels::{Channel, Kind};
 pub use staff::Staff;
+pub use web::Web;
 pub use work_orders::WorkOrders;
 
 use crate::channels::NoSecret;
@@ -64,13 +66,6 @@ pub struct Config {
 pub struct Database {
     /// `sqlite://PATH` or `postgres://USER@HOST/NAME`.
     pub url: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Web {
-    /// Address and port of the API; loopback unless a proxy stands before it.
-    pub bind: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -351,14 +346,6 @@ impl Default for Database {
     }
 }
 
-impl Default for Web {
-    fn default() -> Self {
-        Self {
-            bind: "127.0.0.1:8080".to_owned(),
-        }
-    }
-}
-
 impl Default for Hospital {
     fn default() -> Self {
         Self {
@@ -634,12 +621,7 @@ impl Config {
             "hospital.country",
             "is not a country's code (ISO 3166); write CN or US",
         )?;
-        let bind = "is not an address and port; write one such as 127.0.0.1:8080";
-        must(
-            self.web.bind.parse::<std::net::SocketAddr>().is_ok(),
-            "web.bind",
-            bind,
-        )?;
+        self.web.check()?;
         must(
             [0, 2].contains(&self.calling.noon_rest.len()),
             "calling.noon_rest",

@@ -12,7 +12,6 @@ use aftercall_core::script::{Facts, Note};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::Timestamp;
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -40,7 +39,7 @@ use crate::store::script::ScriptVersion;
 use crate::trunk::config::Trunk;
 use crate::trunk::descriptors;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
-use crate::web;
+use crate::web::{self, Listening};
 
 /// How often is looked whether the ears keep up.
 const WATCH: Duration = Duration::from_millis(250);
@@ -59,6 +58,7 @@ pub struct Engine {
     pub rules: Rules,
     /// Where the API answers.
     pub api: std::net::SocketAddr,
+    pub https: bool,
     /// Nobody is dialled any more.
     hold_calls: watch::Sender<bool>,
     stop: watch::Sender<bool>,
@@ -177,10 +177,9 @@ impl Engine {
             metrics: Arc::clone(&metrics),
             seen: seen.clone(),
         };
-        let listener = TcpListener::bind(&config.web.bind)
-            .await
-            .with_context(|| format!("the API cannot listen on {} (web.bind)", config.web.bind))?;
-        let api = listener.local_addr()?;
+        let head_key = jobs::audit_head::key_from_environment()?;
+        let listening = Listening::open(&config.web).await?;
+        let (api, https) = (listening.address()?, listening.is_https());
         let pathways = pathways::load(&config.scripts.dir, config.cadence())?;
         let state = web::AppState::new(
             store.clone(),
@@ -223,14 +222,22 @@ impl Engine {
                 rules.clone(),
                 stopping.clone(),
             )),
+            tokio::spawn(jobs::audit_head::run(
+                store.clone(),
+                rules.clone(),
+                head_key,
+                stopping.clone(),
+            )),
             tokio::spawn(watch_ears(ears, room, stopping.clone())),
-            tokio::spawn(serve(listener, state, stopping)),
+            tokio::spawn(let_pages_go(state.changes.clone(), stopping.clone())),
+            tokio::spawn(listening.serve(web::router(state), stopping)),
         ];
         info!(%api, "aftercall runs");
         Ok(Engine {
             store,
             rules,
             api,
+            https,
             hold_calls,
             stop,
             patience: Duration::from_secs(config.trunk.talk_on_s),
@@ -601,20 +608,12 @@ fn recorded(what: &Told) -> Option<Record> {
     })
 }
 
-async fn serve(listener: TcpListener, state: web::AppState, mut stopping: watch::Receiver<bool>) {
-    let changes = state.changes.clone();
-    let stopped = async move {
-        while !*stopping.borrow() {
-            if stopping.changed().await.is_err() {
-                break;
-            }
+/// Pages that wait for changes are let go, so that the server can end.
+async fn let_pages_go(changes: web::Changes, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        if stopping.changed().await.is_err() {
+            break;
         }
-        changes.end();
-    };
-    if let Err(error) = axum::serve(listener, web::router(state))
-        .with_graceful_shutdown(stopped)
-        .await
-    {
-        error!(%error, "the API ended");
     }
+    changes.end();
 }

@@ -1,5 +1,6 @@
 //! `aftercall audit`: the audit sample at the command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aftercall_core::audit::Verdict;
@@ -76,6 +77,12 @@ enum Command {
         /// A head that was kept: the log must still go on from it.
         #[arg(long, value_name = "NUMBER:HASH", value_parser = audit_log::head)]
         head: Option<Head>,
+        /// The same, as the event `audit.head` brought it (JSON); its signature is checked.
+        #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "head")]
+        event: Option<PathBuf>,
+        /// Public half (base64) of the key that signs heads.
+        #[arg(long, value_name = "BASE64")]
+        key: Option<String>,
     },
 }
 
@@ -138,8 +145,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 audit_log::log(&store, subject.as_deref(), args.json).await?;
             }
             Command::Head => audit_log::print_head(&store, args.json).await?,
-            Command::Verify { head } => {
-                code = audit_log::verify(&store, head.clone(), args.json).await?;
+            Command::Verify { head, event, key } => {
+                let known = match (event, key) {
+                    (Some(event), Some(key)) => Some(audit_log::signed_head(event, key)?),
+                    _ => head.clone(),
+                };
+                code = audit_log::verify(&store, known, args.json).await?;
             }
         }
         store.close().await;

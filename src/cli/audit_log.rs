@@ -1,10 +1,12 @@
 //! `aftercall audit log`, `verify` and `head`: who did what, and whether the chain of it holds.
 
 use std::io::{BufWriter, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use aftercall_core::audit_chain::Head;
+use aftercall_core::audit_chain::{Head, is_signed};
 use anyhow::Context as _;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::store::Store;
@@ -20,6 +22,30 @@ pub(super) fn head(text: &str) -> Result<Head, String> {
         seq,
         hash: hash.to_ascii_lowercase(),
     })
+}
+
+/// The head in an event `audit.head` that was kept.
+///
+/// # Errors
+/// A file that is no such event, or whose signature is not by this key.
+pub(super) fn signed_head(path: &Path, public: &str) -> anyhow::Result<Head> {
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(flatten)]
+        head: Head,
+        signature: Option<String>,
+    }
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let event: Event = serde_json::from_str(&text)
+        .with_context(|| format!("{} is no event audit.head", path.display()))?;
+    let signature = event.signature.unwrap_or_default();
+    anyhow::ensure!(
+        is_signed(&event.head, &signature, public),
+        "{}: the head is not signed by this key",
+        path.display()
+    );
+    Ok(event.head)
 }
 
 /// Prints the log, a line an entry, in the order written.

@@ -17,6 +17,7 @@ use crate::run::Engine;
 #[command(after_help = "Example:
   aftercall serve --config aftercall.toml
 
+AFTERCALL_AUDIT_KEY (base64 of 32 bytes) signs the heads of the audit log that go out each hour as audit.head.
 Log level by the environment: RUST_LOG=aftercall=debug. Logs hold no names, numbers or words of patients.")]
 pub struct Args {
     /// Configuration file; by default aftercall.toml where there is one.
@@ -35,8 +36,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let engine = Engine::start(&config, PlanClock::system(), None).await?;
+        let scheme = if engine.https { "https" } else { "http" };
         println!(
-            "API on http://{}/api/v1, OpenAPI document at http://{}/openapi.json",
+            "API on {scheme}://{}/api/v1, OpenAPI document at {scheme}://{}/openapi.json",
             engine.api, engine.api
         );
         stop_signal().await?;

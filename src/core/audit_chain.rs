@@ -1,7 +1,10 @@
 //! The audit log as a chain: each entry's hash covers the entry and the hash before it, so that a changed byte, a
 //! lost entry and one put in between are found and placed. A tail that was cut is found by a head kept elsewhere.
 
-use serde::Serialize;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::time::Timestamp;
@@ -46,11 +49,34 @@ pub fn link(before: &str, entry: &Entry<'_>) -> String {
 }
 
 /// The last entry of a chain: its number and its hash.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// 0: nothing was written yet.
     pub seq: u64,
     pub hash: String,
+}
+
+/// Ed25519 (RFC 8032) over a head, base64: who has the database alone cannot make another.
+pub fn sign_head(head: &Head, secret: &[u8; 32]) -> String {
+    let signature = SigningKey::from_bytes(secret).sign(&message(head));
+    STANDARD.encode(signature.to_bytes())
+}
+
+/// Whether this signature (base64) is of this head, by this public key (base64).
+pub fn is_signed(head: &Head, signature: &str, public: &str) -> bool {
+    let key = STANDARD.decode(public.trim()).ok();
+    let key = key.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let key = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    let signature = STANDARD.decode(signature.trim()).ok();
+    let signature = signature.and_then(|bytes| Signature::from_slice(&bytes).ok());
+    match (key, signature) {
+        (Some(key), Some(signature)) => key.verify_strict(&message(head), &signature).is_ok(),
+        _ => false,
+    }
+}
+
+fn message(head: &Head) -> Vec<u8> {
+    format!("{METHOD} head {} {}", head.seq, head.hash).into_bytes()
 }
 
 /// Where a chain is broken.
@@ -258,6 +284,21 @@ mod tests {
             walk(&entries, &head, None),
             Err(Fault::Missing { from: 1, to: 1 })
         );
+    }
+
+    #[test]
+    fn a_heads_signature_is_of_that_head_and_that_key() {
+        let (_, head) = chain(3);
+        let secret = [7; 32];
+        let public = crate::signature::public_key(&secret);
+        let signature = sign_head(&head, &secret);
+        assert!(is_signed(&head, &signature, &public));
+        let (_, other) = chain(4);
+        assert!(!is_signed(&other, &signature, &public));
+        let stranger = crate::signature::public_key(&[8; 32]);
+        assert!(!is_signed(&head, &signature, &stranger));
+        assert!(!is_signed(&head, "", &public));
+        assert!(!is_signed(&head, &signature, "no key"));
     }
 
     #[test]

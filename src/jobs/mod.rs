@@ -4,6 +4,7 @@
 //! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `ring_back`
 //! says how a call to us is answered. Each is one function that ends at shutdown.
 
+pub mod audit_head;
 pub mod dial;
 pub mod errands;
 pub mod escalate;

@@ -1,11 +1,14 @@
 //! The audit log: who did what to which record, when, and why. A chain (`aftercall_core::audit_chain`); ids, never
 //! names or numbers.
 
+use std::time::Duration;
+
 use aftercall_core::audit_chain::{Entry, Fault, Head, Walk, link};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::outbox::post_with;
 use super::page::{Page, PageRequest};
 use super::row::Columns;
 use super::{Store, StoreError, ms, new_id};
@@ -154,6 +157,38 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         read_head(&row)
+    }
+
+    /// Puts the chain's head into the outbox as `audit.head`, with a signature where `sign` gives one: where
+    /// `every` has passed since the last one, and anything was written since.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn post_audit_head(
+        &self,
+        every: Duration,
+        sign: impl Fn(&Head) -> Option<String> + Send,
+        now: Timestamp,
+    ) -> Result<Option<Head>, StoreError> {
+        let before = ms(now).saturating_sub(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "update audit_head set posted_at_ms = $1, posted_seq = seq \
+             where id = 1 and posted_at_ms <= $2 and posted_seq < seq returning seq, hash",
+        )
+        .bind(ms(now))
+        .bind(before)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let head = read_head(&row)?;
+        let mut payload = serde_json::Map::new();
+        payload.insert("seq".to_owned(), head.seq.into());
+        payload.insert("hash".to_owned(), head.hash.clone().into());
+        payload.insert("signature".to_owned(), sign(&head).into());
+        post_with(&mut tx, "audit.head", "", payload, now).await?;
+        tx.commit().await?;
+        Ok(Some(head))
     }
 
     /// Walks the whole chain; `known` is a head that was kept outside. `progress` hears how many entries were seen.

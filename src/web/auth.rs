@@ -51,6 +51,7 @@ pub async fn require_right(
     next: Next,
 ) -> Result<Response, Problem> {
     let caller = known(&state, request.method(), request.headers()).await?;
+    state.limits.request(&caller.name)?;
     let route = path.as_str().strip_prefix("/api/v1").unwrap_or_default();
     // An id that is no text is nobody's.
     let ids = ids.map_err(|_| Problem::not_found("record"))?;

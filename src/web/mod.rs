@@ -11,6 +11,7 @@ mod do_not_call;
 mod events;
 mod extract;
 mod imports;
+mod limits;
 mod observations;
 mod pages;
 mod patients;
@@ -19,6 +20,7 @@ mod problem;
 mod recordings;
 mod rights;
 mod router;
+mod serve;
 mod session;
 mod site;
 mod staff;
@@ -40,8 +42,10 @@ pub use audit::{AuditItemView, EstimateView, FiguresView, VerdictsView, decision
 pub use auth::Caller;
 pub use events::Changes;
 pub use extract::List;
+pub use limits::Limits;
 pub use problem::Problem;
 pub use router::{openapi, router};
+pub use serve::Listening;
 pub use session::Access;
 pub use site::Site;
 pub use why::WhyView;
@@ -74,6 +78,7 @@ pub struct AppState {
     pub site: Arc<Site>,
     /// What open pages are told of.
     pub changes: Changes,
+    pub limits: Arc<Limits>,
 }
 
 impl AppState {
@@ -104,6 +109,7 @@ impl AppState {
             access: Arc::new(Access::new(&config.staff)),
             site: Arc::new(Site::of(config)),
             changes: Changes::default(),
+            limits: Arc::new(Limits::new(config.web.trusted_proxies.clone())),
         }
     }
 

@@ -1,10 +1,13 @@
 //! Every route on one screen, and the OpenAPI document that is made from the same list.
 
+use std::time::Duration;
+
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, http::StatusCode, routing::get};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +22,9 @@ use super::{
 const BODY_LIMIT: usize = 1 << 20;
 const SIGN_IN_LIMIT: usize = 4 << 10;
 const IMPORT_LIMIT: usize = 32 << 20;
+
+/// A body that stops coming for so long is given up.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 fn open() -> OpenApiRouter<AppState> {
     let sign_in = OpenApiRouter::new()
@@ -126,6 +132,7 @@ pub fn router(state: AppState) -> Router {
         .fallback(pages::serve)
         .method_not_allowed_fallback(system::no_method)
         .layer(map_response(guard))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIME))
         .layer(from_fn_with_state(state.clone(), system::count))
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("a request handler panicked");

@@ -6,7 +6,7 @@ use aftercall_core::staff::{Lockout, Role, WeakPassword};
 use aftercall_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cookie::{Cookie, SameSite};
 use serde::{Deserialize, Serialize};
@@ -139,8 +139,10 @@ impl SessionView {
 pub async fn open(
     State(state): State<AppState>,
     headers: HeaderMap,
+    extensions: Extensions,
     Body(sign_in): Body<SignIn>,
 ) -> Result<Response, Problem> {
+    state.limits.sign_in(&headers, &extensions)?;
     let now = state.now();
     let known = state.store.credentials(&sign_in.name).await?;
     if let Some(until) = known.as_ref().and_then(|known| known.staff.locked_until)

@@ -8,6 +8,7 @@ mod crash;
 mod crash_demo;
 mod crash_plan;
 mod dtls;
+mod hostile_api;
 mod import;
 mod jobs;
 mod kamailio;

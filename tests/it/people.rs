@@ -6,7 +6,7 @@ use aftercall::password;
 use aftercall::store::staff::{SessionLimits, Staff};
 use aftercall::store::work_order::Raise;
 use aftercall::store::{Store, StoreError};
-use aftercall_core::audit_chain::{Fault, Head};
+use aftercall_core::audit_chain::{Fault, Head, is_signed, sign_head};
 use aftercall_core::id::PatientId;
 use aftercall_core::staff::{Lockout, Role, Wards};
 use aftercall_core::time::Timestamp;
@@ -19,9 +19,9 @@ use totp_rs::{Builder, Secret};
 use crate::record::{at, calling, enrolment, raise};
 use crate::web::{Server, body, problem, send};
 
-const PASSWORD: &str = "a long walk by the river";
+pub const PASSWORD: &str = "a long walk by the river";
 
-async fn account(store: &Store, name: &str, roles: &[Role], wards: &Wards) -> Staff {
+pub async fn account(store: &Store, name: &str, roles: &[Role], wards: &Wards) -> Staff {
     let staff = store
         .add_staff(name, name, roles, wards, at(0))
         .await
@@ -34,19 +34,19 @@ async fn account(store: &Store, name: &str, roles: &[Role], wards: &Wards) -> St
     staff
 }
 
-fn sign_in(server: &Server, body: &Value) -> RequestBuilder {
+pub fn sign_in(server: &Server, body: &Value) -> RequestBuilder {
     server.bare(Method::POST, "/api/v1/session").json(body)
 }
 
 /// A browser: a cookie, and the token that goes with changes.
-struct Browser<'a> {
+pub struct Browser<'a> {
     server: &'a Server,
     cookie: String,
     csrf: String,
 }
 
 impl<'a> Browser<'a> {
-    async fn open(server: &'a Server, name: &str) -> Self {
+    pub async fn open(server: &'a Server, name: &str) -> Self {
         let response = send(sign_in(
             server,
             &json!({ "name": name, "password": PASSWORD }),
@@ -68,17 +68,17 @@ impl<'a> Browser<'a> {
         }
     }
 
-    fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.server
             .bare(method, &format!("/api/v1{path}"))
             .header("cookie", &self.cookie)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, path).header("x-csrf-token", &self.csrf)
     }
 
-    async fn status(&self, method: Method, path: &str) -> u16 {
+    pub async fn status(&self, method: Method, path: &str) -> u16 {
         send(self.request(method, path)).await.status().as_u16()
     }
 }
@@ -461,6 +461,38 @@ pub async fn tampering_with_the_audit_log_is_found(store: Store, url: String) {
     );
 }
 
+// On both databases: see `store`. The head goes out once an hour, where anything was written since.
+pub async fn the_audit_logs_head_is_sent_outside(store: Store) {
+    let hour = Duration::from_secs(3_600);
+    let post = |now| store.post_audit_head(hour, |head| Some(sign_head(head, &[7; 32])), now);
+    assert_eq!(
+        post(at(0)).await.expect("asked"),
+        None,
+        "nothing was written"
+    );
+    store.audit("w", "x", "", "", at(1)).await.expect("written");
+    let head = post(at(2)).await.expect("asked").expect("due");
+    assert_eq!(head, store.audit_head().await.expect("read"));
+    store.audit("w", "x", "", "", at(3)).await.expect("written");
+    assert_eq!(
+        post(at(4)).await.expect("asked"),
+        None,
+        "not again within the hour"
+    );
+    assert!(post(at(3_602)).await.expect("asked").is_some());
+    let events = store.claim_outbox(at(3_602), 9, at(3_660), "e").await;
+    let events = events.expect("claimed");
+    assert_eq!(events.len(), 2);
+    let payload: Value = serde_json::from_str(&events[0].payload).expect("JSON");
+    assert_eq!(
+        (&payload["event"], &payload["seq"], &payload["hash"]),
+        (&json!("audit.head"), &json!(1), &json!(head.hash))
+    );
+    let signature = payload["signature"].as_str().expect("signed");
+    let public = aftercall_core::signature::public_key(&[7; 32]);
+    assert!(is_signed(&head, signature, &public));
+}
+
 // On both databases: see `store`. Two engines write at once, and the chain has no fork.
 pub async fn engines_append_to_one_chain(store: Store, url: String) {
     let other = Store::open(&url).await.expect("a second engine");
@@ -535,7 +567,8 @@ async fn an_auditor_finds_the_listens_and_why() {
     assert_eq!(chain["intact"], true);
 }
 
-fn all() -> aftercall::store::page::PageRequest {
+/// The first 200 rows of a list.
+pub fn all() -> aftercall::store::page::PageRequest {
     aftercall::store::page::PageRequest {
         limit: 200,
         after: None,

@@ -143,6 +143,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("tampering_with_the_audit_log_is_found", |store, url| {
         Box::pin(people::tampering_with_the_audit_log_is_found(store, url))
     }),
+    ("the_audit_logs_head_is_sent_outside", |store, _| {
+        Box::pin(people::the_audit_logs_head_is_sent_outside(store))
+    }),
     ("engines_append_to_one_chain", |store, url| {
         Box::pin(people::engines_append_to_one_chain(store, url))
     }),

@@ -20,7 +20,7 @@ use crate::sipp::{HangUp, Line, ending, trunk};
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
 
 /// A certificate for `name` that vouches for itself.
-fn certify(folder: &Path, name: &str) {
+pub fn certify(folder: &Path, name: &str) {
     let out = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
         .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])

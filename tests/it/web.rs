@@ -8,7 +8,7 @@ use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 use aftercall::store::Store;
 use aftercall::store::page::PageRequest;
-use aftercall::web::{Access, AppState, Changes, openapi, router};
+use aftercall::web::{Access, AppState, Changes, Limits, Listening, openapi, router};
 use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
@@ -18,16 +18,18 @@ use aftercall_core::staff::{Role, Wards};
 use aftercall_core::work_order::{Cause, due_step};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::record::{at, calling, deadlines, finding, finish, found, phone, raise};
 
 /// A server with an empty database, and a client that has a token.
 pub struct Server {
-    address: SocketAddr,
+    pub address: SocketAddr,
     secret: String,
     pub store: Store,
     recordings: Recordings,
     client: Client,
+    _stop: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
@@ -64,12 +66,16 @@ impl Server {
             access: Arc::new(Access::new(&staff)),
             site: Arc::default(),
             changes: Changes::default(),
+            limits: Arc::new(Limits::new(Vec::new())),
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        tokio::spawn(async move { axum::serve(listener, router(state)).await });
+        let config = aftercall::config::Web {
+            bind: "127.0.0.1:0".to_owned(),
+            ..aftercall::config::Web::default()
+        };
+        let listening = Listening::open(&config).await.expect("a free port");
+        let address = listening.address().expect("bound");
+        let (stop, stopping) = watch::channel(false);
+        tokio::spawn(listening.serve(router(state), stopping));
         let (_, secret) = store
             .create_token("ward", &[Role::Service], &Wards::ALL, at(0))
             .await
@@ -80,6 +86,7 @@ impl Server {
             store,
             recordings,
             client: Client::new(),
+            _stop: stop,
             _folder: folder,
         }
     }
