@@ -114,6 +114,7 @@ pub struct Calling {
     pub per_24h: u32,
     pub min_gap_minutes: u32,
     pub max_attempts: u32,
+    pub caller_per_hour: u32,
     pub cadence: Vec<Day>,
     /// A voicemail is left the neutral name and the call-back number, after its beep.
     pub voicemail_message: bool,
@@ -392,6 +393,7 @@ impl Default for Calling {
             per_24h: caps.per_24h,
             min_gap_minutes: u32::try_from(caps.min_gap.as_secs() / 60).unwrap_or(u32::MAX),
             max_attempts: caps.max_attempts,
+            caller_per_hour: caps.caller_per_hour,
             cadence: Cadence::default().0.into_iter().map(day).collect(),
             voicemail_message: false,
             numbers_without_record: Vec::new(),
@@ -741,6 +743,7 @@ impl Config {
                 per_24h: calling.per_24h,
                 min_gap: Duration::from_secs(u64::from(calling.min_gap_minutes) * 60),
                 max_attempts: calling.max_attempts,
+                caller_per_hour: calling.caller_per_hour,
             },
             consent: calling.consent.clone(),
             departments: calling.departments.iter().map(department).collect(),
@@ -863,6 +866,10 @@ impl CallingError {
                 what: "max_attempts",
                 ..
             } => "calling.max_attempts",
+            PolicyError::Range {
+                what: "caller_per_hour",
+                ..
+            } => "calling.caller_per_hour",
             PolicyError::Range { .. } => "calling.min_gap_minutes",
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
-use aftercall_core::plan::{Pace, TrunkHours};
+use aftercall_core::plan::{Capacity, Pace, TrunkHours};
 use aftercall_core::script::{Facts, Note};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::Timestamp;
@@ -100,17 +100,20 @@ impl Engine {
         let voice = Arc::new(Voice::new(voice_config(config)));
         let recordings = Recordings::new(config.recordings_dir());
         let (room, has_room) = watch::channel(true);
+        let at_most = config
+            .trunk
+            .lines
+            .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX));
         let lines = Lines {
             trunk: trunk.name.clone(),
-            lines: config
-                .trunk
-                .lines
-                .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX)),
+            lines: at_most,
             pace: Pace::new(trunk.calls_per_second),
             callers: trunk.caller.ids.clone(),
             zone: config.zone(),
             scripts: signed_scripts(&library),
             has_room,
+            capacity: Capacity::new(at_most),
+            reach: None,
         };
         if lines.scripts.is_empty() {
             warn!(

@@ -1,12 +1,15 @@
 //! Hands out calls: claims due steps by lease, no more than there are free lines, and dials what the plan allows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aftercall_core::id::{AttemptId, StepId};
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Patient};
+use aftercall_core::plan::learn::{Reach, reach};
 use aftercall_core::plan::{
-    Breaker, CallerId, DialOrder, NextStep, Pace, Reason, Step, caller_with_room, day_around,
+    Breaker, CallerId, Capacity, DialOrder, NextStep, Pace, Reason, Shown, Step, caller_with_room,
+    day_around,
 };
 use aftercall_core::script::Earlier;
 use aftercall_core::time::Timestamp;
@@ -18,7 +21,7 @@ use tracing::{error, info, warn};
 
 use super::settle::{Loaded, change, earlier, raise};
 use super::{Rules, next_round};
-use crate::store::attempt::{Begun, NewAttempt};
+use crate::store::attempt::{Begun, CallerMost, NewAttempt};
 use crate::store::{Store, StoreError, new_id};
 
 /// One call to be made. Its attempt is on disk already: the driver must report its end, whatever happens.
@@ -59,6 +62,10 @@ pub struct Lines {
     pub scripts: Vec<SignedScript>,
     /// False while those that talk are answered late: nobody else is called then.
     pub has_room: watch::Receiver<bool>,
+    /// What the ears have shown that they can follow.
+    pub capacity: Capacity,
+    /// Which hours reach people, as it was counted last; `None`: not yet.
+    pub reach: Option<Reach>,
 }
 
 /// How often due steps are looked for.
@@ -69,6 +76,11 @@ const NO_SCRIPT: SignedDuration = SignedDuration::from_mins(15);
 /// So many of the trunk's last calls say whether it works.
 const ENDINGS: u32 = 16;
 const NOT_DECIDED: SignedDuration = SignedDuration::from_mins(15);
+/// Another engine was faster at the caller id.
+const CALLER_USED: SignedDuration = SignedDuration::from_secs(5);
+/// How often reach is counted anew, and from how many days of calls.
+const COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+const COUNTED_FROM: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Runs until shutdown or until nobody takes calls any more.
 ///
@@ -80,9 +92,12 @@ pub async fn run(
     calls: mpsc::Sender<ToDial>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut renewed = Timestamp::MIN;
+    let mut last = Last {
+        renewed: Timestamp::MIN,
+        counted: Timestamp::MIN,
+    };
     loop {
-        if let Err(error) = round(&store, &rules, &mut lines, &calls, &mut renewed).await {
+        if let Err(error) = round(&store, &rules, &mut lines, &calls, &mut last).await {
             error!(%error, "dialling paused: the database did not answer");
             free_leases(&store, &rules).await;
         }
@@ -106,19 +121,29 @@ async fn free_leases(store: &Store, rules: &Rules) {
     }
 }
 
+/// When what is done now and then was done last.
+struct Last {
+    renewed: Timestamp,
+    counted: Timestamp,
+}
+
 async fn round(
     store: &Store,
     rules: &Rules,
     lines: &mut Lines,
     calls: &mpsc::Sender<ToDial>,
-    renewed: &mut Timestamp,
+    last: &mut Last,
 ) -> Result<(), StoreError> {
     let now = rules.clock.now();
-    if now.duration_since(*renewed) > rules.lease / 3 {
+    if now.duration_since(last.renewed) > rules.lease / 3 {
         store
             .renew_leases(&rules.engine, rules.lease_until(now))
             .await?;
-        *renewed = now;
+        last.renewed = now;
+    }
+    if now.duration_since(last.counted) > COUNTED_EVERY {
+        lines.reach = Some(reach(&store.tried_since(now - COUNTED_FROM).await?));
+        last.counted = now;
     }
     once(store, rules, lines, calls).await.map(|_| ())
 }
@@ -134,17 +159,14 @@ pub async fn once(
     lines: &mut Lines,
     calls: &mpsc::Sender<ToDial>,
 ) -> Result<u32, StoreError> {
+    let live = store.live_calls_of(&rules.engine).await?;
+    let now = rules.clock.now();
     if !*lines.has_room.borrow() {
+        lines.capacity.behind(live, now);
         return Ok(0);
     }
-    let live = store
-        .live_attempts()
-        .await?
-        .into_iter()
-        .filter(|row| row.engine == rules.engine)
-        .count();
-    let live = u32::try_from(live).unwrap_or(u32::MAX);
-    let mut free = lines.lines.saturating_sub(live);
+    let room = lines.capacity.room(live, now);
+    let mut free = lines.lines.saturating_sub(live).min(room);
     let breaker = Breaker::of(&store.endings_of_trunk(&lines.trunk, ENDINGS).await?);
     if let Some(room) = breaker.room(live, rules.clock.now()) {
         free = free.min(room);
@@ -157,6 +179,8 @@ pub async fn once(
         }
     }
     let mut dialled = 0;
+    // Steps of this round that wait for a caller id.
+    let mut waiting = 0;
     while free > 0 {
         let now = rules.clock.now();
         if !lines.pace.wait(now).is_zero() {
@@ -171,7 +195,7 @@ pub async fn once(
         }
         for step in claimed {
             let id = step.id.clone();
-            match try_step(store, rules, lines, calls, step).await {
+            match try_step(store, rules, lines, calls, step, &mut waiting).await {
                 Ok(true) => {
                     free -= 1;
                     dialled += 1;
@@ -213,6 +237,7 @@ async fn try_step(
     lines: &Lines,
     calls: &mpsc::Sender<ToDial>,
     step: Step,
+    waiting: &mut usize,
 ) -> Result<bool, StoreError> {
     let now = rules.clock.now();
     let loaded = Loaded::of(store, step, now).await?;
@@ -224,6 +249,11 @@ async fn try_step(
     if let Some(until) = loaded.after_outage(rules, now) {
         let why = Reason::AfterOutage;
         put_off(store, rules, &loaded, &NextStep::Wait { until, why }, now).await?;
+        return Ok(false);
+    }
+    let better = lines.reach.as_ref();
+    if let Some(next) = better.and_then(|reach| loaded.better_hour(rules, reach, now)) {
+        put_off(store, rules, &loaded, &next, now).await?;
         return Ok(false);
     }
     let script = lines
@@ -239,22 +269,31 @@ async fn try_step(
         wait(store, rules, &loaded, NO_SCRIPT, why, now).await?;
         return Ok(false);
     };
-    let caller = match allowed(store, lines, now).await? {
+    let (caller, most) = match allowed(store, rules, lines, *waiting, now).await? {
         Ok(caller) => caller,
         Err((until, why)) => {
+            *waiting += 1;
             put_off(store, rules, &loaded, &NextStep::Wait { until, why }, now).await?;
             return Ok(false);
         }
     };
     let whom = (&loaded.step, &loaded.patient);
     let earlier = earlier(store, whom, &script.hash, now).await?;
-    let attempt = new_attempt(rules, lines, &loaded, &order, script, &caller, now);
+    let attempt = NewAttempt {
+        caller_most: most,
+        ..new_attempt(rules, lines, &loaded, &order, script, &caller, now)
+    };
     match store.begin_attempt(&attempt).await? {
         Begun::Dial => {}
         Begun::LeaseLost => return Ok(false),
         Begun::LineTaken => {
             let why = Reason::LiveOnNumber;
             wait(store, rules, &loaded, LINE_TAKEN, why, now).await?;
+            return Ok(false);
+        }
+        Begun::CallerUsed => {
+            let why = Reason::CallerIdsUsed;
+            wait(store, rules, &loaded, CALLER_USED, why, now).await?;
             return Ok(false);
         }
         Begun::DoNotCall => {
@@ -287,22 +326,36 @@ async fn try_step(
     Ok(true)
 }
 
-/// The caller id to show, or why and until when there is none.
+/// The caller id to show and how often it may have been shown; or why and until when there is none, for the step behind
+/// `waiting` others.
 async fn allowed(
     store: &Store,
+    rules: &Rules,
     lines: &Lines,
+    waiting: usize,
     now: Timestamp,
-) -> Result<Result<String, (Timestamp, Reason)>, StoreError> {
+) -> Result<Result<(String, CallerMost), (Timestamp, Reason)>, StoreError> {
     let (today, tomorrow) = day_around(now, &lines.zone);
-    let shown = store.callers_shown(&lines.trunk, (today, tomorrow)).await?;
-    if let Some(caller) = caller_with_room(&lines.callers, &shown) {
-        return Ok(Ok(caller.user.clone()));
+    let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
+    for (caller, calls) in store.callers_shown(&lines.trunk, (today, tomorrow)).await? {
+        shown.entry(caller).or_default().today = calls;
     }
-    warn!(
-        trunk = lines.trunk,
-        "no caller id may be shown any more today"
-    );
-    Ok(Err((tomorrow, Reason::CallerIdsUsed)))
+    let hour = now - SignedDuration::from_hours(1);
+    for (caller, times) in store.callers_shown_since(hour).await? {
+        shown.entry(caller).or_default().last_hour = times;
+    }
+    let hourly = rules.policy.caller_caps();
+    let found = caller_with_room(&lines.callers, &shown, &hourly, waiting, tomorrow);
+    if let (Err((_, why)), 0) = (&found, waiting) {
+        warn!(trunk = lines.trunk, why = %why.code(), "no caller id may be shown");
+    }
+    Ok(found.map(|caller| {
+        let most = CallerMost {
+            an_hour: hourly.iter().map(|cap| cap.calls).min(),
+            since: caller.daily_cap.map(|cap| (today, cap)),
+        };
+        (caller.user.clone(), most)
+    }))
 }
 
 fn new_attempt(
@@ -326,6 +379,7 @@ fn new_attempt(
         leased_until: rules.lease_until(now),
         trunk: lines.trunk.clone(),
         caller: caller.to_owned(),
+        caller_most: CallerMost::default(),
         script: script.pathway.clone(),
         script_hash: script.hash.clone(),
         day: loaded.step.day,

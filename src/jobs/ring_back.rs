@@ -14,7 +14,7 @@ use tracing::info;
 use super::Rules;
 use super::dial::SignedScript;
 use super::settle::{Loaded, earlier};
-use crate::store::attempt::{Begun, NewAttempt};
+use crate::store::attempt::{Begun, CallerMost, NewAttempt};
 use crate::store::{Store, StoreError};
 
 /// What calls are answered with.
@@ -187,6 +187,7 @@ async fn begin(
         leased_until: rules.lease_until(now),
         trunk: desk.trunk.clone(),
         caller: String::new(),
+        caller_most: CallerMost::default(),
         script: taken.script.pathway.clone(),
         script_hash: taken.script.hash.clone(),
         day: known.map_or(0, |known| known.step.day),

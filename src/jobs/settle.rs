@@ -7,7 +7,7 @@ use aftercall_core::audit;
 use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
-use aftercall_core::plan::learn::HourOfWeek;
+use aftercall_core::plan::learn::{AgeBand, HourOfWeek, Reach, better_hour};
 use aftercall_core::plan::{
     self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
     StepState, Wishes,
@@ -109,6 +109,35 @@ impl Loaded {
         let until = plan::after_outage(&self.step.id, self.step.next_at.max(known), now)?;
         // Not where it would lose the patient the hour.
         matches!(self.decide(&rules.policy, until), NextStep::DialNow(_)).then_some(until)
+    }
+
+    /// A later hour of the day at which people of this age answer more often; `None`: now. Nobody waits who is at high
+    /// risk, talked with us today or named an hour, and nobody where the plan allows no call then.
+    pub(super) fn better_hour(
+        &self,
+        rules: &Rules,
+        reach: &Reach,
+        now: Timestamp,
+    ) -> Option<NextStep> {
+        let last = self.attempts.last().and_then(|last| last.disposition);
+        if self.episode.high_risk || !last.is_none_or(plan::is_vain) {
+            return None;
+        }
+        let zone = time::zone(&self.patient.zone)?;
+        let today = zone.to_datetime(now).date();
+        let band = AgeBand::of(*self.patient.birth_date.expose(), today);
+        let better = better_hour(reach, band, &zone, now)?;
+        let until = plan::within_the_hour(&self.step.id, better.begins);
+        let may_be_rung = matches!(self.decide(&rules.policy, until), NextStep::DialNow(_));
+        let percent = |share: f64| (share * 100.0).round() as u8;
+        may_be_rung.then(|| NextStep::Wait {
+            until,
+            why: Reason::BetterHour {
+                local: zone.to_datetime(better.begins),
+                now: percent(better.now),
+                then: percent(better.then),
+            },
+        })
     }
 
     /// Whether the stay was known before the step's days were over.

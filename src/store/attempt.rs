@@ -9,8 +9,9 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::PastAttempt;
 use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
-use sqlx::Row;
+use jiff::SignedDuration;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
@@ -37,11 +38,22 @@ pub struct NewAttempt {
     pub trunk: String,
     /// The caller id that the callee sees.
     pub caller: String,
+    pub caller_most: CallerMost,
     pub script: String,
     pub script_hash: String,
     pub day: u16,
     pub lang: Lang,
     pub started_at: Timestamp,
+}
+
+/// How often the caller id may have been shown before: looked at once more, with every engine's calls, as the row is
+/// written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallerMost {
+    /// In the hour before, on any trunk.
+    pub an_hour: Option<u32>,
+    /// On this trunk, since then.
+    pub since: Option<(Timestamp, u32)>,
 }
 
 /// Whether the INVITE may leave.
@@ -55,6 +67,8 @@ pub enum Begun {
     LineTaken,
     /// The number was put on the do-not-call list.
     DoNotCall,
+    /// Another engine showed the caller id as often as it may be.
+    CallerUsed,
 }
 
 /// An attempt with what the plan, the API and a restart need beside the core's record.
@@ -102,6 +116,9 @@ impl Store {
             && suppressed(&mut tx, phone).await?.is_some()
         {
             return Ok(Begun::DoNotCall);
+        }
+        if !new.inbound && is_used_up(&mut tx, new).await? {
+            return Ok(Begun::CallerUsed);
         }
         if let Some(step) = &new.step {
             // What may have come over the patient since the decision is looked at once more.
@@ -188,6 +205,44 @@ impl Store {
             ))
         };
         rows.iter().map(shown).collect()
+    }
+
+    /// When each caller id was shown since then, on any trunk and by any engine, oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn callers_shown_since(
+        &self,
+        since: Timestamp,
+    ) -> Result<BTreeMap<String, Vec<Timestamp>>, StoreError> {
+        let rows = sqlx::query(
+            "select caller, started_at_ms from attempt where started_at_ms > $1 and caller is not null \
+             order by started_at_ms, id",
+        )
+        .bind(ms(since))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut shown: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+        for row in &rows {
+            let row = Columns(row);
+            let times = shown.entry(row.text("caller")?).or_default();
+            times.push(row.time("started_at_ms")?);
+        }
+        Ok(shown)
+    }
+
+    /// How many calls an engine has live.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn live_calls_of(&self, engine: &str) -> Result<u32, StoreError> {
+        let row = sqlx::query(
+            "select count(*) as live from attempt where engine = $1 and state <> 'ended'",
+        )
+        .bind(engine)
+        .fetch_one(&self.pool)
+        .await?;
+        Columns(&row).count("live")
     }
 
     /// When the last calls of a trunk that have ended were begun, and how they ended, newest first.
@@ -441,6 +496,38 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Locks the caller id's row, so that engines count one after the other.
+async fn is_used_up(tx: &mut AnyConnection, new: &NewAttempt) -> Result<bool, StoreError> {
+    let most = new.caller_most;
+    if most == CallerMost::default() {
+        return Ok(false);
+    }
+    sqlx::query(
+        "insert into caller_id (caller, shown_at_ms) values ($1, $2) \
+         on conflict (caller) do update set shown_at_ms = excluded.shown_at_ms",
+    )
+    .bind(&new.caller)
+    .bind(ms(new.started_at))
+    .execute(&mut *tx)
+    .await?;
+    let hour = new.started_at - SignedDuration::from_hours(1);
+    let since = most.since.map_or(new.started_at, |(since, _)| since);
+    let row = sqlx::query(
+        "select (select count(*) from attempt where caller = $1 and started_at_ms > $2) as an_hour, \
+         (select count(*) from attempt where caller = $1 and started_at_ms >= $3 and trunk = $4) as since",
+    )
+    .bind(&new.caller)
+    .bind(ms(hour))
+    .bind(ms(since))
+    .bind(&new.trunk)
+    .fetch_one(&mut *tx)
+    .await?;
+    let row = Columns(&row);
+    let (an_hour, since): (u32, u32) = (row.count("an_hour")?, row.count("since")?);
+    let is_full = |shown: u32, most: Option<u32>| most.is_some_and(|most| shown >= most);
+    Ok(is_full(an_hour, most.an_hour) || is_full(since, most.since.map(|(_, most)| most)))
 }
 
 fn read_past(row: &AnyRow) -> Result<PastAttempt, StoreError> {

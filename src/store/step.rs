@@ -57,14 +57,14 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut claimed: Vec<Step> = Vec::new();
         // Each kind in the order in which they came due.
-        for (which, order) in [("urgent > 0", "urgent desc, "), ("urgent = 0", "")] {
+        for which in [2, 1, 0] {
             let left = i64::from(limit) - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
             if left <= 0 {
                 break;
             }
             let sql = format!(
-                "{STEP} where state = 'planned' and {which} and next_at_ms <= $1 \
-                 and (leased_until_ms is null or leased_until_ms <= $1) order by {order}next_at_ms, id limit $2"
+                "{STEP} where state = 'planned' and urgent = {which} and next_at_ms <= $1 \
+                 and (leased_until_ms is null or leased_until_ms <= $1) order by next_at_ms, id limit $2"
             );
             let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
                 .bind(ms(now))

@@ -18,7 +18,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Life, Patient};
 use aftercall_core::phi::Phi;
 use aftercall_core::plan::Pathways;
-use aftercall_core::plan::{CallerId, Pace, Step, StepState, TrunkHours, Window};
+use aftercall_core::plan::{CallerId, Capacity, Pace, Step, StepState, TrunkHours, Window};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Cause, WorkOrder};
 use jiff::SignedDuration;
@@ -101,6 +101,8 @@ impl Ward {
             zone: config.zone(),
             scripts: scripts.collect(),
             has_room,
+            capacity: Capacity::new(lines),
+            reach: None,
         };
         let (out, calls) = channel(64);
         let ward = Self {

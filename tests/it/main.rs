@@ -7,6 +7,7 @@ mod channels;
 mod crash;
 mod crash_demo;
 mod crash_plan;
+mod dial_loop;
 mod dtls;
 mod hostile_api;
 mod import;

@@ -6,7 +6,7 @@ use aftercall::cli::why::text;
 use aftercall::jobs::PlanClock;
 use aftercall::jobs::record::Told;
 use aftercall::jobs::why::of_patient;
-use aftercall::store::attempt::{Begun, NewAttempt};
+use aftercall::store::attempt::{Begun, CallerMost, NewAttempt};
 use aftercall::store::decision::{Answer, Pause};
 use aftercall::store::new_id;
 use aftercall::store::reach::ClosedHour;
@@ -148,6 +148,7 @@ async fn who_died_between_decision_and_invite_is_not_rung() {
         leased_until: ward.now() + SignedDuration::from_mins(1),
         trunk: "loopback".to_owned(),
         caller: "4001".to_owned(),
+        caller_most: CallerMost::default(),
         script: step.script.clone(),
         script_hash: "hash".to_owned(),
         day: step.day,
@@ -200,6 +201,7 @@ async fn an_hour_that_reaches_few_is_proposed_accepted_and_closed() {
                     leased_until: ward.now(),
                     trunk: "loopback".to_owned(),
                     caller: "4001".to_owned(),
+                    caller_most: CallerMost::default(),
                     script: "general".to_owned(),
                     script_hash: "hash".to_owned(),
                     day: 3,

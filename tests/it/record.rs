@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aftercall::jobs::Clinic;
 use aftercall::redflags;
-use aftercall::store::attempt::NewAttempt;
+use aftercall::store::attempt::{CallerMost, NewAttempt};
 use aftercall::store::call::Finish;
 use aftercall::store::patient::{Enrolled, Enrolment};
 use aftercall::store::step::StepChange;
@@ -130,6 +130,7 @@ pub fn new_attempt(step: &Step, phone: Option<PhoneNumber>) -> NewAttempt {
         leased_until: at(60),
         trunk: "loopback".to_owned(),
         caller: "4001".to_owned(),
+        caller_most: CallerMost::default(),
         script: "cardiac".to_owned(),
         script_hash: "hash".to_owned(),
         day: step.day,

@@ -24,12 +24,15 @@ const IDENTIFIED: Progress = Progress {
     closing_spoken: false,
 };
 
-/// The demo's ward on SQLite and on PostgreSQL, one call at once.
-async fn wards(postgres: &Postgres, name: &str) -> [Ward; 2] {
+/// The demo's ward on SQLite and on PostgreSQL.
+pub(crate) async fn wards(postgres: &Postgres, name: &str, lines: u32) -> [Ward; 2] {
     let url = postgres.database(name).await;
     let store = Store::open(&url).await.expect("a new database opens");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    [Ward::open(1).await, Ward::on(store, folder, 1).await]
+    [
+        Ward::open(lines).await,
+        Ward::on(store, folder, lines).await,
+    ]
 }
 
 fn answered(index: u32, node: &str, meaning: &str) -> Turn {
@@ -107,7 +110,7 @@ fn left(ended: Disposition, turns: Vec<Turn>, now: Timestamp) -> Option<Earlier>
 async fn the_next_call_of_the_day_goes_on_where_the_line_or_the_engine_broke_off() {
     let postgres = Postgres::start();
     for crashes in [false, true] {
-        for mut ward in wards(&postgres, if crashes { "crashed" } else { "cut" }).await {
+        for mut ward in wards(&postgres, if crashes { "crashed" } else { "cut" }, 1).await {
             assert_eq!(ward.dial().await, 1);
             let call = ward.calls.recv().await.expect("a call");
             assert_eq!(
@@ -143,7 +146,7 @@ async fn the_next_call_of_the_day_goes_on_where_the_line_or_the_engine_broke_off
 #[tokio::test]
 async fn another_day_or_another_version_of_the_script_begins_anew() {
     let postgres = Postgres::start();
-    for mut ward in wards(&postgres, "anew").await {
+    for mut ward in wards(&postgres, "anew", 1).await {
         assert_eq!(ward.dial().await, 1);
         let call = ward.calls.recv().await.expect("a call");
         let mut recorder = ward.recorder();
@@ -177,7 +180,7 @@ async fn what_both_halves_told_is_judged_together_while_the_second_still_talks()
         placed.finding.confirmation = Confirmation::NotNeeded;
         placed
     };
-    for mut ward in wards(&postgres, "halves").await {
+    for mut ward in wards(&postgres, "halves", 1).await {
         assert_eq!(ward.dial().await, 1);
         let first = ward.calls.recv().await.expect("a call");
         let mut recorder = ward.recorder();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aftercall::jobs::record::{Recorder, Report, Told};
 use aftercall::jobs::{PlanClock, Rules};
 use aftercall::store::Store;
-use aftercall::store::attempt::NewAttempt;
+use aftercall::store::attempt::{CallerMost, NewAttempt};
 use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::sip::trace::Kept;
@@ -62,6 +62,7 @@ async fn keep(url: &str, trace: Kept) {
         leased_until: started_at,
         trunk: "loopback".to_owned(),
         caller: "4001".to_owned(),
+        caller_most: CallerMost::default(),
         script: "cardiac".to_owned(),
         script_hash: "hash".to_owned(),
         day: 3,

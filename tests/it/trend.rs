@@ -6,7 +6,7 @@ use aftercall::config::Config;
 use aftercall::jobs::record::{Recorder, Report, Told};
 use aftercall::jobs::{PlanClock, Rules};
 use aftercall::store::Store;
-use aftercall::store::attempt::{Begun, NewAttempt};
+use aftercall::store::attempt::{Begun, CallerMost, NewAttempt};
 use aftercall::store::observation::{Observation, ObservationKind};
 use aftercall::store::page::PageRequest;
 use aftercall::store::work_order::WorkOrderFilter;
@@ -106,6 +106,7 @@ impl Stay {
             leased_until: started,
             trunk: "loopback".to_owned(),
             caller: "4001".to_owned(),
+            caller_most: CallerMost::default(),
             script: "general".to_owned(),
             script_hash: "hash".to_owned(),
             day,

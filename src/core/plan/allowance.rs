@@ -7,6 +7,8 @@ use jiff::civil::{Time, time};
 use jiff::tz::TimeZone;
 
 use super::hours::{Hours, OnHolidays, Window, start_of_day};
+use super::policy::Layer;
+use super::reason::Reason;
 use super::retry::spread;
 use crate::attempt::Disposition;
 use crate::id::StepId;
@@ -20,16 +22,68 @@ pub struct CallerId {
     pub daily_cap: Option<u32>,
 }
 
-/// The first caller id, in the order of the trunk file, that may be shown once more today; `shown` counts the attempts
-/// of the day by caller id, whatever became of them.
+/// How often one caller id may be shown within any hour, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HourlyCap {
+    pub layer: Layer,
+    pub calls: u32,
+}
+
+/// How often a caller id was shown, whatever became of the calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// On the hospital's day.
+    pub today: u32,
+    /// When, within the last hour, oldest first.
+    pub last_hour: Vec<Timestamp>,
+}
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The first caller id, in the order of the trunk file, that may be shown once more.
+///
+/// # Errors
+/// Why none may, and when one may again: of those who wait, the one behind `waiting` others. Daily caps end at `tomorrow`.
 pub fn caller_with_room<'a>(
     callers: &'a [CallerId],
-    shown: &BTreeMap<String, u32>,
-) -> Option<&'a CallerId> {
-    callers.iter().find(|caller| {
-        let today = shown.get(&caller.user).copied().unwrap_or(0);
+    shown: &BTreeMap<String, Shown>,
+    hourly: &[HourlyCap],
+    waiting: usize,
+    tomorrow: Timestamp,
+) -> Result<&'a CallerId, (Timestamp, Reason)> {
+    // The widest layer, where several allow the same.
+    let cap = hourly.iter().min_by_key(|cap| cap.calls);
+    let most = cap.map_or(usize::MAX, |cap| {
+        usize::try_from(cap.calls).unwrap_or(usize::MAX)
+    });
+    let nothing = Shown::default();
+    let of = |caller: &CallerId| shown.get(&caller.user).unwrap_or(&nothing);
+    let today = callers.iter().filter(|caller| {
+        let today = of(caller).today;
         caller.daily_cap.is_none_or(|cap| today < cap)
-    })
+    });
+    let mut free: Vec<Timestamp> = Vec::new();
+    for caller in today {
+        let times = &of(caller).last_hour;
+        let Some(full) = times.len().checked_sub(most) else {
+            return Ok(caller);
+        };
+        free.extend(times[full..].iter().map(|shown| *shown + HOUR));
+    }
+    free.sort_unstable();
+    match (cap, waiting.checked_div(free.len())) {
+        (Some(HourlyCap { layer, calls }), Some(rounds)) => {
+            let hours = i64::try_from(rounds).unwrap_or(i64::MAX);
+            let until = free[waiting % free.len()]
+                .saturating_add(SignedDuration::from_hours(hours.min(24)));
+            let why = Reason::CallerHour {
+                layer: layer.clone(),
+                calls: *calls,
+            };
+            Err((until.unwrap_or(Timestamp::MAX), why))
+        }
+        (Some(_), None) | (None, _) => Err((tomorrow, Reason::CallerIdsUsed)),
+    }
 }
 
 /// The beginning of the day that `now` is in, and of the next: between them daily caps count.
@@ -99,6 +153,54 @@ impl Pace {
     }
 }
 
+/// How many calls at once are answered fast. When the ears fall behind, three quarters of those that were too many; from
+/// then on one more for each minute in which as many talk as may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    lines: u32,
+    most: u32,
+    is_behind: bool,
+    changed: Option<Timestamp>,
+}
+
+const ONE_MORE_EACH: SignedDuration = SignedDuration::from_mins(1);
+
+impl Capacity {
+    /// As many as there are lines, until the ears say otherwise.
+    pub fn new(lines: u32) -> Self {
+        Self {
+            lines,
+            most: lines,
+            is_behind: false,
+            changed: None,
+        }
+    }
+
+    /// The ears are behind while so many calls live.
+    pub fn behind(&mut self, live: u32, now: Timestamp) {
+        if !std::mem::replace(&mut self.is_behind, true) {
+            self.most = self
+                .most
+                .min((live - live / 4).min(live.saturating_sub(1)))
+                .max(1);
+            self.changed = Some(now);
+        }
+    }
+
+    /// How many calls may be begun while the ears keep up.
+    pub fn room(&mut self, live: u32, now: Timestamp) -> u32 {
+        self.is_behind = false;
+        let held = self.changed.map(|at| now.duration_since(at));
+        // A clock that was set back holds nobody down for longer.
+        let is_over = held.is_none_or(|held| held >= ONE_MORE_EACH || held.is_negative());
+        if live >= self.most && self.most < self.lines && is_over {
+            self.most += 1;
+            self.changed = Some(now);
+        }
+        self.most.saturating_sub(live)
+    }
+}
+
 /// A trunk that fails call after call is given rest: then one call at a time, until one gets through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breaker {
@@ -162,11 +264,19 @@ pub fn after_outage(step: &StepId, expected: Timestamp, now: Timestamp) -> Optio
     (late > HELD_UP && minutes > 0).then(|| now + SignedDuration::from_mins(minutes.into()))
 }
 
+/// When a step that waits for an hour is tried in it: not all of them ring as it begins.
+pub fn within_the_hour(step: &StepId, begins: Timestamp) -> Timestamp {
+    begins + SignedDuration::from_mins((spread(&step.0, 0) % SPREAD_MINS).into())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use jiff::civil::Weekday;
 
     use super::*;
+    use crate::plan::Profile;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")
@@ -182,18 +292,109 @@ mod tests {
     #[test]
     fn a_caller_id_whose_cap_is_reached_is_not_shown_again() {
         let callers = [caller("4001", Some(2)), caller("4002", Some(1))];
-        let mut shown = BTreeMap::new();
+        let tomorrow = at("2026-11-23T16:00:00Z");
+        let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
         let mut order = Vec::new();
-        while let Some(next) = caller_with_room(&callers, &shown) {
+        while let Ok(next) = caller_with_room(&callers, &shown, &[], 0, tomorrow) {
             order.push(next.user.clone());
-            *shown.entry(next.user.clone()).or_insert(0) += 1;
+            shown.entry(next.user.clone()).or_default().today += 1;
         }
         assert_eq!(order, ["4001", "4001", "4002"]);
+        let used = Err((tomorrow, Reason::CallerIdsUsed));
+        assert_eq!(caller_with_room(&callers, &shown, &[], 7, tomorrow), used);
         let endless = [caller("4001", Some(2)), caller("4003", None)];
-        shown.insert("4003".to_owned(), u32::MAX);
-        let next = caller_with_room(&endless, &shown).map(|next| next.user.as_str());
-        assert_eq!(next, Some("4003"));
-        assert_eq!(caller_with_room(&[], &shown), None);
+        shown.entry("4003".to_owned()).or_default().today = u32::MAX;
+        let next = caller_with_room(&endless, &shown, &[], 0, tomorrow);
+        assert_eq!(next.map(|next| next.user.as_str()), Ok("4003"));
+        assert_eq!(caller_with_room(&[], &shown, &[], 0, tomorrow), used);
+    }
+
+    /// A thousand due at once, two caller ids, three calls an hour each: no hour of either sees a fourth.
+    #[test]
+    fn no_hour_shows_a_caller_id_more_often_than_law_and_hospital_allow() {
+        let callers = [caller("4001", None), caller("4002", Some(40))];
+        let hourly = [
+            HourlyCap {
+                layer: Layer::Law(Profile::Cn),
+                calls: 60,
+            },
+            HourlyCap {
+                layer: Layer::Hospital,
+                calls: 3,
+            },
+        ];
+        let tomorrow = at("2026-11-23T16:00:00Z");
+        let mut now = at("2026-11-23T01:00:00Z");
+        let mut due: BTreeSet<(Timestamp, u32)> = (0..50).map(|step| (now, step)).collect();
+        let mut calls: Vec<(Timestamp, String)> = Vec::new();
+        let mut looked = 0;
+        while let Some((next, _)) = due.first() {
+            now = now.max(*next);
+            let ready: Vec<(Timestamp, u32)> =
+                due.iter().copied().filter(|(at, _)| *at <= now).collect();
+            let mut waiting = 0;
+            for key in ready {
+                due.remove(&key);
+                looked += 1;
+                let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
+                for (at, user) in &calls {
+                    let shown = shown.entry(user.clone()).or_default();
+                    shown.today += 1;
+                    if now.duration_since(*at) < HOUR {
+                        shown.last_hour.push(*at);
+                    }
+                }
+                match caller_with_room(&callers, &shown, &hourly, waiting, tomorrow) {
+                    Ok(caller) => calls.push((now, caller.user.clone())),
+                    Err((until, why)) => {
+                        let expected = Reason::CallerHour {
+                            layer: Layer::Hospital,
+                            calls: 3,
+                        };
+                        assert_eq!(why, expected, "the strictest layer");
+                        waiting += 1;
+                        due.insert((until, key.1));
+                    }
+                }
+            }
+            now += SignedDuration::from_millis(500);
+        }
+        assert_eq!(calls.len(), 50, "everybody is rung in the end");
+        for (first, user) in &calls {
+            let hour = calls.iter().filter(|(at, other)| {
+                other == user && *at >= *first && at.duration_since(*first) < HOUR
+            });
+            assert!(hour.count() <= 3, "{user} from {first}");
+        }
+        let took = calls[49].0.duration_since(calls[0].0);
+        assert!(
+            took <= SignedDuration::from_hours(9),
+            "{took:?}: six an hour"
+        );
+        assert!(looked < 300, "each waits for its own turn: {looked} looks");
+    }
+
+    #[test]
+    fn after_the_ears_fell_behind_calls_grow_one_by_one() {
+        let begin = at("2026-11-23T01:00:00Z");
+        let after = |seconds| begin + SignedDuration::from_secs(seconds);
+        let mut capacity = Capacity::new(40);
+        assert_eq!(capacity.room(10, begin), 30);
+        // Told in every round while it lasts: once counts.
+        for second in 0..20 {
+            capacity.behind(20, after(second));
+        }
+        assert_eq!(capacity.room(20, after(20)), 0);
+        assert_eq!(capacity.room(12, after(30)), 3);
+        // Nobody talks: nothing is learnt of the ears.
+        assert_eq!(capacity.room(0, after(600)), 15);
+        assert_eq!(capacity.room(15, after(600)), 1);
+        assert_eq!(capacity.room(16, after(659)), 0);
+        assert_eq!(capacity.room(16, after(660)), 1);
+        assert_eq!(capacity.room(0, begin), 17);
+        let mut alone = Capacity::new(4);
+        alone.behind(1, begin);
+        assert_eq!(alone.room(0, after(1)), 1, "never none at all");
     }
 
     #[test]

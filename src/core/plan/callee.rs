@@ -118,7 +118,7 @@ pub(super) fn next<'a>(
 }
 
 /// Outcomes after which another number may be the better one.
-fn is_vain(ended: Disposition) -> bool {
+pub fn is_vain(ended: Disposition) -> bool {
     matches!(
         ended,
         Disposition::NoAnswer

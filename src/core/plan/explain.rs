@@ -142,6 +142,14 @@ fn english(reason: &Reason) -> String {
         Reason::CallerIdsUsed => {
             "every caller id of the trunk was shown as often as its caps allow".into()
         }
+        Reason::CallerHour { layer, calls } => format!(
+            "every caller id of the trunk was shown {calls} times within the hour; {} allows no more",
+            layer_en(layer)
+        ),
+        Reason::BetterHour { local, now, then } => format!(
+            "of a hundred patients of this age {now} answer at this hour, and {then} from {} on; left for then",
+            moment_en(*local)
+        ),
         Reason::NotDecided => "the rows of the step could not be read".into(),
         Reason::Lapsed { on, because: None } => {
             format!("{} was the first day on which it is too late", date_en(*on))
@@ -263,6 +271,14 @@ fn chinese(reason: &Reason) -> String {
             format!("线路上最近{failed}次呼叫都失败，先一次一个地试")
         }
         Reason::CallerIdsUsed => "线路的每个主叫号码都已达到显示次数上限".into(),
+        Reason::CallerHour { layer, calls } => format!(
+            "线路的每个主叫号码一小时内都已显示{calls}次，{}不允许更多",
+            layer_zh(layer)
+        ),
+        Reason::BetterHour { local, now, then } => format!(
+            "这个年龄的患者此时每百人有{now}人接听，{}起有{then}人，留到那时再打",
+            moment_zh(*local)
+        ),
         Reason::NotDecided => "这一步的数据读不出来".into(),
         Reason::Lapsed { on, because: None } => {
             format!("到{}已经太晚，不再有用", date_zh(*on))

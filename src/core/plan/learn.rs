@@ -7,12 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::callee::age_on;
+use super::hours::at_local;
 use crate::statistics::wilson;
+use crate::time::Timestamp;
 
 /// People whose days are alike.
 #[derive(
@@ -356,6 +359,45 @@ pub fn proposals(reach: &Reach, closed: &BTreeSet<HourOfWeek>) -> Vec<Proposal> 
     found
 }
 
+/// An hour of the same day that reaches more people than the present one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BetterHour {
+    pub begins: Timestamp,
+    /// Shares of the calls that are answered.
+    pub now: f64,
+    pub then: f64,
+}
+
+/// The best hour still to come today, for who is called at `now`, where it is better for certain: both hours were tried
+/// often, and their 95 % intervals lie apart.
+pub fn better_hour(
+    reach: &Reach,
+    band: AgeBand,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<BetterHour> {
+    let local = zone.to_datetime(now);
+    let today = |cell: &&Cell| {
+        cell.at.band == band
+            && cell.at.weekday == local.date().weekday()
+            && cell.share.tries >= ENOUGH
+    };
+    let present = |cell: &&Cell| cell.at.hour == local.hour();
+    let present = reach.cells.iter().filter(today).find(present)?;
+    let better = reach
+        .cells
+        .iter()
+        .filter(today)
+        .filter(|cell| cell.at.hour > local.hour() && cell.share.low > present.share.high);
+    let best = better.max_by(|a, b| a.share.rate.total_cmp(&b.share.rate))?;
+    let begins = at_local(local.date(), Time::constant(best.at.hour, 0, 0, 0), zone);
+    (begins > now).then_some(BetterHour {
+        begins,
+        now: present.share.rate,
+        then: best.share.rate,
+    })
+}
+
 /// What closing these hours would have done: each try in a closed hour is spread over the open hours of its weekday and
 /// band as their own tries are. A try that has no such hour stays where it was.
 pub fn simulate(reach: &Reach, closed: &BTreeSet<HourOfWeek>) -> Effect {
@@ -523,5 +565,31 @@ mod tests {
             simulate(&reach, &BTreeSet::from([cell("80+.sat.12")])).moved,
             0
         );
+    }
+
+    #[test]
+    fn an_hour_still_to_come_is_better_only_where_the_figures_say_so_for_certain() {
+        // At nine and ten 20 %, at 17 hours 80 %, else 50 %.
+        let rate = |at: HourOfWeek| match at.hour {
+            9 | 10 => 0.2,
+            17 => 0.8,
+            _ => 0.5,
+        };
+        let known = reach(&past(3, 20, rate));
+        let zone = TimeZone::get("Asia/Shanghai").expect("a zone");
+        let at = |text: &str| -> Timestamp { text.parse().expect("an instant") };
+        let found = |text: &str| better_hour(&known, AgeBand::From80, &zone, at(text));
+        // Monday 09:30.
+        let better = found("2026-11-23T01:30:00Z").expect("the evening is better");
+        assert_eq!(better.begins, at("2026-11-23T09:00:00Z"));
+        assert!(better.now < 0.3 && better.then > 0.7, "{better:?}");
+        // 17:00 itself, and after it.
+        assert_eq!(found("2026-11-23T09:00:00Z"), None);
+        assert_eq!(found("2026-11-23T10:00:00Z"), None);
+        // A few calls are no proof.
+        let few = reach(&past(3, 1, rate));
+        let early = at("2026-11-23T01:30:00Z");
+        assert_eq!(better_hour(&few, AgeBand::From80, &zone, early), None);
+        assert_eq!(better_hour(&known, AgeBand::To17, &zone, early), None);
     }
 }

@@ -23,11 +23,12 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use allowance::{
-    Breaker, CallerId, Pace, TrunkHours, after_outage, caller_with_room, day_around,
+    Breaker, CallerId, Capacity, HourlyCap, Pace, Shown, TrunkHours, after_outage,
+    caller_with_room, day_around, within_the_hour,
 };
 pub use asked::hour_asked_for;
 pub use calendar::{Cadence, CadenceDay, enroll};
-pub use callee::Whom;
+pub use callee::{Whom, is_vain};
 pub use decide::{NumberFacts, PlanInput, Standing, next_step};
 pub use explain::{outcome_in_words, state_in_words};
 pub use holiday::{DayKind, HolidayError, Holidays};

@@ -9,7 +9,7 @@ use jiff::civil::{Time, time};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::allowance::TrunkHours;
+use super::allowance::{HourlyCap, TrunkHours};
 use super::holiday::Holidays;
 use super::hours::{Hours, OnHolidays, Window};
 use crate::patient::ConsentBasis;
@@ -59,6 +59,8 @@ pub enum Within {
     Hours(u32),
 }
 
+/// The most that a hospital may set for a caller id's hour where the law says nothing.
+const CALLER_PER_HOUR: u32 = 600;
 /// Seven days.
 const WEEK: Within = Within::Hours(168);
 
@@ -71,9 +73,12 @@ pub struct Law {
     pub caps: &'static [Cap],
     /// Rest between two rings of one number.
     pub min_gap: Duration,
+    /// Calls that show one caller id within any hour; `None`: the law says nothing of it.
+    pub caller_per_hour: Option<u32>,
 }
 
-/// 08:00–21:00 and 5 in 24 h (carriers' practice: Tencent Cloud), 3 a day (local practice), never 3 in 5 min (carriers).
+/// 08:00–21:00 and 5 in 24 h (carriers' practice: Tencent Cloud), 3 a day (local practice), never 3 in 5 min (carriers);
+/// a caller id with over 60 an hour is held to call too often (Hubei 2016).
 const CN: Law = Law {
     earliest: time(8, 0, 0, 0),
     latest: time(21, 0, 0, 0),
@@ -88,6 +93,7 @@ const CN: Law = Law {
         },
     ],
     min_gap: Duration::from_secs(300),
+    caller_per_hour: Some(60),
 };
 
 /// 08:00–21:00 at the called party's place (47 CFR 64.1200(c)(1)), one a day and three a week (64.1200(a)(9)(iv)).
@@ -105,6 +111,7 @@ const US: Law = Law {
         },
     ],
     min_gap: Duration::from_secs(300),
+    caller_per_hour: None,
 };
 
 const NEUTRAL: Law = Law {
@@ -112,6 +119,7 @@ const NEUTRAL: Law = Law {
     latest: time(20, 0, 0, 0),
     caps: US.caps,
     min_gap: Duration::from_secs(600),
+    caller_per_hour: CN.caller_per_hour,
 };
 
 impl Profile {
@@ -150,6 +158,8 @@ pub struct Caps {
     pub min_gap: Duration,
     /// Rings of one step before a human takes over: 1–10, default 4 (AHRQ RED tool 5).
     pub max_attempts: u32,
+    /// Calls that show one caller id within any hour: 1–60, or what the law allows; default 60.
+    pub caller_per_hour: u32,
 }
 
 impl Default for Caps {
@@ -159,6 +169,7 @@ impl Default for Caps {
             per_24h: 4,
             min_gap: Duration::from_secs(600),
             max_attempts: 4,
+            caller_per_hour: 60,
         }
     }
 }
@@ -337,6 +348,13 @@ impl CallingPolicy {
         let least = law.min_gap.as_secs() / 60;
         let gap = caps.min_gap.as_secs() / 60;
         range("min_gap_minutes", gap, least, 24 * 60)?;
+        let callers = law.caller_per_hour.unwrap_or(CALLER_PER_HOUR);
+        range(
+            "caller_per_hour",
+            caps.caller_per_hour.into(),
+            1,
+            callers.into(),
+        )?;
         let no_consent = |basis: &&ConsentBasis| match basis {
             ConsentBasis::None | ConsentBasis::Withdrawn => true,
             ConsentBasis::Written | ConsentBasis::Verbal => false,
@@ -419,6 +437,19 @@ impl CallingPolicy {
 
     pub fn caps(&self) -> Caps {
         self.caps
+    }
+
+    /// How often a caller id may be shown in an hour, the widest layer first.
+    pub fn caller_caps(&self) -> Vec<HourlyCap> {
+        let law = self.law.law().caller_per_hour.map(|calls| HourlyCap {
+            layer: Layer::Law(self.law),
+            calls,
+        });
+        let hospital = HourlyCap {
+            layer: Layer::Hospital,
+            calls: self.caps.caller_per_hour,
+        };
+        law.into_iter().chain([hospital]).collect()
     }
 
     pub fn minors(&self) -> Minors {

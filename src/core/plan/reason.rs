@@ -101,7 +101,7 @@ pub enum ReasonCode {
     /// The trunk takes no calls at this hour.
     #[display("trunk_closed")]
     TrunkClosed,
-    /// Every caller id of the trunk has been shown as often as it may be today.
+    /// Every caller id of the trunk has been shown as often as it may be today, or within the hour.
     #[display("caller_ids_used")]
     CallerIdsUsed,
     /// The database could not say what a decision needs.
@@ -209,6 +209,19 @@ pub enum Reason {
         failed: u32,
     },
     CallerIdsUsed,
+    /// Every caller id was shown so often within the hour.
+    CallerHour {
+        layer: Layer,
+        calls: u32,
+    },
+    /// More people of this age answer at an hour that is still to come today.
+    BetterHour {
+        /// The patient's.
+        local: DateTime,
+        /// Of a hundred calls, so many are answered now, and then.
+        now: u8,
+        then: u8,
+    },
     NotDecided,
     Lapsed {
         /// The first day on which it is too late.
@@ -281,12 +294,13 @@ impl Reason {
             | Reason::AskedFor
             | Reason::Recall
             | Reason::LiveAttempt
-            | Reason::AfterOutage => ReasonCode::TooSoon,
+            | Reason::AfterOutage
+            | Reason::BetterHour { .. } => ReasonCode::TooSoon,
             Reason::CapReached { .. } => ReasonCode::CapReached,
             Reason::LiveOnNumber => ReasonCode::LiveOnNumber,
             Reason::NoScript { .. } => ReasonCode::NoScript,
             Reason::TrunkFailing { .. } => ReasonCode::TrunkFailing,
-            Reason::CallerIdsUsed => ReasonCode::CallerIdsUsed,
+            Reason::CallerIdsUsed | Reason::CallerHour { .. } => ReasonCode::CallerIdsUsed,
             Reason::NotDecided => ReasonCode::NotDecided,
             Reason::Lapsed { .. } => ReasonCode::Lapsed,
             Reason::Settled { .. } => ReasonCode::Settled,

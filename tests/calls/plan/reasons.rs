@@ -83,6 +83,19 @@ fn samples() -> Vec<Reason> {
         },
         Reason::TrunkFailing { failed: 5 },
         Reason::CallerIdsUsed,
+        Reason::CallerHour {
+            layer: law(Profile::Cn),
+            calls: 60,
+        },
+        Reason::CallerHour {
+            layer: Layer::Hospital,
+            calls: 20,
+        },
+        Reason::BetterHour {
+            local,
+            now: 31,
+            then: 62,
+        },
         Reason::NotDecided,
         Reason::Lapsed {
             on: saturday,
@@ -167,11 +180,13 @@ fn kind(reason: &Reason) -> usize {
         Reason::NoRecall => 41,
         Reason::AfterOutage => 42,
         Reason::AlreadyClosed { .. } => 43,
+        Reason::CallerHour { .. } => 44,
+        Reason::BetterHour { .. } => 45,
         Reason::Superseded => KINDS - 1,
     }
 }
 
-const KINDS: usize = 45;
+const KINDS: usize = 47;
 
 #[test]
 fn every_reason_reads_as_the_snapshot_has_it() {

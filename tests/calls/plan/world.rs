@@ -513,6 +513,7 @@ impl Plain {
             per_24h: 1 + pick(random, day_and_night) as u32,
             min_gap: Duration::from_secs(60 * (10 + pick(random, 120))),
             max_attempts: 1 + pick(random, 10) as u32,
+            caller_per_hour: 60,
         };
         let oncology = DepartmentTerms {
             windows: (pick(random, 2) == 0).then(|| windows(random, first, last)),
