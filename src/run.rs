@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::channels::{Channels, Telephone};
 use crate::config::{self, CallingWindow, Config, VoiceEngine};
 use crate::facts::{facts_of, render};
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
@@ -98,6 +99,8 @@ impl Engine {
 
         let ears = Arc::new(start_ears(config)?);
         let voice = Arc::new(Voice::new(voice_config(config)));
+        let telephone = Telephone::new(&trunk, Arc::clone(&voice));
+        rules.channels = Arc::new(Channels::load(config)?.with_telephone(telephone));
         let recordings = Recordings::new(config.recordings_dir());
         let (room, has_room) = watch::channel(true);
         let at_most = config

@@ -69,6 +69,19 @@ pub fn text(notice: &Notice<'_>, lang: Lang) -> (String, String) {
     (subject, text)
 }
 
+/// What a person hears who is rung.
+pub fn spoken(notice: &Notice<'_>, lang: Lang) -> String {
+    let (hospital, urgency) = (notice.hospital, urgency(notice.order.urgency, lang));
+    match lang {
+        Lang::Zh => format!(
+            "这里是{hospital}的随访系统。有一个工单等您接手，级别是{urgency}。接手，请按一。"
+        ),
+        Lang::En => format!(
+            "This is the follow-up system of {hospital}. An order is waiting for you. It is {urgency}. To take it, press one."
+        ),
+    }
+}
+
 fn urgency(urgency: Urgency, lang: Lang) -> &'static str {
     match (urgency, lang) {
         (Urgency::Emergent, Lang::Zh) => "特急",

@@ -1,4 +1,4 @@
-//! Where events and notices go: webhooks, group robots, a text-message gateway, mail. One blocking send a call; what may be
+//! Where events and notices go: webhooks, group robots, a text-message gateway, mail, a telephone call. One blocking send a call; what may be
 //! sent, when and again is `jobs::notify`'s.
 //!
 //! A message names no patient, finding or department unless the channel is marked safe: a telephone lies about, and a
@@ -6,6 +6,7 @@
 
 mod email;
 mod message;
+mod phone;
 mod robot;
 mod signature;
 mod sms;
@@ -18,7 +19,8 @@ use aftercall_core::phi::Phi;
 use aftercall_core::time::Timestamp;
 use ureq::Agent;
 
-pub use message::{Notice, text};
+pub use message::{Notice, spoken, text};
+pub use phone::Telephone;
 pub use signature::signature;
 
 use crate::config::{self, Config, Kind};
@@ -30,6 +32,8 @@ pub struct Channels {
     name_zh: String,
     name_en: String,
     lang: Lang,
+    /// Only a running engine has one.
+    telephone: Option<Telephone>,
     /// Where an order can be taken, with `{id}`; empty where nobody set it.
     pub link: String,
 }
@@ -63,9 +67,20 @@ pub struct Message {
     pub text: String,
     /// The line above it, in mail.
     pub subject: String,
+    /// What a person hears, and in which language.
+    pub spoken: String,
+    pub lang: Lang,
     /// The person's address on the channel; empty: to whoever reads it.
     pub to: Phi<String>,
     pub at: Timestamp,
+}
+
+/// What came of a message that got through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Delivered,
+    /// Whoever got it said "mine".
+    Taken,
 }
 
 /// Why a message did not get through. None names an address, a key or what was said.
@@ -81,6 +96,10 @@ pub enum SendError {
     Code(i64),
     #[error("did not say that it took it")]
     NotAccepted,
+    #[error("nobody pressed the key")]
+    NotTaken,
+    #[error("the text cannot be spoken")]
+    NoVoice,
     #[error("the address is none: {0}")]
     Address(&'static str),
     #[error("the channel is not in the configuration")]
@@ -143,8 +162,45 @@ impl Channels {
                 "CN" => Lang::Zh,
                 _ => Lang::En,
             },
+            telephone: None,
             link: config.work_orders.link.clone(),
         })
+    }
+
+    /// The same, with a telephone for channels of kind `phone`.
+    pub fn with_telephone(self, telephone: Telephone) -> Self {
+        Self {
+            telephone: Some(telephone),
+            ..self
+        }
+    }
+
+    /// Ends telephone calls that go on.
+    pub fn hang_up(&self) {
+        if let Some(telephone) = &self.telephone {
+            telephone.hang_up();
+        }
+    }
+
+    /// Sends one message. Blocks: for `timeout_s` at most, a telephone call for two minutes.
+    ///
+    /// # Errors
+    /// When it did not get through, or nobody knows whether it did: it is sent again under the same id.
+    pub fn send(&self, channel: &str, message: &Message) -> Result<Sent, SendError> {
+        let channel = self.named(channel).ok_or(SendError::NoChannel)?;
+        match channel.config.kind {
+            Kind::Webhook => webhook::send(channel, message)?,
+            Kind::Wecom => robot::wecom(channel, message)?,
+            Kind::Dingtalk => robot::dingtalk(channel, message)?,
+            Kind::Feishu => robot::feishu(channel, message)?,
+            Kind::Sms => sms::send(channel, message)?,
+            Kind::Email => email::send(channel, message)?,
+            Kind::Phone => {
+                let telephone = self.telephone.as_ref().ok_or(SendError::NoChannel)?;
+                return telephone.call(message);
+            }
+        }
+        Ok(Sent::Delivered)
     }
 
     /// What a group reads, whose members have no language in the rota.
@@ -183,18 +239,21 @@ impl Channel {
         self.config.safe
     }
 
-    /// Sends one message. Blocks, for `timeout_s` at most.
-    ///
-    /// # Errors
-    /// When it did not get through, or nobody knows whether it did: it is sent again under the same id.
-    pub fn send(&self, message: &Message) -> Result<(), SendError> {
-        match self.config.kind {
-            Kind::Webhook => webhook::send(self, message),
-            Kind::Wecom => robot::wecom(self, message),
-            Kind::Dingtalk => robot::dingtalk(self, message),
-            Kind::Feishu => robot::feishu(self, message),
-            Kind::Sms => sms::send(self, message),
-            Kind::Email => email::send(self, message),
+    /// After so many tries a message is given up; the ladder has told others long since. A telephone is rung thrice.
+    pub fn most_tries(&self) -> u32 {
+        if self.config.kind == Kind::Phone {
+            3
+        } else {
+            12
+        }
+    }
+
+    /// The least time between two tries, in seconds.
+    pub fn rest_s(&self) -> u32 {
+        if self.config.kind == Kind::Phone {
+            60
+        } else {
+            0
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Kind {
     /// A gateway by HTTP.
     Sms,
     Email,
+    /// A call by the engine over its trunk; 1 takes the order.
+    Phone,
 }
 
 fn ten() -> u64 {
@@ -64,7 +66,8 @@ pub(super) fn fault(channels: &[Channel]) -> Option<String> {
             return Some("each needs a name of its own".to_owned());
         }
         let is_robot = matches!(channel.kind, Kind::Wecom | Kind::Dingtalk | Kind::Feishu);
-        let fault = if channel.url.is_empty() == channel.url_env.is_none() {
+        let is_addressed = channel.kind != Kind::Phone;
+        let fault = if is_addressed && channel.url.is_empty() == channel.url_env.is_none() {
             "needs either url or url_env"
         } else if !(1..=30).contains(&channel.timeout_s) {
             "timeout_s must be 1 to 30"

@@ -12,7 +12,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
 use aftercall_core::rota::{Person, Rota};
 use aftercall_core::time::Timestamp;
-use aftercall_core::work_order::{Step, WorkOrder, WorkOrderState};
+use aftercall_core::work_order::{Act, Step, WorkOrder, WorkOrderState};
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -20,16 +20,16 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::{Rules, next_round};
-use crate::channels::{Message, Notice, SendError, text};
+use crate::channels::{Channel, Message, Notice, SendError, Sent, spoken, text};
 use crate::store::outbox::{Failed, OutboxEvent, Target};
 use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_millis(500);
 /// Deliveries under way at once: a dead gateway holds up itself alone.
 const UNDER_WAY: usize = 64;
-/// A delivery is another engine's after so long; no send lasts half of it.
-const LEASE: SignedDuration = SignedDuration::from_secs(90);
-/// After so many tries, which is some three hours, a row is given up. The ladder has told others long since.
+/// A delivery is another engine's after so long; no send lasts longer.
+const LEASE: SignedDuration = SignedDuration::from_secs(180);
+/// Where the channel is not known any more.
 const MOST_TRIES: u32 = 12;
 const FIRST_PAUSE_MS: u64 = 5_000;
 const LONGEST_PAUSE_MS: u64 = 3_600_000;
@@ -49,6 +49,7 @@ pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>
             Err(error) => error!(%error, "delivery paused: the database did not answer"),
         }
     }
+    rules.channels.hang_up();
     while under_way.join_next().await.is_some() {}
 }
 
@@ -222,18 +223,29 @@ fn addresses(person: &Person, step: &Step) -> Vec<Target> {
 async fn deliver(store: &Store, rules: &Rules, row: &OutboxEvent) -> Result<bool, StoreError> {
     let sent = send(store, rules, row).await?;
     let now = rules.clock.now();
-    let Err(error) = sent else {
-        store.outbox_delivered(&row.id, now).await?;
-        return Ok(true);
+    let error = match sent {
+        Ok(sent) => {
+            if let (Sent::Taken, Some(by)) = (sent, &row.recipient) {
+                take(store, rules, row, by, now).await?;
+            }
+            store.outbox_delivered(&row.id, now).await?;
+            return Ok(true);
+        }
+        Err(error) => error,
     };
+    let channel = row
+        .channel
+        .as_deref()
+        .and_then(|name| rules.channels.named(name));
     // Of this one too.
     let tries = row.tries.saturating_add(1);
-    let failed = if tries >= MOST_TRIES {
+    let failed = if tries >= channel.map_or(MOST_TRIES, Channel::most_tries) {
         error!(event.id = %row.id, event = %row.event, %error, "a delivery is given up: `aftercall outbox list`");
         Failed::Died
     } else {
         warn!(event.id = %row.id, event = %row.event, tries, %error, "not delivered yet");
-        let pause = pause(&row.id, tries);
+        let least = SignedDuration::from_secs(channel.map_or(0, Channel::rest_s).into());
+        let pause = pause(&row.id, tries).max(least);
         Failed::AgainAt(now.saturating_add(pause).unwrap_or(Timestamp::MAX))
     };
     store
@@ -242,11 +254,34 @@ async fn deliver(store: &Store, rules: &Rules, row: &OutboxEvent) -> Result<bool
     Ok(false)
 }
 
+/// Who was rung pressed the key. Somebody else may have been faster: then it is theirs.
+async fn take(
+    store: &Store,
+    rules: &Rules,
+    row: &OutboxEvent,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = WorkOrderId(row.subject.clone());
+    let (act, note) = (Act::Acknowledge, "by telephone");
+    match store
+        .act_on_work_order(&id, &act, by, note, &rules.deadlines, now)
+        .await
+    {
+        Ok(_) => info!(order.id = %id, "taken by telephone"),
+        Err(StoreError::Conflict { state, .. }) => {
+            info!(order.id = %id, state, "taken by telephone, too late")
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
 async fn send(
     store: &Store,
     rules: &Rules,
     row: &OutboxEvent,
-) -> Result<Result<(), SendError>, StoreError> {
+) -> Result<Result<Sent, SendError>, StoreError> {
     let name = row.channel.clone().unwrap_or_default();
     let Some(channel) = rules.channels.named(&name) else {
         return Ok(Err(SendError::NoChannel));
@@ -264,11 +299,11 @@ async fn send(
             None => return Ok(Err(SendError::NoAddress)),
         }
     }
-    let (mut subject, mut words) = (String::new(), String::new());
+    let (mut subject, mut words, mut said) = (String::new(), String::new(), String::new());
     if row.event.starts_with("work_order.") {
         let order = store.work_order(&WorkOrderId(row.subject.clone())).await?;
         if row.recipient.is_some() && is_settled(&order, &row.event) {
-            return Ok(Ok(()));
+            return Ok(Ok(Sent::Delivered));
         }
         let notice = Notice {
             order: &order,
@@ -279,20 +314,20 @@ async fn send(
             safe: channel.is_safe(),
         };
         (subject, words) = text(&notice, lang);
+        said = spoken(&notice, lang);
     }
     let message = Message {
         id: row.id.clone(),
         payload: payload(row, &to, &words, lang),
         text: words,
         subject,
+        spoken: said,
+        lang,
         to,
         at: rules.clock.now(),
     };
     let (channels, sent) = (Arc::clone(&rules.channels), message);
-    let sending = tokio::task::spawn_blocking(move || {
-        let channel = channels.named(&name).ok_or(SendError::NoChannel)?;
-        channel.send(&sent)
-    });
+    let sending = tokio::task::spawn_blocking(move || channels.send(&name, &sent));
     Ok(sending.await.unwrap_or(Err(SendError::Unreachable)))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aftercall_core::attempt::{CallNote, CallRecord, Disposition};
 use aftercall_core::audit;
 use aftercall_core::finding::PlacedFinding;
-use aftercall_core::id::AttemptId;
+use aftercall_core::id::{AttemptId, WorkOrderId};
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::learn::{AgeBand, HourOfWeek, Reach, better_hour};
 use aftercall_core::plan::{
@@ -17,10 +17,11 @@ use aftercall_core::script::{Earlier, EarlierCall};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
 use aftercall_core::work_order::{
-    Cause, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends,
+    Act, Cause, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, has_talked,
 };
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use tracing::warn;
 
 use super::Rules;
 use crate::store::attempt::AttemptRow;
@@ -260,6 +261,7 @@ pub(super) async fn finish(
     }
     let opted_out = reports(&record, &CallNote::OptedOut, Disposition::OptedOut);
     let identified = record.progress.identified;
+    let talked = has_talked(&record);
     let finish = Finish {
         attempt: id.clone(),
         at: now,
@@ -281,6 +283,9 @@ pub(super) async fn finish(
         record,
     };
     let finished = store.finish_attempt(&finish).await?;
+    if talked && let Some(raised) = &finished.raised {
+        note_talk(store, rules, &raised.id, now).await;
+    }
     if opted_out && identified {
         withdraw_consent(store, &row, now).await?;
     }
@@ -302,6 +307,15 @@ pub(super) async fn halves(store: &Store, row: &AttemptRow) -> Result<Vec<Half>,
     let mut calls = store.earlier_calls(step).await?;
     calls.retain(|(id, call)| *id != row.attempt.id && day(call.started_at) == today);
     Ok(calls)
+}
+
+/// The robot's promise was kept on the call itself. Where that cannot be written down, a person is asked for once more.
+async fn note_talk(store: &Store, rules: &Rules, order: &WorkOrderId, now: Timestamp) {
+    let (act, note) = (Act::Speak, "connected by the robot");
+    let spoken = store.act_on_work_order(order, &act, "on_call", note, &rules.deadlines, now);
+    if let Err(error) = spoken.await {
+        warn!(order.id = %order, %error, "a talk is not in the order's record");
+    }
 }
 
 /// What is worse than on the calls before, by the answers of this one. Who was not identified answered nothing.

@@ -490,7 +490,10 @@ impl Line {
         let report = stream.report(now);
         let packet = stream.send(&frame);
         let pulled = stream.pull(now).samples;
-        self.heard.extend(std::iter::from_fn(|| stream.poll_key()));
+        while let Some(key) = stream.poll_key() {
+            self.heard.push(key);
+            self.events.push_back(LegEvent::Key(key));
+        }
         if let Some(to) = self.remote.filter(|_| !packet.is_empty())
             && let Err(error) = self.rtp.send_to(&packet, to)
         {

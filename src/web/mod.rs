@@ -19,6 +19,7 @@ mod plans;
 mod problem;
 mod recordings;
 mod rights;
+mod rota;
 mod router;
 mod serve;
 mod session;

@@ -70,6 +70,8 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("PUT", "/episodes/{id}/state") => (Right::TellOfPatients, About::One(Record::Episode)),
         ("GET" | "POST", "/imports") => (Right::EnrolPatients, About::Hospital),
         ("GET", "/calls/{id}" | "/calls/{id}/recording") => (Right::Listen, attempt),
+        // Names of staff, of nobody else.
+        ("GET", "/rota") => (Right::ReadOrders, About::Nobody),
         ("GET", "/work-orders") => (Right::ReadOrders, About::Narrowed),
         ("GET", "/work-orders/{id}" | "/work-orders/{id}/events") => (Right::ReadOrders, order),
         (

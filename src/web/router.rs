@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 
 use super::{
     AppState, Problem, audit, audit_log, auth, calls, do_not_call, events, imports, observations,
-    pages, patients, plans, recordings, session, site, staff, system, trends, why, work_orders,
+    pages, patients, plans, recordings, rota, session, site, staff, system, trends, why,
+    work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -70,6 +71,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(work_orders::close))
         .routes(routes!(work_orders::reopen))
         .routes(routes!(work_orders::events))
+        .routes(routes!(rota::show))
         .routes(routes!(audit::list))
         .routes(routes!(audit::decide))
         .routes(routes!(audit::show_figures))

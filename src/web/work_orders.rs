@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::calls::{FindingView, value};
 use super::extract::{Body, Id, List, Params, page_request};
 use super::problem::Problem;
+use super::rota::must_be_known;
 use super::trends::{TrendView, of_episode};
 use super::{AppState, Caller};
 use crate::store::work_order::WorkOrderFilter;
@@ -285,6 +286,7 @@ pub async fn hand_over(
     if to.is_empty() {
         return Err(Problem::field("to", "name the person who gets it"));
     }
+    must_be_known(&state, &to).await?;
     act(&state, &caller, id, Act::HandOver { to }, &body.note).await
 }
 

@@ -6,12 +6,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aftercall::channels::{Channels, Message, signature};
+use aftercall::channels::{Channels, Message, Sent, Telephone, signature};
 use aftercall::config::Config;
 use aftercall::jobs::{PlanClock, Rules, escalate, notify};
+use aftercall::recording::speech_wav;
+use aftercall::speech::audio::decode_file;
+use aftercall::speech::command::CommandConfig;
+use aftercall::speech::voice::{Engine, Voice, VoiceConfig};
 use aftercall::store::Store;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::WorkOrderId;
+use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Act, Cause, What, WorkOrderState};
@@ -24,7 +29,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
+use crate::phones::Network;
 use crate::record::{at, calling, clinic, deadlines, finding, found, raise};
+use crate::sipp::trunk;
 
 /// What a server was sent.
 #[derive(Clone, Debug)]
@@ -279,13 +286,15 @@ async fn an_engine_that_dies_after_sending_sends_again_under_the_same_key() {
         payload: leased[0].payload.clone(),
         text: String::new(),
         subject: String::new(),
+        spoken: String::new(),
+        lang: Lang::Zh,
         to: Phi::new(String::new()),
         at: desk.now(),
     };
     let channels = Arc::clone(&desk.rules.channels);
-    let send = move || channels.named("bus").expect("there").send(&message);
+    let send = move || channels.send("bus", &message);
     let sent = tokio::task::spawn_blocking(send).await.expect("no panic");
-    assert_eq!(sent, Ok(()), "and the other engine is gone");
+    assert_eq!(sent, Ok(Sent::Delivered), "and the other engine is gone");
     notify::once(&desk.store, &desk.rules)
         .await
         .expect("a round");
@@ -745,4 +754,91 @@ async fn for_a_week_nobody_acknowledges_and_the_last_rung_is_still_told() {
     let expected: Vec<u32> = (1..=u32::try_from(levels.len()).expect("few")).collect();
     assert_eq!(levels, expected, "every rung, in order, and on");
     assert!(at(0) < raised_at);
+}
+
+const NURSE: &str = "+8613800009003";
+const MACHINE: &str = "+8613800009004";
+
+/// The engine rings who is on duty, who hears it out and presses 1; a telephone that presses nothing takes nothing.
+#[tokio::test]
+async fn a_telephone_call_takes_the_order_by_a_key() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let prompt = root.join("dialogs/common/prompts/zh/opening_hello.flac");
+    let sound = folder.path().join("said.wav");
+    let samples = decode_file(&prompt).expect("a prompt of ours");
+    std::fs::write(&sound, speech_wav(&samples)).expect("it is writable");
+    let voice = Voice::new(VoiceConfig {
+        engine: Engine::Command(CommandConfig {
+            command: vec!["cp".into(), sound.display().to_string(), "{out}".into()],
+            voice_zh: String::new(),
+            voice_en: String::new(),
+            speed: 1.0,
+            timeout: Duration::from_secs(9),
+        }),
+        rendered: None,
+    });
+    let phones = folder.path().join("phones");
+    std::fs::create_dir(&phones).expect("a folder");
+    for (name, number, does) in [
+        ("nurse", NURSE, "[otherwise]\nkeys = \"1\"\n"),
+        ("machine", MACHINE, "[otherwise]\nhang_up = true\n"),
+    ] {
+        let text = format!(
+            "number = \"{number}\"\nstory = \"On duty.\"\nring_ms = 200\ndoes = \"answer\"\n{does}"
+        );
+        std::fs::write(phones.join(format!("{name}.toml")), text).expect("it is writable");
+    }
+    let at_network = phones.clone();
+    let network = tokio::task::spawn_blocking(move || Network::of(&at_network));
+    let network = network.await.expect("it starts");
+    let port = network.at.rsplit(':').next();
+    let port = port.and_then(|port| port.parse().ok()).expect("a port");
+    let mut desk = Desk::open("{ name = \"phone\", kind = \"phone\" }").await;
+    let config = Config::parse(
+        "a.toml",
+        "channels = [{ name = \"phone\", kind = \"phone\" }]\n",
+    );
+    let channels = Channels::load(&config.expect("a good file")).expect("no secrets");
+    let telephone = Telephone::new(&trunk(&[port], ""), Arc::new(voice));
+    desk.rules.channels = Arc::new(channels.with_telephone(telephone));
+    let rota = |first: &str| {
+        format!(
+            "version = 1\n[[person]]\nname = \"anna\"\nat = [{{ by = \"phone\", to = \"{first}\" }}]\n[[shift]]\n\
+             rung = \"ward_nurse\"\npeople = [\"anna\"]\ndays = [\"mon\"]\nfrom = \"00:00\"\nto = \"00:00\"\n"
+        )
+    };
+    desk.rota(&rota(MACHINE)).await;
+    let id = desk.raise("1").await;
+    desk.deliver().await;
+    let order = desk.store.work_order(&id).await.expect("there");
+    assert_eq!(
+        order.state,
+        WorkOrderState::Open,
+        "who presses nothing takes nothing"
+    );
+    let waiting = desk.store.outbox_letters(false, 9).await.expect("listed");
+    assert_eq!(
+        waiting[0].last_error.as_deref(),
+        Some("nobody pressed the key")
+    );
+    assert!(waiting[0].next_at >= desk.now() + SignedDuration::from_secs(50));
+    desk.rota(&rota(NURSE)).await;
+    desk.pass(SignedDuration::from_secs(61));
+    notify::once(&desk.store, &desk.rules)
+        .await
+        .expect("a round");
+    let order = desk.store.work_order(&id).await.expect("there");
+    assert_eq!(
+        (order.state, order.acknowledged_by.as_deref()),
+        (WorkOrderState::Acknowledged, Some("anna")),
+        "{:?}",
+        network.story("nurse")
+    );
+    let life = desk.store.work_order_events(&id).await.expect("listed");
+    let taken = life.last().expect("rows");
+    assert_eq!(
+        (taken.what, taken.note.as_str()),
+        (What::Acknowledged, "by telephone")
+    );
 }

@@ -713,6 +713,23 @@ async fn an_order_is_handed_over_reopened_and_tells_its_life() {
     assert_eq!(post("acknowledge", json!({})).await.0, 200);
     let mine = "/work-orders?mine=true&urgency=same_day&ward=5A";
     assert_eq!(server.get(mine).await["items"][0]["id"], json!(id.0));
+    let rota = "version = 1\n[[person]]\nname = \"li.mei\"\nat = [{ by = \"sms\", to = \"1\" }]\n[[shift]]\nward = \"5A\"\n\
+                rung = \"duty_doctor\"\npeople = [\"li.mei\"]\nfrom = \"00:00\"\nto = \"00:00\"\n\
+                days = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]\n";
+    let imported = server.store.import_rota(rota, "admin", at(6)).await;
+    imported.expect("imported");
+    let duty = server.get("/rota?ward=5A").await;
+    assert_eq!(duty["people"], json!(["li.mei"]));
+    assert_eq!(
+        duty["rungs"][2],
+        json!({ "rung": "duty_doctor", "people": ["li.mei"] })
+    );
+    assert_eq!(
+        server.get("/rota?ward=5B").await["rungs"][2]["people"],
+        json!([])
+    );
+    let (status, wrong) = post("hand-over", json!({ "to": "li.may" })).await;
+    assert_eq!((status, &wrong["field"]), (400, &json!("to")));
     let given = json!({ "to": "li.mei", "note": "end of shift" });
     let (_, handed) = post("hand-over", given).await;
     assert_eq!(

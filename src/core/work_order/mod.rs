@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub use ladder::{Deadlines, Escalation, Ladder, LadderError, Rung, Step, Wait, due_step};
 pub use life::{Act, Event, ROBOT, Refusal, What};
 pub use raise::{
-    Joined, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, join, raise,
-    urgency_of,
+    Joined, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, has_talked, join,
+    raise, urgency_of,
 };
 
 use crate::finding::{PlacedFinding, Urgency};

@@ -44,14 +44,19 @@ pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
         add(&mut causes, cause);
     }
     // Whoever asked for a person has talked to one.
-    let is_connected = |note: &CallNote| matches!(note, CallNote::Connected { talk_ms, .. } if *talk_ms >= TALKED_MS);
-    if record.notes.iter().any(is_connected) {
+    if has_talked(record) {
         causes.retain(|cause| *cause != Cause::AskedForPerson);
     }
     if broke_off(record) {
         add(&mut causes, Cause::Incomplete);
     }
     causes
+}
+
+/// Whether the robot connected the patient with a person, and they talked.
+pub fn has_talked(record: &CallRecord) -> bool {
+    let connected = |note: &CallNote| matches!(note, CallNote::Connected { talk_ms, .. } if *talk_ms >= TALKED_MS);
+    record.notes.iter().any(connected)
 }
 
 /// What is worse than on an earlier call, where that is news since the call before this one. The present call is the
