@@ -241,20 +241,17 @@ impl Channel {
 
     /// After so many tries a message is given up; the ladder has told others long since. A telephone is rung thrice.
     pub fn most_tries(&self) -> u32 {
-        if self.config.kind == Kind::Phone {
-            3
-        } else {
-            12
-        }
+        if self.rings() { 3 } else { 12 }
+    }
+
+    /// It makes a telephone ring.
+    pub fn rings(&self) -> bool {
+        self.config.kind == Kind::Phone
     }
 
     /// The least time between two tries, in seconds.
     pub fn rest_s(&self) -> u32 {
-        if self.config.kind == Kind::Phone {
-            60
-        } else {
-            0
-        }
+        if self.rings() { 60 } else { 0 }
     }
 
     /// Sends a body, and returns what was answered with a status of success.

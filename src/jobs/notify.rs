@@ -95,8 +95,11 @@ async fn claim(
     let events: Vec<OutboxEvent> = rows.extract_if(.., |row| row.channel.is_none()).collect();
     let mut handed_out = 0;
     for event in events {
-        hand_out(store, rules, &event, now).await?;
-        handed_out += 1;
+        match hand_out(store, rules, &event, now).await {
+            Ok(()) => handed_out += 1,
+            // It waits for its lease, and holds up no other.
+            Err(error) => error!(event.id = %event.id, %error, "an event is not handed out yet"),
+        }
     }
     Ok((handed_out, rows))
 }
@@ -126,7 +129,12 @@ async fn hand_out(
         if let Some(owner) = &told.owner {
             store.assign_work_order(&order.id, owner, now).await?;
         }
-        targets.extend(told.targets);
+        let rings = |target: &Target| {
+            let channel = rules.channels.named(&target.channel);
+            channel.is_some_and(Channel::rings)
+        };
+        let told = told.targets.into_iter();
+        targets.extend(told.filter(|target| !call.is_more || !rings(target)));
     }
     info!(event.id = %event.id, event = %event.event, subject = %event.subject, to = targets.len(), "event");
     store.hand_out(event, &targets, now).await
@@ -137,6 +145,8 @@ async fn hand_out(
 struct Call {
     kind: CallFor,
     level: u32,
+    /// More of what people have been told of already: no telephone rings again for it.
+    is_more: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,7 +169,13 @@ impl Call {
         let payload: serde_json::Value = serde_json::from_str(&event.payload).unwrap_or_default();
         let level = payload.get("level").and_then(serde_json::Value::as_u64);
         let level = u32::try_from(level.unwrap_or_default()).unwrap_or(u32::MAX);
-        Some(Self { kind, level })
+        let is_more = event.event == "work_order.joined"
+            && payload.get("from").is_some_and(|from| from == "open");
+        Some(Self {
+            kind,
+            level,
+            is_more,
+        })
     }
 }
 

@@ -418,8 +418,8 @@ async fn join(
     for event in &events {
         put_event(connection, &order.id, event).await?;
     }
-    // One notice, whatever the rows.
-    if let Some(event) = events.first() {
+    // One notice, whatever the rows; that it is more urgent says more.
+    if let Some(event) = events.last() {
         post_change(connection, &order, event).await?;
     }
     Ok(Raised {
@@ -542,6 +542,7 @@ async fn post_change(
         ("urgency", word(&order.urgency).into()),
         ("state", word(&order.state).into()),
         ("level", event.level.into()),
+        ("from", event.from.as_ref().map(word).into()),
     ];
     let about = about.map(|(key, value): (&str, serde_json::Value)| (key.to_owned(), value));
     let name = format!("work_order.{}", event.what);

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use aftercall::channels::{Channels, Message, Sent, Telephone, signature};
 use aftercall::config::Config;
+use aftercall::jobs::record::{Recorder, Report, Told};
 use aftercall::jobs::{PlanClock, Rules, escalate, notify};
 use aftercall::recording::speech_wav;
 use aftercall::speech::audio::decode_file;
 use aftercall::speech::command::CommandConfig;
 use aftercall::speech::voice::{Engine, Voice, VoiceConfig};
 use aftercall::store::Store;
+use aftercall_core::attempt::{CallNote, Disposition};
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::WorkOrderId;
 use aftercall_core::lang::Lang;
@@ -30,7 +32,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use crate::phones::Network;
-use crate::record::{at, calling, clinic, deadlines, finding, found, raise};
+use crate::record::{at, calling, clinic, deadlines, finding, finish, found, raise};
 use crate::sipp::trunk;
 
 /// What a server was sent.
@@ -646,6 +648,70 @@ async fn mail_goes_by_smtp_under_one_message_id_and_is_tried_again() {
         "Subject: Demonstration Hospital",
     ] {
         assert!(got[0].contains(part), "{part}: {}", got[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_telephone_does_not_ring_again_for_more_of_the_same() {
+    let desk = Desk::open("{ name = \"phone\", kind = \"phone\" }").await;
+    let address = "{ by = \"sms\", to = \"+8613800000001\" }";
+    desk.rota(&WARD.replace(address, "{ by = \"phone\", to = \"6001\" }"))
+        .await;
+    let (new, _) = calling(&desk.store, "1").await;
+    let join = async |cause: Cause| {
+        let causes = raise(&new, vec![cause]);
+        let raised = desk.store.raise_or_join_work_order(&causes, desk.now());
+        raised.await.expect("raised").expect("a cause").id
+    };
+    // No engine, no telephone: the rows of calls wait.
+    let rings = async || {
+        notify::once(&desk.store, &desk.rules)
+            .await
+            .expect("a round");
+        let waiting = desk.store.outbox_letters(false, 9).await.expect("listed");
+        let channels = waiting.iter().map(|letter| letter.event.channel.as_deref());
+        channels.filter(|channel| *channel == Some("phone")).count()
+    };
+    let id = join(Cause::Incomplete).await;
+    assert_eq!(rings().await, 1);
+    join(Cause::ReportedReadmission).await;
+    assert_eq!(rings().await, 1, "told of already");
+    join(found(&new, finding("chest_pain", Urgency::Emergent))).await;
+    assert_eq!(rings().await, 2, "more urgent");
+    let (terms, now) = (deadlines(), desk.now());
+    let taken = desk
+        .store
+        .act_on_work_order(&id, &Act::Acknowledge, "anna", "", &terms, now);
+    taken.await.expect("open");
+    join(Cause::AskedForPerson).await;
+    assert_eq!(rings().await, 3, "nobody has seen that");
+}
+
+/// A patient whom the robot connected with a person has been spoken with; a few seconds are no talk.
+#[tokio::test]
+async fn a_talk_that_the_robot_connected_keeps_its_promise() {
+    for (talk_ms, spoken_by) in [(20_000, Some("on_call")), (3_000, None)] {
+        let desk = Desk::open("").await;
+        let (new, _) = calling(&desk.store, "1").await;
+        let pain = vec![finding("chest_pain", Urgency::Emergent)];
+        let mut record = finish(&new, Disposition::Completed, pain).record;
+        record.notes.push(CallNote::Connected { rung: 0, talk_ms });
+        let what = Told::Ended(Box::new(record));
+        let report = Report {
+            attempt: new.id.clone(),
+            what,
+        };
+        let mut recorder = Recorder::new(desk.store.clone(), desk.rules.clone());
+        assert!(recorder.record(&report).await);
+        let orders = desk.store.overdue_work_orders(Timestamp::MAX, 9).await;
+        let [order] = orders.expect("listed").try_into().expect("one");
+        assert_eq!(
+            order.state,
+            WorkOrderState::Open,
+            "somebody still has to take it"
+        );
+        assert_eq!(order.spoken_by.as_deref(), spoken_by);
+        assert_eq!(order.promise().is_none(), spoken_by.is_some());
     }
 }
 
