@@ -25,6 +25,8 @@ FUZZ ?= 600
 CALLS ?= 1 4
 AT_ONCE ?= 1000
 EVAL ?= redflags
+# Where 10,000 crashes of the dial loop keep their databases.
+MEMORY := $(firstword $(wildcard /dev/shm /tmp))
 SHARE ?= 0.15
 ANSWERED ?= $(HOME)/.cache/aftercall-voice/answered
 HEARING ?= $(HOME)/.cache/aftercall-voice/hearing
@@ -147,11 +149,13 @@ eval-answered:
 	$${PYTHON:-python3} fixtures/speech/make_speech.py answered --out $(ANSWERED)
 	nice -n 19 cargo run --quiet --release -- answered $(ANSWERED) --share $(SHARE)
 
-# About half a minute a kill, and SOAK times the usual count of every seeded loop.
+# About half a minute a kill, SOAK times the usual count of every seeded loop, and 10,000 crashes of the dial loop in
+# memory (a quarter of an hour).
 soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
-	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash testbed
+	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash:: crash_demo testbed
+	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 17 / 5)) cargo test --test it -- crash_plan --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 20)) cargo test --test it -- every_way_to_end
 	@$(MAKE) --no-print-directory fuzz
 
