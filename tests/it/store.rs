@@ -6,7 +6,7 @@ use std::pin::Pin;
 use aftercall::store::attempt::{AttemptProgress, Begun};
 use aftercall::store::import::Import;
 use aftercall::store::observation::{Observation, ObservationKind};
-use aftercall::store::outbox::Failed;
+use aftercall::store::outbox::{Failed, Target};
 use aftercall::store::page::{Cursor, PageRequest};
 use aftercall::store::patient::PatientChange;
 use aftercall::store::script::ScriptVersion;
@@ -128,6 +128,9 @@ const CHECKS: &[(&str, Check)] = &[
             ))
         },
     ),
+    ("an_order_is_told_handed_on_and_opened_again", |store, _| {
+        Box::pin(an_order_is_told_handed_on_and_opened_again(store))
+    }),
     ("an_item_gets_one_verdict", |store, _| {
         Box::pin(audit::an_item_gets_one_verdict(store))
     }),
@@ -1199,6 +1202,76 @@ async fn an_overdue_order_climbs_once(store: Store) {
     );
     let counted = store.work_orders_by_urgency().await.expect("counted");
     assert_eq!(counted[0], (Urgency::Emergent, WorkOrderState::Open, 1));
+}
+
+async fn an_order_is_told_handed_on_and_opened_again(store: Store) {
+    let rota = "version = 1\n[[person]]\nname = \"anna\"\nat = [{ by = \"sms\", to = \"1\" }]\n";
+    assert_eq!(store.rota_text().await.expect("asked"), None);
+    for text in ["version = 1\n", rota] {
+        store
+            .import_rota(text, "admin", at(1))
+            .await
+            .expect("imported");
+    }
+    let known = store.rota().await.expect("asked").expect("there");
+    assert!(known.person("anna").is_some(), "the newest holds");
+    let (new, _) = calling(&store, "1").await;
+    let raised = store
+        .raise_or_join_work_order(&raise(&new, vec![Cause::Incomplete]), at(5))
+        .await;
+    let id = raised.expect("raised").expect("a cause").id;
+    for _ in 0..2 {
+        store
+            .assign_work_order(&id, "anna", at(6))
+            .await
+            .expect("hers");
+    }
+    let (terms, outcome) = (deadlines(), Outcome::False);
+    let handed = Act::HandOver { to: "bert".into() };
+    for act in [
+        handed,
+        Act::Acknowledge,
+        Act::Close { outcome },
+        Act::Reopen,
+    ] {
+        let acted = store.act_on_work_order(&id, &act, "bert", "", &terms, at(7));
+        acted.await.expect("in its turn");
+    }
+    let life = store.work_order_events(&id).await.expect("listed");
+    assert_eq!(life.len(), 6, "assigned once: {life:?}");
+    let filter = WorkOrderFilter {
+        ward: Some("5A".to_owned()),
+        urgency: Some(Urgency::SameDay),
+        ..WorkOrderFilter::default()
+    };
+    let list = store.work_orders(&filter, &PageRequest::default()).await;
+    assert_eq!(list.expect("listed").items.len(), 1);
+    assert_eq!(store.exhausted_work_orders().await.expect("counted"), 0);
+    let claimed = store.claim_outbox(at(8), 1, at(60), ENGINE).await;
+    let event = claimed.expect("claimed").remove(0);
+    let targets = ["bus", "sms"].map(|channel| Target {
+        channel: channel.to_owned(),
+        recipient: None,
+    });
+    for _ in 0..2 {
+        store
+            .hand_out(&event, &targets, at(8))
+            .await
+            .expect("handed out");
+    }
+    let letters = store.outbox_letters(false, 99).await.expect("listed");
+    let rows: Vec<_> = letters
+        .into_iter()
+        .filter(|letter| letter.event.channel.is_some())
+        .map(|letter| letter.event.id)
+        .collect();
+    assert_eq!(rows, [format!("{}.0", event.id), format!("{}.1", event.id)]);
+    let died = store.outbox_failed(&rows[0], "answered 500", Failed::Died, at(9));
+    died.await.expect("given up");
+    let dead = store.outbox_letters(true, 9).await.expect("listed");
+    assert_eq!(dead[0].died_at, Some(at(9)));
+    assert_eq!(store.replay_outbox(None, at(10)).await.expect("asked"), 1);
+    assert_eq!(store.outbox_dead().await.expect("counted"), 0);
 }
 
 async fn the_outbox_delivers_what_was_committed(store: Store) {
