@@ -2,7 +2,7 @@
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
 #   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long, and make fuzz
-#   make fuzz [FUZZ=600]      five targets of hostile input, FUZZ seconds each
+#   make fuzz [FUZZ=600]      six targets of hostile input, FUZZ seconds each
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
 #   make eval EVAL=plans      a million simulated patient-days, each call held against a plain checker of the rules
@@ -161,7 +161,7 @@ soak: check-rust packages-test model
 
 # The next seed until the time is over; a finding names its seed, and comes again with AFTERCALL_SEED.
 fuzz: check-rust
-	@for target in sip_messages session_descriptions rtp_and_rtcp legs rung_legs; do \
+	@for target in sip_messages session_descriptions rtp_and_rtcp legs rung_legs feed_messages; do \
 	  end=$$((SECONDS + $(FUZZ))); seed=0; inputs=0; \
 	  while [ $$SECONDS -lt $$end ]; do \
 	    seed=$$((seed + 1)); \

@@ -4,6 +4,7 @@
 //! in here: a trunk's password comes from the environment.
 
 mod channels;
+mod feed;
 mod staff;
 mod web;
 mod work_orders;
@@ -28,6 +29,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use channels::{Channel, Kind};
+pub use feed::Feed;
 pub use staff::Staff;
 pub use web::Web;
 pub use work_orders::WorkOrders;
@@ -45,6 +47,7 @@ pub struct Config {
     pub database: Database,
     pub web: Web,
     pub hospital: Hospital,
+    pub feed: Feed,
     pub calling: Calling,
     pub trunk: Trunk,
     /// The ladder of telephones that are tried when a person is asked for.
@@ -102,8 +105,8 @@ pub struct Calling {
     pub consent: Vec<ConsentBasis>,
     /// Who is rung for a patient of 14 to 17.
     pub minors: Minors,
-    /// How old the word on life, stay and number may be; 0: no limit.
-    pub record_max_age_hours: u32,
+    /// How old the word on life, stay and number may be; 0: no limit. `None`: a day where there is a feed.
+    pub record_max_age_hours: Option<u32>,
     /// When somebody is there to acknowledge work orders, by the hospital's zone.
     pub duty: Vec<CallingWindow>,
     /// What departments allow less.
@@ -323,6 +326,7 @@ impl Default for Config {
             database: Database::default(),
             web: Web::default(),
             hospital: Hospital::default(),
+            feed: Feed::default(),
             calling: Calling::default(),
             trunk: Trunk::default(),
             on_call: Vec::new(),
@@ -385,7 +389,7 @@ impl Default for Calling {
             holidays: "cn".to_owned(),
             consent: terms.consent,
             minors: terms.minors,
-            record_max_age_hours: 0,
+            record_max_age_hours: None,
             duty: windows(terms.duty),
             departments: Vec::new(),
             noon_rest: vec![CallingPolicy::NOON_REST.0, CallingPolicy::NOON_REST.1],
@@ -624,6 +628,7 @@ impl Config {
             "is not a country's code (ISO 3166); write CN or US",
         )?;
         self.web.check()?;
+        self.feed.check()?;
         must(
             [0, 2].contains(&self.calling.noon_rest.len()),
             "calling.noon_rest",
@@ -748,12 +753,17 @@ impl Config {
             consent: calling.consent.clone(),
             departments: calling.departments.iter().map(department).collect(),
             minors: calling.minors,
-            record_max_age: (calling.record_max_age_hours > 0)
-                .then(|| SignedDuration::from_hours(calling.record_max_age_hours.into())),
+            record_max_age: self.record_max_age(),
             duty: windows(&calling.duty),
             zone: self.zone(),
         };
         Ok(CallingPolicy::new(&terms)?)
+    }
+
+    fn record_max_age(&self) -> Option<SignedDuration> {
+        let usual = if self.feed.is_on() { 24 } else { 0 };
+        let hours = self.calling.record_max_age_hours.unwrap_or(usual);
+        (hours > 0).then(|| SignedDuration::from_hours(hours.into()))
     }
 
     fn holidays(&self) -> Result<Option<Holidays>, CallingError> {

@@ -6,6 +6,7 @@ pub mod config;
 pub mod dialogs;
 pub mod eval;
 mod facts;
+pub mod feed;
 pub mod import;
 pub mod jobs;
 pub mod library;

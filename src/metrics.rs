@@ -1,6 +1,7 @@
 //! Metrics for Prometheus: counts and times, no PHI. Labels are closed sets, never ids, names or numbers.
 
 use aftercall_core::call::CallEvent;
+use aftercall_core::feed::Ack;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +32,8 @@ pub struct Metrics {
     outbox_waiting: Gauge,
     outbox_dead: Gauge,
     work_orders_unanswered: Gauge,
+    feed_messages: Family<FeedLabels, Counter>,
+    feed_kept: Family<NameLabel, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +61,12 @@ struct AuditLabels {
     verdict: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeedLabels {
+    event: &'static str,
+    ack: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -81,6 +90,8 @@ impl Metrics {
             outbox_waiting: Gauge::default(),
             outbox_dead: Gauge::default(),
             work_orders_unanswered: Gauge::default(),
+            feed_messages: Family::default(),
+            feed_kept: Family::default(),
         };
         metrics.register();
         metrics
@@ -140,6 +151,16 @@ impl Metrics {
             "Work orders that everybody on their ladder was told of, and nobody has answered",
             self.work_orders_unanswered.clone(),
         );
+        registry.register(
+            "feed_messages",
+            "Messages of the hospital's bus by event and answer",
+            self.feed_messages.clone(),
+        );
+        registry.register(
+            "feed_kept",
+            "Messages of the hospital's bus by state; dead ones wait for a person",
+            self.feed_kept.clone(),
+        );
     }
 
     /// Counts what a call tells.
@@ -160,6 +181,15 @@ impl Metrics {
             }
             Told::Event(_) | Told::Trace(_) | Told::Rings(_) => {}
         }
+    }
+
+    /// Counts a message of the hospital's bus; `event` is one of a closed set.
+    pub fn feed(&self, event: &'static str, ack: Ack) {
+        let labels = FeedLabels {
+            event,
+            ack: ack.to_string(),
+        };
+        self.feed_messages.get_or_create(&labels).inc();
     }
 
     /// The page that Prometheus reads, with the counts of the database as they are now.
@@ -204,6 +234,12 @@ impl Metrics {
             self.audit_items
                 .get_or_create(&AuditLabels { kind, verdict })
                 .set(number(items));
+        }
+        self.feed_kept.clear();
+        for (name, messages) in store.feed_messages_by_state().await? {
+            self.feed_kept
+                .get_or_create(&NameLabel { name })
+                .set(number(messages));
         }
         self.outbox_waiting
             .set(number(store.outbox_waiting().await?));

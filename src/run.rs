@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::channels::{Channels, Telephone};
 use crate::config::{self, CallingWindow, Config, VoiceEngine};
 use crate::facts::{facts_of, render};
+use crate::feed;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::ring_back::Desk;
@@ -60,6 +61,8 @@ pub struct Engine {
     /// Where the API answers.
     pub api: std::net::SocketAddr,
     pub https: bool,
+    /// Where the hospital's bus is heard.
+    pub feed: Option<std::net::SocketAddr>,
     /// Nobody is dialled any more.
     hold_calls: watch::Sender<bool>,
     stop: watch::Sender<bool>,
@@ -187,6 +190,22 @@ impl Engine {
         let listening = Listening::open(&config.web).await?;
         let (api, https) = (listening.address()?, listening.is_https());
         let pathways = pathways::load(&config.scripts.dir, config.cadence())?;
+        let (bus, heard_at) = match config.feed.is_on() {
+            true => {
+                let bus = feed::Listener::bind(&config.feed).await?;
+                let at = bus.address()?;
+                info!(feed = %at, "the hospital's bus is heard");
+                (Some(bus), Some(at))
+            }
+            false => (None, None),
+        };
+        let fed = Arc::new(feed::Feed::new(
+            store.clone(),
+            Arc::new(pathways.clone()),
+            clock,
+            Arc::clone(&metrics),
+            config,
+        ));
         let state = web::AppState::new(
             store.clone(),
             recordings,
@@ -205,7 +224,8 @@ impl Engine {
             )),
             tokio::spawn(caller.run(dialled)),
         ];
-        let tasks = vec![
+        let heard = bus.map(|bus| tokio::spawn(bus.run(fed, stopping.clone())));
+        let mut tasks = vec![
             tokio::spawn(relay(told, to_record, to_reception, metrics, seen)),
             tokio::spawn(reception.run(rung)),
             tokio::spawn(jobs::recover::run(
@@ -238,12 +258,14 @@ impl Engine {
             tokio::spawn(let_pages_go(state.changes.clone(), stopping.clone())),
             tokio::spawn(listening.serve(web::router(state), stopping)),
         ];
+        tasks.extend(heard);
         info!(%api, "aftercall runs");
         Ok(Engine {
             store,
             rules,
             api,
             https,
+            feed: heard_at,
             hold_calls,
             stop,
             patience: Duration::from_secs(config.trunk.talk_on_s),

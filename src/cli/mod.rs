@@ -11,6 +11,7 @@ pub mod calls;
 pub mod check;
 pub mod demo;
 pub mod dialling;
+pub mod feed;
 pub mod hearing;
 pub mod import;
 pub mod line;
@@ -58,6 +59,7 @@ pub enum Command {
     Check(check::Args),
     Demo(demo::Args),
     Dialling(dialling::Args),
+    Feed(feed::Args),
     Hearing(hearing::Args),
     Import(import::Args),
     Migrate(migrate::Args),
@@ -96,6 +98,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Dialling(args) => dialling::run(&args),
+        Command::Feed(args) => feed::run(&args),
         Command::Hearing(args) => hearing::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),

@@ -9,6 +9,7 @@ pub mod audit_chain;
 pub mod call;
 pub mod codec;
 pub mod ear;
+pub mod feed;
 pub mod finding;
 pub mod heard;
 pub mod id;

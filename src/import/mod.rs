@@ -20,6 +20,7 @@ use aftercall_core::time::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+pub(crate) use save::change;
 pub use save::{preview, save_discharges};
 
 use crate::store::{Store, StoreError, new_id};
@@ -45,7 +46,8 @@ pub struct Row {
     pub line: u64,
     pub patient: Patient,
     pub episode: Episode,
-    pub case: Case,
+    /// `None`: nothing is said of diagnosis and risk, and the plan of a known stay moves with its discharge alone.
+    pub case: Option<Case>,
 }
 
 /// A do-not-call list: columns `phone` and, if wanted, `reason`.
@@ -172,7 +174,7 @@ pub fn read_discharges(
                 line,
                 patient,
                 episode,
-                case,
+                case: Some(case),
             }),
             Err(problems) => list.problems.extend(problems),
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aftercall_core::import::{Stated, different, merged_episode, merged_patient, other_person};
 use aftercall_core::patient::{Episode, EpisodeState, Life, Patient};
-use aftercall_core::plan::{LifeEvent, Pathways, Step, StepState};
+use aftercall_core::plan::{
+    Cadence, CadenceDay, Case, LifeEvent, Pathways, Plan, Step, StepState, enroll,
+};
 use aftercall_core::time::Timestamp;
 
 use super::{DischargeList, Report, Row, RowReport, problem};
@@ -12,7 +14,7 @@ use crate::store::enrol::{Enrol, Known, KnownPatients, Standing};
 use crate::store::{Store, StoreError, import, new_id};
 
 /// Rows a transaction.
-const CHUNK: usize = 500;
+const CHUNK: usize = 2000;
 
 /// Saves a discharge list with the plan of every stay. Importing a list twice changes nothing.
 ///
@@ -164,7 +166,12 @@ fn remember(stays: &mut Vec<(Episode, Vec<Step>)>, change: &Enrol) {
 }
 
 /// `None` where no plan is known for the stay, and none fits.
-fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways) -> Option<Enrol> {
+pub(crate) fn change(
+    row: &Row,
+    before: Option<&Known>,
+    stated: Stated,
+    pathways: &Pathways,
+) -> Option<Enrol> {
     let patient = before.map_or_else(
         || row.patient.clone(),
         |before| merged_patient(&before.patient, &row.patient, stated),
@@ -182,8 +189,11 @@ fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways
         pathway: row.episode.pathway.clone(),
         ..episode.clone()
     };
-    let chosen = pathways.plan(&patient, &named, &row.case);
     let known_plan = stay.map_or(&[][..], |(_, plan)| plan);
+    let chosen = match (&row.case, stay) {
+        (None, Some(_)) => Some(moved(&patient, &episode, known_plan)),
+        (case, _) => pathways.plan(&patient, &named, case.as_ref().unwrap_or(&Case::default())),
+    };
     let (mut steps, mut dropped, mut errands) = (Vec::new(), Vec::new(), Vec::new());
     match chosen {
         Some(plan) => {
@@ -212,6 +222,7 @@ fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways
     let events = events(before, &patient, &episode);
     Some(Enrol {
         events,
+        stays: Vec::new(),
         patient_is: before.map_or(Standing::New, |before| standing(&before.patient, &patient)),
         contacts_changed: before.is_some_and(|before| patient.contacts != before.patient.contacts),
         consent_changed: before.is_some_and(|before| patient.consent != before.patient.consent),
@@ -222,6 +233,24 @@ fn change(row: &Row, before: Option<&Known>, stated: Stated, pathways: &Pathways
         episode,
         episode_is,
     })
+}
+
+/// The same plan from another day of discharge.
+fn moved(patient: &Patient, episode: &Episode, plan: &[Step]) -> Plan {
+    let grace = |step: &Step| {
+        let days = (step.lapses_on - step.due_on).get_days();
+        u16::try_from(days - 1).unwrap_or(0)
+    };
+    let days = plan.iter().map(|step| CadenceDay {
+        day: step.day,
+        grace_days: grace(step),
+    });
+    Plan {
+        pathway: None,
+        script: episode.pathway.clone(),
+        steps: enroll(patient, episode, &Cadence(days.collect())),
+        errands: Vec::new(),
+    }
 }
 
 /// What the row tells that was not known before.
@@ -242,6 +271,17 @@ fn events(before: Option<&Known>, patient: &Patient, episode: &Episode) -> Vec<L
     if known.is_some_and(|known| known.phone != patient.phone) && patient.phone.is_some() {
         events.push(LifeEvent::NumberChanged);
     }
+    // Of several stays the plan of the last discharge holds, in whatever order they are told.
+    let last = stays()
+        .chain([episode])
+        .filter(|stay| stay.state != EpisodeState::Cancelled)
+        .max_by_key(|stay| stay.discharged_at);
+    let is_first = stay.is_some() || stays().next().is_none();
+    if let Some(last) = last.filter(|last| !is_first && last.state == EpisodeState::Discharged) {
+        events.push(LifeEvent::Discharged {
+            stay: last.id.clone(),
+        });
+    }
     let is_new_state = is_news(stay.map(|stay| stay.state == episode.state));
     match episode.state {
         EpisodeState::Readmitted if is_new_state => events.push(LifeEvent::Admitted),
@@ -254,15 +294,6 @@ fn events(before: Option<&Known>, patient: &Patient, episode: &Episode) -> Vec<L
         | EpisodeState::Readmitted
         | EpisodeState::ReportedReadmitted
         | EpisodeState::Cancelled => {}
-    }
-    // Of several stays the plan of the last discharge holds, in whatever order they are told.
-    let last = stays()
-        .chain([episode])
-        .max_by_key(|stay| stay.discharged_at);
-    if let Some(last) = last.filter(|_| stay.is_none() && stays().next().is_some()) {
-        events.push(LifeEvent::Discharged {
-            stay: last.id.clone(),
-        });
     }
     events
 }

@@ -65,6 +65,9 @@ impl Store {
     pub async fn standing(&self, episode: &EpisodeId) -> Result<Standing, StoreError> {
         let row = sqlx::query(
             "select p.seen_at_ms, e.created_at_ms, \
+             case when exists (select 1 from feed_visit v where v.hospital = p.hospital and v.number = p.number) \
+             and not exists (select 1 from feed_message m where m.state = 'dead' and m.number = p.number) \
+             then (select max(received_at_ms) from feed_message where state <> 'rejected') end as heard_at_ms, \
              (select count(*) from pause where scope = '' or scope = 'ward/' || e.ward) as paused, \
              (select count(*) from work_order w join episode o on o.id = w.episode_id \
               where w.state = 'open' and w.urgency = 'emergent' and w.exhausted = 1 and o.ward = e.ward) as unanswered \
@@ -76,7 +79,10 @@ impl Store {
         let row = Columns(&row);
         Ok(Standing {
             enrolled_at: row.time_or_null("created_at_ms")?,
-            record_seen_at: row.time_or_null("seen_at_ms")?,
+            // A bus that speaks and says nothing of her confirms what it said before; a message that waits denies it.
+            record_seen_at: row
+                .time_or_null("seen_at_ms")?
+                .max(row.time_or_null("heard_at_ms")?),
             ward_unanswered: row.int("unanswered")? > 0,
             paused: row.int("paused")? > 0,
         })

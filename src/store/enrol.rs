@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_core::id::StepId;
-use aftercall_core::patient::{Consent, Contact, Episode, Patient};
+use aftercall_core::id::{EpisodeId, PatientId, StepId};
+use aftercall_core::patient::{Consent, Contact, Episode, EpisodeState, Patient};
 use aftercall_core::plan::{Errand, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
@@ -14,14 +14,14 @@ use super::errand::upsert_errands;
 use super::life::happen;
 use super::patient::{
     EPISODE, PATIENT, UPSERT_STEP, enrol_consent, read_contact, read_episode, read_patient,
-    replace_contacts, upsert_episode, upsert_patient,
+    replace_contacts, set_episode_state, upsert_episode, upsert_patient,
 };
 use super::row::{Columns, json, word};
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms, new_id};
 
-/// Values a statement: SQLite looks each placeholder up among all of its statement.
-const VALUES: usize = 400;
+/// Values a statement. SQLite takes 32,766 of them, PostgreSQL 65,535; each statement is prepared once a connection.
+const VALUES: usize = 2000;
 
 /// A patient as stored, with the stays and their plans.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,16 @@ pub struct Enrol {
     pub errands: Vec<Errand>,
     /// What happened since the record was last heard of.
     pub events: Vec<LifeEvent>,
+    /// What the hospital's bus says of stays that are known: before the steps are saved.
+    pub stays: Vec<StayChange>,
+}
+
+/// A stay's new state, and the event that it is; a message may take back what an import may not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StayChange {
+    pub stay: EpisodeId,
+    pub state: EpisodeState,
+    pub event: Option<LifeEvent>,
 }
 
 impl Store {
@@ -87,78 +97,94 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let changes = decide(known(&mut tx, hospital, numbers).await?);
-        let is_new = |change: &&Enrol| change.patient_is == Standing::New;
-        let new: Vec<&Patient> = changes
+        apply(&mut tx, &changes, by, now).await?;
+        let heard: Vec<&PatientId> = changes
             .iter()
-            .filter(is_new)
-            .map(|change| &change.patient)
+            .filter(|change| change.patient_is != Standing::New)
+            .map(|change| &change.patient.id)
             .collect();
-        insert_patients(&mut tx, &new, now).await?;
-        insert_contacts(&mut tx, &new).await?;
-        insert_consents(&mut tx, &new, by, now).await?;
-        for change in changes.iter().filter(|change| !is_new(change)) {
-            let patient = &change.patient;
-            if change.patient_is == Standing::Changed {
-                upsert_patient(&mut tx, patient, now).await?;
-            }
-            if change.contacts_changed {
-                replace_contacts(&mut tx, &patient.id, &patient.contacts).await?;
-            }
-            if change.consent_changed {
-                enrol_consent(&mut tx, &patient.id, &patient.consent, by, now).await?;
-            }
-            if change.episode_is == Standing::Changed {
-                upsert_episode(&mut tx, &patient.id, &change.episode, now).await?;
-            }
-        }
-        let new = changes
-            .iter()
-            .filter(|change| change.episode_is == Standing::New);
-        insert_episodes(
-            &mut tx,
-            &new.map(|change| &change.episode).collect::<Vec<_>>(),
-            now,
-        )
-        .await?;
-        let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
-        upsert_steps(&mut tx, &steps).await?;
-        for change in &changes {
-            drop_steps(&mut tx, &change.dropped).await?;
-            let patient = (&change.patient.id, change.patient.zone.as_str());
-            upsert_errands(&mut tx, patient, &change.episode.id, &change.errands).await?;
-            for event in &change.events {
-                happen(&mut tx, &change.patient.id, event, now).await?;
-            }
-        }
-        confirm(&mut tx, hospital, numbers, now).await?;
+        confirm(&mut tx, &heard, now).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Life, stay and number of the patients are as the hospital says now.
-async fn confirm(
+/// Saves changes in the transaction of what told them. Patients who are new are confirmed by it.
+pub(super) async fn apply(
     connection: &mut AnyConnection,
-    hospital: &str,
-    numbers: &[&str],
+    changes: &[Enrol],
+    by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if numbers.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "update patient set seen_at_ms = $1 where hospital = $2 and number in ({})",
-        places(2, numbers.len())
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(ms(now)).bind(hospital);
-    let query = numbers
+    let is_new = |change: &&Enrol| change.patient_is == Standing::New;
+    let new: Vec<&Patient> = changes
         .iter()
-        .fold(query, |query, number| query.bind(*number));
-    query.execute(connection).await?;
+        .filter(is_new)
+        .map(|change| &change.patient)
+        .collect();
+    insert_patients(connection, &new, now).await?;
+    insert_contacts(connection, &new).await?;
+    insert_consents(connection, &new, by, now).await?;
+    for change in changes.iter().filter(|change| !is_new(change)) {
+        let patient = &change.patient;
+        if change.patient_is == Standing::Changed {
+            upsert_patient(connection, patient, now).await?;
+        }
+        if change.contacts_changed {
+            replace_contacts(connection, &patient.id, &patient.contacts).await?;
+        }
+        if change.consent_changed {
+            enrol_consent(connection, &patient.id, &patient.consent, by, now).await?;
+        }
+        if change.episode_is == Standing::Changed {
+            upsert_episode(connection, &patient.id, &change.episode, now).await?;
+        }
+        for stay in &change.stays {
+            set_episode_state(connection, &stay.stay, stay.state, now).await?;
+            if let Some(event) = &stay.event {
+                happen(connection, &patient.id, event, now).await?;
+            }
+        }
+    }
+    let new = changes
+        .iter()
+        .filter(|change| change.episode_is == Standing::New);
+    let new: Vec<&Episode> = new.map(|change| &change.episode).collect();
+    insert_episodes(connection, &new, now).await?;
+    let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
+    upsert_steps(connection, &steps).await?;
+    for change in changes {
+        drop_steps(connection, &change.dropped).await?;
+        let patient = (&change.patient.id, change.patient.zone.as_str());
+        upsert_errands(connection, patient, &change.episode.id, &change.errands).await?;
+        for event in &change.events {
+            happen(connection, &change.patient.id, event, now).await?;
+        }
+    }
     Ok(())
 }
 
-async fn known(
+/// Life, stay and number of the patients are as the hospital says now.
+async fn confirm(
+    connection: &mut AnyConnection,
+    patients: &[&PatientId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for patients in patients.chunks(VALUES) {
+        let sql = format!(
+            "update patient set seen_at_ms = $1 where id in ({})",
+            places(1, patients.len())
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(ms(now));
+        let query = patients
+            .iter()
+            .fold(query, |query, patient| query.bind(&patient.0));
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn known(
     connection: &mut AnyConnection,
     hospital: &str,
     numbers: &[&str],
@@ -166,14 +192,23 @@ async fn known(
     if numbers.is_empty() {
         return Ok(KnownPatients::new());
     }
+    let merged = merged(connection, hospital, numbers).await?;
+    let ids = merged.iter().map(|(_, id)| id.as_str());
+    let ids: Vec<&str> = ids.collect();
     let sql = format!(
-        "{PATIENT} where p.hospital = $1 and p.number in ({})",
-        places(1, numbers.len())
+        "{PATIENT} where p.hospital = $1 and (p.number in ({}) or p.id in ({}))",
+        places(1, numbers.len()),
+        if ids.is_empty() {
+            "''".to_owned()
+        } else {
+            places(1 + numbers.len(), ids.len())
+        }
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
     let rows = numbers
         .iter()
-        .fold(query, |query, number| query.bind(*number))
+        .chain(&ids)
+        .fold(query, |query, value| query.bind(*value))
         .fetch_all(&mut *connection)
         .await?;
     let mut patients = BTreeMap::new();
@@ -224,10 +259,38 @@ async fn known(
             known.stays.push((episode, plan));
         }
     }
+    // A number that was given up means the record that goes on.
+    let given_up = merged
+        .into_iter()
+        .filter_map(|(number, id)| Some((number, patients.get(&id)?.clone())));
+    let given_up: Vec<(String, Known)> = given_up.collect();
     let by_number = patients
         .into_values()
         .map(|known| (known.patient.number.expose().clone(), known));
-    Ok(by_number.collect())
+    Ok(by_number.chain(given_up).collect())
+}
+
+/// Numbers of these that were given up, each with the patient whose record goes on.
+async fn merged(
+    connection: &mut AnyConnection,
+    hospital: &str,
+    numbers: &[&str],
+) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = format!(
+        "select number, patient_id from merged_number where hospital = $1 and number in ({})",
+        places(1, numbers.len())
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
+    let rows = numbers
+        .iter()
+        .fold(query, |query, number| query.bind(*number))
+        .fetch_all(connection)
+        .await?;
+    let read = |row| {
+        let row = Columns(row);
+        Ok((row.text("number")?, row.text("patient_id")?))
+    };
+    rows.iter().map(read).collect()
 }
 
 async fn in_list(
@@ -248,11 +311,11 @@ async fn insert_patients(
     patients: &[&Patient],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for patients in patients.chunks(VALUES / 14) {
+    for patients in patients.chunks(VALUES / 15) {
         let sql = format!(
             "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms) values {}",
-            tuples(patients.len(), 14)
+         knows_diagnosis, life, created_at_ms, updated_at_ms, seen_at_ms) values {}",
+            tuples(patients.len(), 15)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for patient in patients {
@@ -274,6 +337,7 @@ async fn insert_patients(
                 .bind(&patient.zone)
                 .bind(i64::from(patient.knows_diagnosis))
                 .bind(word(&patient.life))
+                .bind(ms(now))
                 .bind(ms(now))
                 .bind(ms(now));
         }

@@ -11,6 +11,7 @@ pub mod change;
 pub mod decision;
 pub mod enrol;
 pub mod errand;
+pub mod feed;
 pub mod history;
 pub mod import;
 pub mod life;
@@ -202,6 +203,8 @@ impl Backend {
                 connection.execute("pragma journal_mode = wal").await?;
                 connection.execute("pragma synchronous = full").await?;
                 connection.execute("pragma foreign_keys = on").await?;
+                // 32 MiB a connection: an import's indices outgrow the usual 2.
+                connection.execute("pragma cache_size = -32768").await?;
             }
             // A commit that was answered is on disk here too.
             Backend::Postgres => {

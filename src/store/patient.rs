@@ -7,7 +7,7 @@ use aftercall_core::patient::{
 };
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::plan::{LifeEvent, Step, Window};
+use aftercall_core::plan::{LifeEvent, Step, Window, discharged};
 use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
@@ -70,8 +70,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Enrolled, StoreError> {
         let mut tx = self.begin().await?;
-        let new_patient = upsert_patient(&mut tx, &enrolment.patient, now).await?;
-        let patient = patient_id(&mut tx, &enrolment.patient).await?;
+        let told = with_number_in_use(&mut tx, &enrolment.patient).await?;
+        let new_patient = upsert_patient(&mut tx, &told, now).await?;
+        let patient = patient_id(&mut tx, &told).await?;
         replace_contacts(&mut tx, &patient, &enrolment.patient.contacts).await?;
         enrol_consent(&mut tx, &patient, &enrolment.patient.consent, by, now).await?;
         let new_episode = upsert_episode(&mut tx, &patient, &enrolment.episode, now).await?;
@@ -326,12 +327,8 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn episodes_of(&self, patient: &PatientId) -> Result<Vec<Episode>, StoreError> {
-        let sql = format!("{EPISODE} where patient_id = $1 order by discharged_at_ms desc, id");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(&patient.0)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(read_episode).collect()
+        let mut connection = self.pool.acquire().await?;
+        stays_of(&mut connection, patient).await
     }
 
     /// Sets the state of a stay, by a person's word.
@@ -352,7 +349,7 @@ impl Store {
             (_, EpisodeState::Readmitted) => Some(LifeEvent::Admitted),
             (_, EpisodeState::Cancelled) => Some(LifeEvent::DischargeCancelled { stay }),
             (EpisodeState::Cancelled, EpisodeState::Discharged) => {
-                Some(LifeEvent::Discharged { stay })
+                discharged(&stay, &stays_of(&mut tx, &before.patient).await?)
             }
             (
                 EpisodeState::Readmitted | EpisodeState::ReportedReadmitted,
@@ -367,6 +364,18 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+}
+
+pub(super) async fn stays_of(
+    connection: &mut AnyConnection,
+    patient: &PatientId,
+) -> Result<Vec<Episode>, StoreError> {
+    let sql = format!("{EPISODE} where patient_id = $1 order by discharged_at_ms desc, id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&patient.0)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(read_episode).collect()
 }
 
 pub(super) async fn set_life(
@@ -419,7 +428,7 @@ pub(super) async fn report_readmission(
     Ok(())
 }
 
-async fn set_episode_state(
+pub(super) async fn set_episode_state(
     connection: &mut AnyConnection,
     id: &EpisodeId,
     state: EpisodeState,
@@ -440,7 +449,10 @@ async fn set_episode_state(
     Ok(())
 }
 
-async fn patient(connection: &mut AnyConnection, id: &PatientId) -> Result<Patient, StoreError> {
+pub(super) async fn patient(
+    connection: &mut AnyConnection,
+    id: &PatientId,
+) -> Result<Patient, StoreError> {
     let sql = format!("{PATIENT} where p.id = $1");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(&id.0)
@@ -521,6 +533,26 @@ pub(super) fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
         state: row.word("state")?,
         high_risk: row.flag("high_risk")?,
     })
+}
+
+/// The patient with the number of the record that goes on, where hers was given up.
+async fn with_number_in_use(
+    connection: &mut AnyConnection,
+    patient: &Patient,
+) -> Result<Patient, StoreError> {
+    let row = sqlx::query(
+        "select p.number from merged_number m join patient p on p.id = m.patient_id \
+         where m.hospital = $1 and m.number = $2",
+    )
+    .bind(&patient.hospital)
+    .bind(patient.number.expose())
+    .fetch_optional(connection)
+    .await?;
+    let mut told = patient.clone();
+    if let Some(row) = row {
+        told.number = Phi::new(Columns(&row).text("number")?);
+    }
+    Ok(told)
 }
 
 async fn patient_id(

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aftercall_core::codec::{Codec, FRAME};
+use aftercall_core::feed;
+use aftercall_core::feed::mllp::{Frame, Frames, framed};
 use aftercall_core::media_key::{Fingerprint, Guard, MediaKey, MediaKeys};
 use aftercall_core::rtp::{Stream, StreamConfig};
 use aftercall_core::sip::blank::blank;
@@ -426,4 +428,55 @@ fn rung_legs() {
         assert_eq!(line.events.iter().filter(is_end).count(), 1, "told once");
     }
     told(inputs);
+}
+
+/// What a hospital's bus might send: frames in any pieces, messages with anything in them.
+#[test]
+fn feed_messages() {
+    let mut dice = dice(5);
+    let seeds: Vec<Vec<u8>> = [
+        include_str!("../../fixtures/feed/a01.hl7"),
+        include_str!("../../fixtures/feed/a03_en.hl7"),
+        include_str!("../../fixtures/feed/a03_utf8.hl7"),
+        include_str!("../../fixtures/feed/a08_death.hl7"),
+        include_str!("../../fixtures/feed/a08_unreadable.hl7"),
+        include_str!("../../fixtures/feed/a40.hl7"),
+    ]
+    .map(|text| text.replace('\n', "\r").into_bytes())
+    .into();
+    let defaults = crate::feed::defaults();
+    let (mut inputs, mut told) = (0, 0);
+    for _ in 0..rounds(3_000) {
+        let mut bytes = dice.of(&seeds).clone();
+        bend(&mut dice, &mut bytes, &seeds);
+        let mut sent = framed(&bytes);
+        if dice.below(4) == 0 {
+            bend(&mut dice, &mut sent, &seeds);
+        }
+        let mut frames = Frames::new(4096);
+        let mut found = Vec::new();
+        while !sent.is_empty() {
+            let piece: Vec<u8> = sent.drain(..(1 + dice.below(64)).min(sent.len())).collect();
+            found.extend(frames.push(&piece));
+        }
+        for frame in found {
+            let (Frame::Message(bytes) | Frame::TooLong(bytes)) = frame else {
+                continue;
+            };
+            assert!(bytes.len() <= 4096);
+            let text = String::from_utf8_lossy(&bytes);
+            let read = feed::read(&text, &defaults);
+            let fault = read.told.as_ref().err().map(feed::Refusal::fault);
+            let ours = ("main", "1", "20261123");
+            let ack = feed::acknowledge(read.head.as_ref(), feed::Ack::Error, fault, ours);
+            assert!(
+                !ack.contains(['\u{b}', '\u{1c}', '\n']),
+                "one frame, whatever was quoted"
+            );
+            told += u64::from(read.told.is_ok());
+            inputs += 1;
+        }
+    }
+    assert!(told > inputs / 20, "{told} of {inputs} were still messages");
+    println!("inputs {inputs}");
 }

@@ -4,6 +4,7 @@ mod answered;
 mod bridged;
 mod clips;
 mod ear;
+mod feed;
 mod fuzz;
 mod held;
 mod hostile;

@@ -9,6 +9,7 @@ mod crash_demo;
 mod crash_plan;
 mod dial_loop;
 mod dtls;
+mod feed;
 mod hostile_api;
 mod import;
 mod jobs;

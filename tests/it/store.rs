@@ -24,6 +24,7 @@ use aftercall_core::staff::{Role, Wards};
 use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
+use crate::feed;
 use crate::import;
 use crate::people;
 use crate::postgres::Postgres;
@@ -116,6 +117,16 @@ const CHECKS: &[(&str, Check)] = &[
                 store,
             ))
         },
+    ),
+    ("messages_change_plans_as_a_list_does", |store, _| {
+        Box::pin(feed::messages_change_plans_as_a_list_does(store))
+    }),
+    ("what_cannot_be_applied_waits_for_a_person", |store, _| {
+        Box::pin(feed::what_cannot_be_applied_waits_for_a_person(store))
+    }),
+    (
+        "hostile_peers_are_closed_and_the_others_go_on",
+        |store, _| Box::pin(feed::hostile_peers_are_closed_and_the_others_go_on(store)),
     ),
     ("audit_and_imports_are_lists", |store, _| {
         Box::pin(audit_and_imports_are_lists(store))

@@ -1,6 +1,7 @@
 //! What happens to a patient, and what it does to what is planned. A live call is left to end, and is not tried again.
 
 use crate::id::{EpisodeId, StepId};
+use crate::patient::{Episode, EpisodeState};
 use crate::time::Timestamp;
 
 use super::{Reason, ReasonCode, Step, StepState};
@@ -36,6 +37,21 @@ pub struct PlanChange {
     /// When the step is looked at next.
     pub next_at: Timestamp,
     pub reason: Reason,
+}
+
+/// The event of a discharge that holds again; `None` where a later one holds, whose plan and readmission stay as they are.
+pub fn discharged(stay: &EpisodeId, stays: &[Episode]) -> Option<LifeEvent> {
+    let on = |stay: &EpisodeId| {
+        let of = stays.iter().find(|known| known.id == *stay);
+        of.map(|known| known.discharged_at)
+    };
+    let is_later = |known: &&Episode| {
+        known.id != *stay
+            && known.state != EpisodeState::Cancelled
+            && Some(known.discharged_at) > on(stay)
+    };
+    let stay = stay.clone();
+    (!stays.iter().any(|known| is_later(&known))).then_some(LifeEvent::Discharged { stay })
 }
 
 /// The changes that an event makes to the steps of one patient, in the order of the steps; steps that are done, and

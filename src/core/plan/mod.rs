@@ -33,7 +33,7 @@ pub use decide::{NumberFacts, PlanInput, Standing, next_step};
 pub use explain::{outcome_in_words, state_in_words};
 pub use holiday::{DayKind, HolidayError, Holidays};
 pub use hours::{OnHolidays, Window};
-pub use life::{LifeEvent, PlanChange, life_event};
+pub use life::{LifeEvent, PlanChange, discharged, life_event};
 pub use pathway::{
     Case, Errand, Pathway, PathwayError, PathwayStep, Pathways, Plan, Risk, What, When,
 };
