@@ -25,6 +25,8 @@ pub struct AttemptView {
     pub step: Option<String>,
     pub episode: Option<String>,
     pub patient: Option<String>,
+    /// They rang us.
+    pub inbound: bool,
     /// Counted from 1 within the step.
     pub number: u32,
     #[schema(value_type = String, example = "ended")]
@@ -230,6 +232,7 @@ impl AttemptView {
             step: attempt.step.as_ref().map(|id| id.0.clone()),
             episode: row.episode.as_ref().map(|id| id.0.clone()),
             patient: row.patient.as_ref().map(|id| id.0.clone()),
+            inbound: row.inbound,
             number: attempt.number,
             state: attempt.state,
             trunk: attempt.trunk.clone(),

@@ -488,6 +488,7 @@ async fn a_call_is_shown_with_turns_and_findings() {
         .await
         .expect("finished");
     let call = server.get(&format!("/calls/{}", new.id)).await;
+    assert_eq!(call["attempt"]["inbound"], false);
     assert_eq!(call["attempt"]["ending"]["disposition"], "completed");
     assert_eq!(call["turns"][1]["reply"]["text"], "昨天晚上胸口有点闷");
     assert_eq!(call["findings"][0]["concept"], "chest_pain");
