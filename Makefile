@@ -113,6 +113,7 @@ test: check-rust packages-test pages lint pure
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --no-fail-fast; \
 	else cargo test --workspace --no-fail-fast; fi
+	@$(MAKE) --no-print-directory test-pages
 
 lint: check-rust packages-test
 	cargo fmt --all --check

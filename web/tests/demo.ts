@@ -1,10 +1,14 @@
 // The hospital of the tests: `aftercall demo` rings some of the fixtures' patients for real, and its API stays up.
-import { spawn, type ChildProcess } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+//
+// Who writes tests need not wait for the calls each time: AFTERCALL_HOSPITAL=FOLDER keeps them there, and a later run
+// begins with a copy.
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { PASSWORD, STAFF } from "./staff";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -13,6 +17,11 @@ const CAST = ["RH10001", "RH10002", "RH10008", "RH10013", "RH10020", "RH10022", 
 
 /** Longer than the calls take on two busy cores. */
 const PATIENCE_MS = 8 * 60_000;
+
+/** People who talk at once, each to an ear of its own: as many as two cores hear well. */
+const LINES = "4";
+
+const PROGRAM = process.env["AFTERCALL"] ?? join(ROOT, "target/debug/aftercall");
 
 function cast(folder: string): string {
   const from = join(ROOT, "fixtures");
@@ -39,23 +48,44 @@ async function freePort(): Promise<number> {
   });
 }
 
+/** Accounts, made as the first security admin's is: at the command line. */
+function hire(data: string) {
+  const database = `sqlite://${join(data, "aftercall.db")}`;
+  for (const [name, { role, shown }] of Object.entries(STAFF)) {
+    const flags = ["staff", "add", name, "--role", role, "--display-name", shown, "--database", database];
+    const { status, stderr } = spawnSync(PROGRAM, flags, { cwd: ROOT, input: `${PASSWORD}\n`, encoding: "utf8" });
+    if (status !== 0) throw new Error(`no account for ${name}: ${stderr}`);
+  }
+}
+
+/** Starts the demo in `folder/data`, which an earlier one may have left, and waits until everybody was rung. */
 async function begin(folder: string): Promise<ChildProcess> {
+  const data = join(folder, "data");
+  const again = existsSync(data);
   const trunk = join(folder, "trunk.toml");
   const loopback = readFileSync(join(ROOT, "sip_config/loopback.toml"), "utf8");
   writeFileSync(trunk, loopback.replace("127.0.0.1:5080", `127.0.0.1:${await freePort()}`));
-  const program = process.env["AFTERCALL"] ?? join(ROOT, "target/debug/aftercall");
-  const flags = ["--fixtures", cast(folder), "--trunk", trunk, "--data", join(folder, "data"), "--bind", "127.0.0.1:0"];
-  const demo = spawn(program, ["demo", ...flags, "--lines", "6"], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  const flags = ["--fixtures", cast(folder), "--trunk", trunk, "--data", data, "--bind", "127.0.0.1:0", "--lines", LINES];
+  const demo = spawn(PROGRAM, ["demo", ...flags, ...(again ? ["--resume"] : [])], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const said: string[] = [];
   await new Promise<void>((ready, failed) => {
-    const patience = setTimeout(() => failed(new Error(`the demo is not ready:\n${said.slice(-20).join("\n")}`)), PATIENCE_MS);
-    demo.once("exit", (code) => failed(new Error(`the demo ended with ${code}:\n${said.slice(-30).join("\n")}`)));
+    const fail = (why: string) => failed(new Error(`${why}:\n${said.slice(-30).join("\n")}`));
+    const patience = setTimeout(() => {
+      demo.kill("SIGTERM");
+      fail("the demo is not ready");
+    }, PATIENCE_MS);
+    demo.once("error", (error) => fail(`the demo does not start, ${error.message}`));
+    demo.once("exit", (code) => fail(`the demo ended with ${code}`));
     createInterface({ input: demo.stdout! }).on("line", (line) => {
       said.push(line);
       const [, url] = /^API: (http:\/\/[\d.:]+)/.exec(line) ?? [];
       if (url) process.env["AFTERCALL_URL"] = url;
-      const [token] = /aftercall_[\w-]+/.exec(line) ?? [];
+      const [, token] = /Bearer (aftercall_[\w-]+)/.exec(line) ?? [];
       if (token) process.env["AFTERCALL_TOKEN"] = token;
+      if (line.includes(" differ from what the fixtures expect")) console.error(said.join("\n"));
       if (line.startsWith("Ctrl-C")) {
         clearTimeout(patience);
         ready();
@@ -63,18 +93,31 @@ async function begin(folder: string): Promise<ChildProcess> {
     });
   });
   demo.removeAllListeners("exit");
+  if (!again) hire(data);
   return demo;
+}
+
+async function end(demo: ChildProcess) {
+  const ended = new Promise((done) => demo.once("exit", done));
+  demo.kill("SIGTERM");
+  await ended;
 }
 
 /** Takes a server that runs (`AFTERCALL_URL`, `AFTERCALL_TOKEN`), or rings everybody anew. */
 export default async function setUp(): Promise<(() => Promise<void>) | undefined> {
   if (process.env["AFTERCALL_URL"]) return undefined;
   const folder = mkdtempSync(join(tmpdir(), "aftercall-pages-"));
-  const demo = await begin(folder);
+  const kept = process.env["AFTERCALL_HOSPITAL"];
+  if (kept && existsSync(kept)) cpSync(kept, join(folder, "data"), { recursive: true });
+  let demo = await begin(folder);
+  if (kept && !existsSync(kept)) {
+    await end(demo);
+    cpSync(join(folder, "data"), kept, { recursive: true });
+    rmSync(join(folder, "fixtures"), { recursive: true });
+    demo = await begin(folder);
+  }
   return async () => {
-    const ended = new Promise((done) => demo.once("exit", done));
-    demo.kill("SIGTERM");
-    await ended;
+    await end(demo);
     rmSync(folder, { recursive: true, force: true });
   };
 }

@@ -24,13 +24,17 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
     const order = items.find((one) => one.urgency === "emergent")!;
     const finding = order.causes[0]!.finding;
     await open(page, lang);
-    await signIn(page);
+    await signIn(page, "li.na");
     await expect(page).toHaveTitle(new RegExp(`^\\(\\d!\\)`));
     await expect(page.locator(".orders li a").first()).toBeVisible();
 
-    await page.keyboard.press("j");
+    const row = page.locator(`.orders a[href$="${order.id}"]`);
+    await expect(async () => {
+      await page.keyboard.press("j");
+      await expect(row).toBeFocused({ timeout: 100 });
+    }).toPass();
     await page.keyboard.press("Enter");
-    await expect(page.locator("[data-said]")).toContainText(finding.evidence.raw);
+    await expect(page.locator("[data-said]").first()).toContainText(finding.evidence.raw);
     await expect(page.locator("dl")).not.toContainText("···");
 
     const asked = page.waitForRequest(/\/recording$/);
@@ -53,6 +57,16 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
 
     await page.keyboard.press("t");
     await expect(page.getByRole("region", { name: text.order.contacts })).toContainText(text.order.own);
+
+    // The robot has said that a nurse would call: that she did is written down first.
+    await page.keyboard.press("s");
+    await expect(page.getByRole("dialog").getByRole("textbox")).toBeFocused();
+    await page.keyboard.type("119 -> 120");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await expect(page.getByText(text.order.spokenBy("li.na"))).toBeVisible();
+    await expect(page.getByRole("dialog")).toBeHidden();
 
     await page.keyboard.press("c");
     await expect(page.getByRole("dialog")).toBeVisible();

@@ -1,5 +1,6 @@
 // What the tests share: signing in, the API beside the page, and the sound that the page made.
 import { expect, type Page } from "@playwright/test";
+import { PASSWORD, type Name } from "./staff";
 
 export type Lang = "zh" | "en";
 
@@ -54,9 +55,25 @@ export async function open(page: Page, lang: Lang, path = "/"): Promise<void> {
   await page.goto(`${URL_()}${path}`);
 }
 
-export async function signIn(page: Page): Promise<void> {
-  const field = page.locator("input#token");
-  await field.fill(token());
-  await field.press("Enter");
+/** Signs in by the form. */
+export async function signIn(page: Page, name: Name): Promise<void> {
+  await page.locator("input#name").fill(name);
+  await page.locator("input#password").fill(PASSWORD);
+  await page.locator("input#password").press("Enter");
   await expect(page.locator("header.top")).toBeVisible();
+}
+
+const signedIn = new Map<Name, string>();
+
+/** Lets a page be somebody's who has signed in before: one address may sign in only so often. */
+export async function be(page: Page, name: Name): Promise<void> {
+  let key = signedIn.get(name);
+  if (!key) {
+    const sent = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ name, password: PASSWORD }) };
+    const response = await fetch(`${URL_()}/api/v1/session`, sent);
+    expect(response.ok, `${name} signs in: ${response.status}`).toBe(true);
+    key = /^aftercall_session=([^;]+)/.exec(response.headers.get("set-cookie") ?? "")![1]!;
+    signedIn.set(name, key);
+  }
+  await page.context().addCookies([{ name: "aftercall_session", value: key, url: URL_() }]);
 }

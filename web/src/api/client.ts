@@ -26,18 +26,15 @@ export class Problem extends Error {
   }
 }
 
-/** What a request carries to show who asks; see session.tsx. */
-const proof: { token: string | null; csrf: string | null } = { token: null, csrf: null };
+/** What a change carries beside the cookie of the sign-in (session.tsx): no other site can read it. */
+let csrf: string | null = null;
 
-export function prove(by: Partial<typeof proof>) {
-  Object.assign(proof, by);
+export function prove(by: string | null) {
+  csrf = by;
 }
 
 export function proofHeaders(method: string): Record<string, string> {
-  const headers: Record<string, string> = {};
-  if (proof.token) headers["authorization"] = `Bearer ${proof.token}`;
-  if (proof.csrf && method !== "GET") headers["x-csrf-token"] = proof.csrf;
-  return headers;
+  return csrf && method !== "GET" ? { "x-csrf-token": csrf } : {};
 }
 
 let signedOut: () => void = () => undefined;

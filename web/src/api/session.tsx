@@ -19,7 +19,7 @@ export interface Me {
 }
 
 /** What a page needs of a role. The server decides again at every request. */
-export type Right = "orders" | "work" | "calls" | "review" | "patients" | "plans" | "figures";
+export type Right = "orders" | "work" | "calls" | "review" | "patients" | "plans" | "figures" | "audit";
 
 const RIGHTS: Record<Role, Right[]> = {
   nurse: ["orders", "work", "calls", "patients"],
@@ -28,7 +28,7 @@ const RIGHTS: Record<Role, Right[]> = {
   qa: ["orders", "calls", "review", "patients", "figures"],
   system_admin: ["patients", "plans", "figures"],
   security_admin: [],
-  auditor: [],
+  auditor: ["audit"],
   service: ["orders", "work", "calls", "review", "patients", "plans", "figures"],
 };
 
@@ -37,13 +37,15 @@ export function may(me: Me, right: Right): boolean {
 }
 
 /** What the form asks for. */
-export type Credentials = { token: string } | { name: string; password: string; code?: string };
+export interface Credentials {
+  name: string;
+  password: string;
+  code?: string;
+}
 
 interface Session {
   /** `undefined` until the server was asked. */
   me: Me | null | undefined;
-  /** Whether people sign in by name here, or by an API token. */
-  byName: boolean;
   signIn(with_: Credentials): Promise<void>;
   signOut(): Promise<void>;
 }
@@ -80,7 +82,7 @@ async function ask(method: "GET" | "POST" | "DELETE", sent?: unknown): Promise<R
 
 async function told(response: Response): Promise<Me> {
   const known = (await response.json()) as SessionBody;
-  prove({ csrf: known.csrf });
+  prove(known.csrf);
   return { name: known.name, displayName: known.display_name || known.name, roles: known.roles };
 }
 
@@ -91,31 +93,19 @@ async function problem(response: Response): Promise<Problem> {
 
 export function SessionProvider({ children }: { children: ReactNode }) {
   const [me, setMe] = useState<Me | null>();
-  const [byName, setByName] = useState(true);
 
   useEffect(() => {
     onSignedOut(() => {
-      prove({ token: null, csrf: null });
+      prove(null);
       setMe(null);
     });
     void (async () => {
       const response = await ask("GET").catch(() => null);
-      setByName(response?.status !== 404);
       setMe(response?.ok ? await told(response) : null);
     })();
   }, []);
 
   const signIn = useCallback(async (credentials: Credentials) => {
-    if ("token" in credentials) {
-      prove({ token: credentials.token });
-      const response = await fetch("/api/v1/site", { headers: proofHeaders("GET") });
-      if (!response.ok) {
-        prove({ token: null });
-        throw await problem(response);
-      }
-      setMe({ name: "", displayName: "", roles: ["service"] });
-      return;
-    }
     const response = await ask("POST", credentials);
     if (!response.ok) throw await problem(response);
     setMe(await told(response));
@@ -123,10 +113,10 @@ export function SessionProvider({ children }: { children: ReactNode }) {
 
   const signOut = useCallback(async () => {
     await ask("DELETE").catch(() => null);
-    prove({ token: null, csrf: null });
+    prove(null);
     setMe(null);
   }, []);
 
-  const session = useMemo(() => ({ me, byName, signIn, signOut }), [me, byName, signIn, signOut]);
+  const session = useMemo(() => ({ me, signIn, signOut }), [me, signIn, signOut]);
   return <Context value={session}>{children}</Context>;
 }

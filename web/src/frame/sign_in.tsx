@@ -9,20 +9,19 @@ interface Fields {
   name?: string;
   password?: string;
   code?: string;
-  token?: string;
 }
 
 export function SignIn() {
   const { text, lang, setLang } = useLanguage();
-  const { byName, signIn } = useSession();
+  const { signIn } = useSession();
   const [failed, setFailed] = useState<unknown>();
   const [needsCode, setNeedsCode] = useState(false);
   const [busy, setBusy] = useState(false);
-  const submit = async ({ name = "", password = "", code, token = "" }: Fields) => {
+  const submit = async ({ name = "", password = "", code }: Fields) => {
     setBusy(true);
     setFailed(undefined);
     try {
-      await signIn(byName ? { name: name.trim(), password, ...(code ? { code: code.trim() } : {}) } : { token: token.trim() });
+      await signIn({ name: name.trim(), password, ...(code ? { code: code.trim() } : {}) });
     } catch (error) {
       if (error instanceof Problem && error.code === "code_needed") setNeedsCode(true);
       setFailed(error);
@@ -37,23 +36,15 @@ export function SignIn() {
           <span translate="no">{text.product}</span> · {text.signIn.title}
         </h1>
         <Form layout="vertical" onFinish={(fields: Fields) => void submit(fields)} requiredMark={false}>
-          {byName ? (
-            <>
-              <Form.Item name="name" label={text.signIn.name} rules={needed}>
-                <Input autoFocus autoComplete="username" />
-              </Form.Item>
-              <Form.Item name="password" label={text.signIn.password} rules={needed}>
-                <Input.Password autoComplete="current-password" visibilityToggle={false} />
-              </Form.Item>
-              {needsCode && (
-                <Form.Item name="code" label={text.signIn.code} rules={needed}>
-                  <Input autoFocus inputMode="numeric" autoComplete="one-time-code" />
-                </Form.Item>
-              )}
-            </>
-          ) : (
-            <Form.Item name="token" label={text.signIn.token} rules={needed} extra={text.signIn.tokenHelp}>
-              <Input.Password autoFocus autoComplete="off" visibilityToggle={false} />
+          <Form.Item name="name" label={text.signIn.name} rules={needed}>
+            <Input autoFocus autoComplete="username" />
+          </Form.Item>
+          <Form.Item name="password" label={text.signIn.password} rules={needed}>
+            <Input.Password autoComplete="current-password" visibilityToggle={false} />
+          </Form.Item>
+          {needsCode && (
+            <Form.Item name="code" label={text.signIn.code} rules={needed}>
+              <Input autoFocus inputMode="numeric" autoComplete="one-time-code" />
             </Form.Item>
           )}
           {failed !== undefined && <Alert type="error" showIcon title={inWords(text, failed)} style={{ marginBottom: 16 }} />}

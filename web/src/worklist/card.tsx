@@ -215,31 +215,29 @@ function Who({ order, patient, stay, attempt }: {
             </dd>
           </div>
         )}
-        {stay && (
-          <div>
-            <dd>{word(text.script, stay.pathway)}</dd>
-          </div>
-        )}
         <div>
           <dt>{text.order.raised}</dt>
           <dd>{times.moment(order.raised_at)}</dd>
         </div>
-        {stay?.high_risk && <Tag color="red">{text.order.highRisk}</Tag>}
         {order.promised_by && !order.spoken_at && (
           <div>
             <dt>{text.order.promised}</dt>
             <dd>{times.moment(order.promised_by)}</dd>
           </div>
         )}
-        {order.spoken_by && <div translate="no">{text.order.spokenBy(order.spoken_by)}</div>}
-        {order.owner && <div translate="no">{text.order.owner(order.owner)}</div>}
-        {order.closed_by && (
-          <div>
-            <span translate="no">{text.order.closedBy(order.closed_by)}</span>
-            {order.outcome && <dd>· {text.outcome[order.outcome as keyof typeof text.outcome]}</dd>}
-          </div>
-        )}
       </dl>
+      <div className="facts">
+        {stay && <span>{word(text.script, stay.pathway)}</span>}
+        {stay?.high_risk && <Tag color="red">{text.order.highRisk}</Tag>}
+        {order.spoken_by && <span translate="no">{text.order.spokenBy(order.spoken_by)}</span>}
+        {order.owner && <span translate="no">{text.order.owner(order.owner)}</span>}
+        {order.closed_by && (
+          <span>
+            <span translate="no">{text.order.closedBy(order.closed_by)}</span>
+            {order.outcome && ` · ${text.outcome[order.outcome as keyof typeof text.outcome]}`}
+          </span>
+        )}
+      </div>
       {order.note && <p translate="no">{order.note}</p>}
     </section>
   );

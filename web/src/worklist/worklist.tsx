@@ -15,7 +15,8 @@ import { OrderCard } from "./card";
 import { Deadline } from "./deadline";
 import { fits, NO_FILTERS, openEmergencies, orderWords, useOrders, type Filters, type Urgency } from "./orders";
 
-export const COLOUR: Record<Urgency, string> = { emergent: "red", urgent: "orange", same_day: "blue", routine: "default" };
+/** Dark enough for white letters (WCAG 2.2 §1.4.3). */
+export const COLOUR: Record<Urgency, string> = { emergent: "#cf1322", urgent: "#ad4e00", same_day: "#0958d9", routine: "#595959" };
 
 export default function Worklist() {
   const text = useText();
