@@ -212,6 +212,23 @@ pub struct Ears {
     pub deadline_ms: u64,
     /// Another machine's ear, asked first; our own hears when it fails.
     pub remote: Option<RemoteEar>,
+    /// Listens again to what was said once a call is over.
+    pub second: Option<SecondEar>,
+}
+
+/// A slower ear for after the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondEar {
+    /// A GGML whisper file; a larger one than the first ear's hears more.
+    pub model: PathBuf,
+    /// Hypotheses that are followed at once.
+    #[serde(default = "usual_beam")]
+    pub beam: u8,
+}
+
+fn usual_beam() -> u8 {
+    5
 }
 
 /// Whatever answers OpenAI's `/v1/audio/transcriptions`.
@@ -423,6 +440,7 @@ impl Default for Ears {
             queue: 8,
             deadline_ms: 4000,
             remote: None,
+            second: None,
         }
     }
 }
@@ -673,6 +691,12 @@ impl Config {
             self.ears.remote.as_ref().is_none_or(RemoteEar::is_private),
             "ears.remote",
             "must be https, or http to this machine: speech is health data",
+        )?;
+        let beam = self.ears.second.as_ref().map_or(1, |second| second.beam);
+        must(
+            (1..=8).contains(&beam),
+            "ears.second.beam",
+            "must be 1 to 8",
         )?;
         let voice = &self.voice;
         must(

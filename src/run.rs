@@ -21,6 +21,7 @@ use crate::config::{self, CallingWindow, Config, VoiceEngine};
 use crate::facts::{facts_of, render};
 use crate::feed;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
+use crate::jobs::listen_again::Listener;
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::ring_back::Desk;
 use crate::jobs::{self, PlanClock, Rules};
@@ -101,10 +102,15 @@ impl Engine {
         let interrupted = jobs::recover::at_start(&store, &rules).await?;
 
         let ears = Arc::new(start_ears(config)?);
+        let recordings = Recordings::new(config.recordings_dir());
+        let kept = (store.clone(), rules.clone(), recordings.clone());
+        let again = config.ears.second.as_ref();
+        let again = again
+            .map(|ear| Listener::new(ear, kept, Arc::clone(&ears)))
+            .transpose()?;
         let voice = Arc::new(Voice::new(voice_config(config)));
         let telephone = Telephone::new(&trunk, Arc::clone(&voice));
         rules.channels = Arc::new(Channels::load(config)?.with_telephone(telephone));
-        let recordings = Recordings::new(config.recordings_dir());
         let (room, has_room) = watch::channel(true);
         let at_most = config
             .trunk
@@ -259,6 +265,9 @@ impl Engine {
             tokio::spawn(listening.serve(web::router(state), stopping)),
         ];
         tasks.extend(heard);
+        if let Some(again) = again {
+            tasks.push(tokio::spawn(again.run(stop.subscribe())));
+        }
         info!(%api, "aftercall runs");
         Ok(Engine {
             store,

@@ -72,7 +72,7 @@ pub enum Confirmation {
     Confirmed,
     /// Clearly denied: a suppressed finding, kept for the audit sample.
     Denied,
-    /// Asked and still unclear: the work order says unconfirmed.
+    /// Asked and still unclear, or heard only after the call: the work order says unconfirmed.
     Unclear,
 }
 

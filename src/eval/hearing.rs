@@ -54,16 +54,19 @@ pub enum Variant {
     WholeContext,
     /// Without the quiet before and after.
     NoPadding,
+    /// As the second ear hears after a call: five hypotheses, and nothing expected.
+    Beam,
 }
 
 impl Variant {
-    pub const ALL: [Variant; 6] = [
+    pub const ALL: [Variant; 7] = [
         Variant::Full,
         Variant::NoHotWords,
         Variant::NoChoices,
         Variant::NoRelistening,
         Variant::WholeContext,
         Variant::NoPadding,
+        Variant::Beam,
     ];
 
     pub fn name(self) -> &'static str {
@@ -74,6 +77,7 @@ impl Variant {
             Variant::NoRelistening => "no-relistening",
             Variant::WholeContext => "whole-context",
             Variant::NoPadding => "no-padding",
+            Variant::Beam => "beam",
         }
     }
 
@@ -86,6 +90,7 @@ impl Variant {
             relistens: self != Variant::NoRelistening,
             cuts_context: self != Variant::WholeContext,
             pads: self != Variant::NoPadding,
+            beam: if self == Variant::Beam { 5 } else { 1 },
         }
     }
 }
@@ -277,11 +282,11 @@ pub fn hear(
     let wanted = Wanted {
         lang: item.lang,
         hot_words: match variant {
-            Variant::NoHotWords => &[],
+            Variant::NoHotWords | Variant::Beam => &[],
             _ => &hot_words,
         },
         choices: match variant {
-            Variant::NoChoices => &Choices::None,
+            Variant::NoChoices | Variant::Beam => &Choices::None,
             _ => &choices,
         },
     };

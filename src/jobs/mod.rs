@@ -2,12 +2,13 @@
 //!
 //! `dial` hands out calls, `record` commits what they tell, `recover` closes what a crash left, `escalate`
 //! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `ring_back`
-//! says how a call to us is answered. Each is one function that ends at shutdown.
+//! says how a call to us is answered, `listen_again` hears a call once more when it is over. Each is one function that ends at shutdown.
 
 pub mod audit_head;
 pub mod dial;
 pub mod errands;
 pub mod escalate;
+pub mod listen_again;
 pub mod notify;
 pub mod record;
 pub mod recover;

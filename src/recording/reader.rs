@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use aftercall_core::codec::G711;
 use aftercall_core::id::AttemptId;
 
 use super::chunk::{
@@ -90,6 +91,22 @@ impl RecordingReader {
             at += read as u64;
         }
         Ok(done)
+    }
+
+    /// What the patient's side sent from one time to another, in milliseconds of the recording; less where it ends.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn patient(&mut self, from_ms: u64, to_ms: u64) -> io::Result<Vec<i16>> {
+        const SAMPLES_A_MS: u64 = 8;
+        let to_ms = to_ms.min(self.duration_ms());
+        let samples = to_ms.saturating_sub(from_ms) * SAMPLES_A_MS;
+        let mut stereo = vec![0; usize::try_from(samples * 2).unwrap_or(0)];
+        let from = WAV_HEADER_BYTES as u64 + from_ms * SAMPLES_A_MS * 2;
+        let read = self.read_at(from, &mut stereo)?;
+        let sides = stereo[..read].as_chunks::<2>().0;
+        let right = sides.iter().map(|[_, patient]| G711::A.decode(*patient));
+        Ok(right.collect())
     }
 
     /// Writes the whole as one WAV file; it never writes over one.

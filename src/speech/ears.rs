@@ -207,6 +207,12 @@ impl Ears {
         }
     }
 
+    /// Whether anybody is being heard, or waits to be.
+    pub fn are_busy(&self) -> bool {
+        let load = self.load();
+        load.busy + load.queued > 0
+    }
+
     /// Whether utterances wait so long that no more calls should be begun.
     pub fn are_behind(&self) -> bool {
         self.shared.lag().is_behind_at(Instant::now())

@@ -89,6 +89,8 @@ pub struct Habits {
     pub cuts_context: bool,
     /// Puts quiet before and after.
     pub pads: bool,
+    /// Hypotheses followed at once, with time to spare: 1 to 8. With more than one no hot words can be wanted.
+    pub beam: u8,
 }
 
 impl Default for Habits {
@@ -97,6 +99,7 @@ impl Default for Habits {
             relistens: true,
             cuts_context: true,
             pads: true,
+            beam: 1,
         }
     }
 }
@@ -169,8 +172,8 @@ impl Recogniser {
             model: Arc::clone(model),
             state,
             habits,
-            chinese: params("zh"),
-            english: params("en"),
+            chinese: params("zh", habits.beam),
+            english: params("en", habits.beam),
             hot: BTreeMap::new(),
             days: BTreeMap::new(),
         })
@@ -459,8 +462,14 @@ fn joined(
     (whole, tokens)
 }
 
-fn params(lang: &'static str) -> FullParams<'static, 'static> {
-    let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+fn params(lang: &'static str, beam: u8) -> FullParams<'static, 'static> {
+    let mut params = FullParams::new(match beam {
+        0 | 1 => SamplingStrategy::Greedy { best_of: 1 },
+        beam => SamplingStrategy::BeamSearch {
+            beam_size: c_int::from(beam),
+            patience: -1.0,
+        },
+    });
     params.set_language(Some(lang));
     params.set_n_threads(1);
     params.set_no_context(true);

@@ -365,7 +365,7 @@ async fn put_turn(
     Ok(())
 }
 
-async fn put_finding(
+pub(super) async fn put_finding(
     connection: &mut AnyConnection,
     attempt: &AttemptId,
     position: u32,

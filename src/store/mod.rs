@@ -24,6 +24,7 @@ pub mod rota;
 mod row;
 mod scope;
 pub mod script;
+pub mod second_look;
 pub mod staff;
 pub mod step;
 pub mod suppression;

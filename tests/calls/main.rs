@@ -17,6 +17,7 @@ mod redflag;
 mod rings_back;
 mod rota;
 mod script;
+mod second_look;
 mod sip;
 mod support;
 mod trend;

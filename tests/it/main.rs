@@ -14,6 +14,7 @@ mod hostile_api;
 mod import;
 mod jobs;
 mod kamailio;
+mod listen_again;
 mod names;
 mod pages;
 mod peers;

@@ -17,6 +17,7 @@ mod media;
 mod opening;
 mod player;
 mod second;
+pub mod second_look;
 mod talk;
 mod verdict;
 

@@ -87,6 +87,7 @@ export const en = {
     stop: "Stop",
     noRecording: "There is no recording.",
     unconfirmed: "not confirmed",
+    heardLater: "heard after the call",
     confirmed: "confirmed when asked",
     denied: "denied later in the call",
     newborn: "newborn",

@@ -89,6 +89,7 @@ export const zh: Texts = {
     stop: "停止",
     noRecording: "没有录音。",
     unconfirmed: "未确认",
+    heardLater: "通话后复听",
     confirmed: "追问后确认",
     denied: "后来又否认",
     newborn: "新生儿",

@@ -277,6 +277,7 @@ function CauseSection({ cause, order, call, clip, isFirst }: {
         {concept(finding.detail ?? finding.concept)}{" "}
         {finding.confirmation === "confirmed" && <Tag color="green">{text.order.confirmed}</Tag>}
         {(finding.confirmation === "due" || finding.confirmation === "unclear") && <Tag color="gold">{text.order.unconfirmed}</Tag>}
+        {isHeardLater(finding.evidence) && <Tag color="gold">{text.order.heardLater}</Tag>}
         {finding.denied != null && <Tag color="gold">{text.order.denied}</Tag>}
         {finding.subject === "newborn" && <Tag color="purple">{text.order.newborn}</Tag>}
       </h2>
@@ -299,4 +300,10 @@ function CauseSection({ cause, order, call, clip, isFirst }: {
       )}
     </section>
   );
+}
+
+/** A slower ear found it in the recording; nobody was asked about it. */
+function isHeardLater(evidence: unknown) {
+  const { rules } = evidence as { rules?: { rule: string }[] };
+  return rules?.some(({ rule }) => rule === "heard_after_the_call") ?? false;
 }
