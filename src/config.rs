@@ -5,6 +5,7 @@
 
 mod channels;
 mod feed;
+mod figures;
 mod staff;
 mod web;
 mod work_orders;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channels::{Channel, Kind};
 pub use feed::Feed;
+pub use figures::Figures;
 pub use staff::Staff;
 pub use web::Web;
 pub use work_orders::WorkOrders;
@@ -60,6 +62,7 @@ pub struct Config {
     /// Where events and notices go.
     pub channels: Vec<Channel>,
     pub audit: Audit,
+    pub figures: Figures,
     pub staff: Staff,
     pub engine: Engine,
 }
@@ -354,6 +357,7 @@ impl Default for Config {
             work_orders: WorkOrders::default(),
             channels: Vec::new(),
             audit: Audit::default(),
+            figures: Figures::default(),
             staff: Staff::default(),
             engine: Engine::default(),
         }
@@ -731,6 +735,7 @@ impl Config {
             share,
         )?;
         self.staff.check()?;
+        self.figures.check()?;
         if let Some(fault) = channels::fault(&self.channels) {
             return Err(("channels", fault));
         }

@@ -17,6 +17,7 @@ pub mod phones;
 mod reception;
 pub mod recording;
 pub mod redflags;
+pub mod rehearsal;
 pub mod report;
 pub mod run;
 pub mod speech;

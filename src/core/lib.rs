@@ -10,6 +10,7 @@ pub mod call;
 pub mod codec;
 pub mod ear;
 pub mod feed;
+pub mod figures;
 pub mod finding;
 pub mod heard;
 pub mod id;

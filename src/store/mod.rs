@@ -12,6 +12,7 @@ pub mod decision;
 pub mod enrol;
 pub mod errand;
 pub mod feed;
+pub mod figures;
 pub mod history;
 pub mod import;
 pub mod life;

@@ -10,6 +10,7 @@ mod calls;
 mod do_not_call;
 mod events;
 mod extract;
+mod figures;
 mod imports;
 mod limits;
 mod observations;
@@ -80,6 +81,8 @@ pub struct AppState {
     /// What open pages are told of.
     pub changes: Changes,
     pub limits: Arc<Limits>,
+    /// What the hospital has set: windows, trunk, costs.
+    pub config: Arc<Config>,
 }
 
 impl AppState {
@@ -111,6 +114,7 @@ impl AppState {
             site: Arc::new(Site::of(config)),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(config.web.trusted_proxies.clone())),
+            config: Arc::new(config.clone()),
         }
     }
 

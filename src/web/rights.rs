@@ -85,6 +85,8 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("GET", "/audit/items") => (Right::Review, About::Hospital),
         ("POST", "/audit/items/{id}/verdict") => (Right::Review, About::One(Record::AuditItem)),
         ("GET", "/audit/figures") => (Right::ReadFigures, About::Nobody),
+        ("GET", "/figures" | "/figures/sheet") => (Right::ReadFigures, About::Narrowed),
+        ("GET", "/figures/calls") => (Right::ReadPatients, About::Narrowed),
         ("GET", "/audit/log" | "/audit/chain") => (Right::ReadAudit, About::Nobody),
         ("GET" | "POST", "/do-not-call") | ("POST", "/do-not-call/remove") => {
             (Right::ChangePlans, About::Hospital)

@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AppState, Problem, audit, audit_log, auth, calls, do_not_call, events, imports, observations,
-    pages, patients, plans, recordings, rota, session, site, staff, system, trends, why,
-    work_orders,
+    AppState, Problem, audit, audit_log, auth, calls, do_not_call, events, figures, imports,
+    observations, pages, patients, plans, recordings, rota, session, site, staff, system, trends,
+    why, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -76,6 +76,9 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::decide))
         .routes(routes!(audit::show_figures))
         .routes(routes!(audit_log::list))
+        .routes(routes!(figures::show))
+        .routes(routes!(figures::sheet))
+        .routes(routes!(figures::calls))
         .routes(routes!(audit_log::verify))
         .routes(routes!(do_not_call::list, do_not_call::add))
         .routes(routes!(do_not_call::remove))

@@ -10,6 +10,7 @@ mod crash_plan;
 mod dial_loop;
 mod dtls;
 mod feed;
+mod figures;
 mod hostile_api;
 mod import;
 mod jobs;

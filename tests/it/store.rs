@@ -25,6 +25,7 @@ use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, du
 
 use crate::audit;
 use crate::feed;
+use crate::figures;
 use crate::import;
 use crate::people;
 use crate::postgres::Postgres;
@@ -171,6 +172,9 @@ const CHECKS: &[(&str, Check)] = &[
             ))
         },
     ),
+    ("figures_are_counted_as_by_hand", |store, _| {
+        Box::pin(figures::figures_are_counted_as_by_hand(store))
+    }),
     ("migrations_run_once", |store, url| {
         Box::pin(migrations_run_once(store, url))
     }),

@@ -67,6 +67,7 @@ impl Server {
             site: Arc::default(),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(Vec::new())),
+            config: Arc::new(aftercall::config::Config::default()),
         };
         let config = aftercall::config::Web {
             bind: "127.0.0.1:0".to_owned(),
