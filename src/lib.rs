@@ -20,6 +20,7 @@ pub mod redflags;
 pub mod rehearsal;
 pub mod report;
 pub mod run;
+pub mod scripts;
 pub mod speech;
 pub mod store;
 pub mod trunk;

@@ -19,8 +19,10 @@ use crate::config;
 use crate::dialogs::{self, DialogsError};
 use crate::jobs::Clinic;
 use crate::redflags;
+use crate::scripts;
 use crate::speech::audio::AudioError;
 use crate::speech::prompts::Prompts;
+use crate::store::draft::Draft;
 
 /// The demo's key pair: public, and so worth nothing outside the loopback telephone network.
 const DEMO_KEY: &str = include_str!("../fixtures/demo_signing_key.toml");
@@ -50,6 +52,20 @@ impl Library {
     /// A broken lexicon, or no script that is sound: each fault with file and line. Where some scripts are sound,
     /// the broken ones are left out.
     pub fn load(dialogs: &Path, keys: &[TrustedKey], today: Date) -> anyhow::Result<Library> {
+        Self::load_with(dialogs, &[], keys, today)
+    }
+
+    /// The same with the drafts that were put in force laid over the folder. A recording that does not say what a draft's
+    /// text says is left out, so that the text is synthesised.
+    ///
+    /// # Errors
+    /// As [`Library::load`].
+    pub fn load_with(
+        dialogs: &Path,
+        in_force: &[Draft],
+        keys: &[TrustedKey],
+        today: Date,
+    ) -> anyhow::Result<Library> {
         let lexicon_dir = redflags::folder(dialogs);
         let lexicon = redflags::load(lexicon_dir.as_deref())?;
         let trends = redflags::load_trends(lexicon_dir.as_deref(), &lexicon)?;
@@ -57,7 +73,23 @@ impl Library {
         let mut prompts = Prompts::load(dialogs)?;
         let (mut scripts, mut refused) = (Vec::new(), Vec::new());
         let mut demo_signed = BTreeSet::new();
-        let (mut sound, mut broken) = dialogs::load_sound(dialogs)?;
+        let (folder, _) = dialogs::load_sound(dialogs)?;
+        let mut files = scripts::folder(dialogs)?;
+        for draft in in_force {
+            files = scripts::overlaid(
+                &files,
+                &draft.script,
+                &draft.files,
+                draft.signature.as_ref(),
+            );
+        }
+        let (mut sound, mut broken) = scripts::sound(&files);
+        for script in sound
+            .iter()
+            .filter(|script| in_force.iter().any(|d| d.script == script.id))
+        {
+            prompts.forget(&scripts::outdated_recordings(&folder, script));
+        }
         // A signature says who read a script; that it holds the rules is proved here, before it can dial.
         let concepts = Concepts::of(&lexicon);
         sound.retain(|script| {

@@ -92,11 +92,12 @@ impl Engine {
         descriptors::provide(at_once.min(trunk.lines))?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
-        let library = Library::load(&config.scripts.dir, &keys, today)?;
+        let store = open_store(config).await?;
+        let in_force = store.drafts_in_force().await?;
+        let library = Library::load_with(&config.scripts.dir, &in_force, &keys, today)?;
         let mut rules = Rules::of(config, clock, Arc::new(library.clinic()))?;
         rules.policy = rules.policy.on_trunk(&trunk.name, trunk.hours.clone());
         library.log_what_is_left_out();
-        let store = open_store(config).await?;
         publish(&store, &library, &rules).await?;
         audit_demo_key(&store, &library, &rules).await?;
         let interrupted = jobs::recover::at_start(&store, &rules).await?;

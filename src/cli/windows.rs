@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use aftercall_core::plan::learn::{
-    ALARM, AgeBand, Effect, HourOfWeek, Reach, Share, proposals, reach, simulate,
+    ALARM, AgeBand, Effect, HourOfWeek, Reach, Share, proposals, simulate,
 };
 use aftercall_core::time::Timestamp;
-use anyhow::{Context as _, bail};
 use comfy_table::{Table, presets};
-use jiff::SignedDuration;
 use jiff::civil::Weekday;
 
 use super::migrate::Place;
-use crate::store::Store;
+use crate::jobs::windows::{close, figures, hours_of, look_back, open};
 use crate::store::reach::ClosedHour;
 
 /// See which hours reach people, and close those that do not, by age.
@@ -80,9 +78,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let store = args.place.open().await?;
         let now = Timestamp::now();
-        let since = now - SignedDuration::from_hours(24 * i64::from(args.days));
-        let found = reach(&store.tried_since(since).await?);
-        let closed = store.closed_hours().await?;
+        let (found, closed) = look_back(&store, args.days, now).await?;
         match &args.command {
             Command::Reach => show(&found, &closed, args),
             Command::Propose => propose(&found, &closed, args),
@@ -96,64 +92,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     println!("{}", in_words(&effect));
                 }
             }
-            Command::Accept { hour, by } => accept(&store, &found, &closed, *hour, by, now).await?,
+            Command::Accept { hour, by } => {
+                close(&store, args.days, *hour, by, now).await?;
+                println!(
+                    "{hour} is closed; patients of {} are called at other hours",
+                    hour.band
+                );
+            }
             Command::Open { hour, by } => {
-                let subject = hour.to_string();
-                store.audit(by, "windows.open", &subject, "", now).await?;
-                if !store.open_hour(*hour, now).await? {
-                    bail!("{hour} was not closed");
-                }
+                open(&store, *hour, by, now).await?;
                 println!("{hour} is open again");
             }
         }
         store.close().await;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-fn hours_of(closed: &[ClosedHour]) -> BTreeSet<HourOfWeek> {
-    closed.iter().map(|closed| closed.hour).collect()
-}
-
-async fn accept(
-    store: &Store,
-    found: &Reach,
-    closed: &[ClosedHour],
-    hour: HourOfWeek,
-    by: &str,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let proposed = proposals(found, &hours_of(closed));
-    let proposal = proposed
-        .into_iter()
-        .find(|proposal| proposal.close == hour)
-        .with_context(|| {
-            format!("{hour} is not proposed: its interval does not exclude the rate of its age band, or it is closed (aftercall windows propose)")
-        })?;
-    let figures = serde_json::json!({
-        "hour": proposal.cell,
-        "band": proposal.today,
-        "effect": proposal.effect,
-    });
-    let figures = figures.to_string();
-    let subject = hour.to_string();
-    store
-        .audit(by, "windows.accept", &subject, &figures, now)
-        .await?;
-    let closed = ClosedHour {
-        hour,
-        figures,
-        by: by.to_owned(),
-        at: now,
-    };
-    if !store.close_hour(&closed).await? {
-        bail!("{hour} was closed meanwhile");
-    }
-    println!(
-        "{hour} is closed; patients of {} are called at other hours",
-        hour.band
-    );
-    Ok(())
 }
 
 fn percent(share: &Share) -> String {
@@ -256,12 +209,9 @@ fn propose(found: &Reach, closed: &[ClosedHour], args: &Args) {
         let rows: Vec<_> = proposed
             .iter()
             .map(|proposal| {
-                serde_json::json!({
-                    "close": proposal.close.to_string(),
-                    "hour": proposal.cell,
-                    "band": proposal.today,
-                    "effect": proposal.effect,
-                })
+                let mut row = figures(proposal);
+                row["close"] = proposal.close.to_string().into();
+                row
             })
             .collect();
         println!("{:#}", serde_json::Value::Array(rows));

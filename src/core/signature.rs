@@ -122,7 +122,7 @@ pub fn sign(
         signature: String::new(),
     };
     let key = SigningKey::from_bytes(secret);
-    let signed = key.sign(message(&claim.work, &signature).as_bytes());
+    let signed = key.sign(signed_text(&claim.work, &signature).as_bytes());
     signature.signature = STANDARD.encode(signed.to_bytes());
     signature
 }
@@ -166,7 +166,7 @@ pub fn verify(
     }
     let bytes = STANDARD.decode(&signature.signature).unwrap_or_default();
     let parsed = ed25519_dalek::Signature::from_slice(&bytes);
-    let message = message(&claim.work, signature);
+    let message = signed_text(&claim.work, signature);
     let holds = parsed.is_ok_and(|s| public.verify_strict(message.as_bytes(), &s).is_ok());
     if !holds {
         return Err(SignatureError::DoesNotVerify { work: name(), key });
@@ -207,8 +207,8 @@ fn verifying_key(base64: &str) -> Option<VerifyingKey> {
     VerifyingKey::from_bytes(&bytes).ok()
 }
 
-/// Everything the clinician answers for; the lengths keep fields apart.
-fn message(work: &Work, signature: &Signature) -> String {
+/// What is signed: everything the clinician answers for; the lengths keep fields apart. The signature's own field is left out.
+pub fn signed_text(work: &Work, signature: &Signature) -> String {
     let (kind, id) = match work {
         Work::Script(id) => ("script", id.as_str()),
         Work::Lexicon => ("lexicon", "redflags"),

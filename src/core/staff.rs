@@ -73,6 +73,16 @@ pub enum Right {
     Review,
     /// Counts without names.
     ReadFigures,
+    /// Scripts: their trees, texts, drafts and rehearsals.
+    ReadScripts,
+    /// Drafts of scripts.
+    EditScripts,
+    /// Handing a draft in, giving it back, laying it aside.
+    ReviseScripts,
+    /// A clinician's signature under a draft.
+    SignScripts,
+    /// Which version calls take.
+    PublishScripts,
     /// Accounts and tokens.
     ManageStaff,
     /// The audit log and its chain.
@@ -111,14 +121,23 @@ impl Role {
                 Right::Listen,
                 Right::Review,
                 Right::ReadFigures,
+                Right::ReadScripts,
+                Right::ReviseScripts,
+                Right::SignScripts,
             ],
-            Role::Author => &[Right::ReadFigures],
+            Role::Author => &[
+                Right::ReadFigures,
+                Right::ReadScripts,
+                Right::EditScripts,
+                Right::ReviseScripts,
+            ],
             Role::Qa => &[
                 Right::ReadPatients,
                 Right::ReadOrders,
                 Right::Listen,
                 Right::Review,
                 Right::ReadFigures,
+                Right::ReadScripts,
             ],
             Role::SystemAdmin => &[
                 Right::ReadPatients,
@@ -127,6 +146,8 @@ impl Role {
                 Right::ChangePlans,
                 Right::ReadFigures,
                 Right::ReadSystem,
+                Right::ReadScripts,
+                Right::PublishScripts,
             ],
             Role::SecurityAdmin => &[Right::ManageStaff],
             Role::Auditor => &[Right::ReadAudit],
@@ -141,6 +162,7 @@ impl Role {
                 Right::Review,
                 Right::ReadFigures,
                 Right::ReadSystem,
+                Right::ReadScripts,
             ],
         }
     }

@@ -15,6 +15,7 @@ pub mod recover;
 pub mod ring_back;
 mod settle;
 pub mod why;
+pub mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

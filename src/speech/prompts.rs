@@ -71,6 +71,11 @@ impl Prompts {
         self.clips.get(key)
     }
 
+    /// Leaves recordings out.
+    pub fn forget(&mut self, keys: &[String]) {
+        self.clips.retain(|key, _| !keys.contains(key));
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.clips.keys().map(String::as_str)
     }

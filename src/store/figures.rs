@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aftercall_core::attempt::{AnsweredBy, TurnReply};
 use aftercall_core::figures::{CallFact, DueFact, Facts, Of, OrderFact};
 use aftercall_core::finding::Urgency;
-use aftercall_core::id::{AttemptId, ConceptId, PatientId};
+use aftercall_core::id::{AttemptId, ConceptId, NodeId, PatientId};
 use aftercall_core::plan::learn::AgeBand;
 use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
@@ -64,7 +64,70 @@ const CALLS: &str = "from attempt a left join episode e on e.id = a.episode_id \
 const ORDERS: &str = "from work_order w left join attempt a on a.id = w.attempt_id \
      left join patient p on p.id = w.patient_id where w.raised_at_ms >= $1 and w.raised_at_ms < $2";
 
+/// What calls made of a node of a script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeFacts {
+    pub node: NodeId,
+    /// Calls that came to it.
+    pub reached: u64,
+    /// Calls that broke off there: it was their last turn, and they were not brought to an end.
+    pub hung_up: u64,
+    /// Turns.
+    pub asked: u64,
+    pub not_understood: u64,
+    pub silent: u64,
+    /// From its prompt to the next one, on average over the turns that had one.
+    pub seconds: Option<f64>,
+}
+
 impl Store {
+    /// What the calls of a period made of each node of a script, of the wards that a caller sees.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn node_figures(
+        &self,
+        script: &str,
+        days: &Days,
+        wards: &Wards,
+    ) -> Result<Vec<NodeFacts>, StoreError> {
+        let (scope, names) = seen(wards, "a.patient_id", 4);
+        let sql = format!(
+            "with said as (select t.attempt_id, t.node, t.prompt_from_ms, t.reply, a.disposition, \
+             lead(t.prompt_from_ms) over (partition by t.attempt_id order by t.position) as next_ms \
+             from turn t join attempt a on a.id = t.attempt_id where a.state = 'ended' \
+             and a.started_at_ms >= $1 and a.started_at_ms < $2 and a.script = $3{scope}) \
+             select node, count(distinct attempt_id) as reached, count(*) as asked, \
+             sum(case when next_ms is null and disposition in ('partial', 'cut_in_emergency', 'unidentified') \
+             then 1 else 0 end) as hung_up, \
+             sum(case when reply like '%\"meaning\":\"unclear\"%' then 1 else 0 end) as not_understood, \
+             sum(case when reply like '%\"meaning\":\"silence\"%' then 1 else 0 end) as silent, \
+             cast(avg(next_ms - prompt_from_ms) as double precision) as lasted_ms from said group by node order by node"
+        );
+        let (from, until) = days.bounds();
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(from)
+            .bind(until)
+            .bind(script);
+        for name in names {
+            query = query.bind(name.clone());
+        }
+        let rows = query.fetch_all(&self.pool).await?;
+        let read = |row: &AnyRow| {
+            let row = Columns(row);
+            Ok(NodeFacts {
+                node: NodeId(row.text("node")?),
+                reached: row.count("reached")?,
+                hung_up: row.count("hung_up")?,
+                asked: row.count("asked")?,
+                not_understood: row.count("not_understood")?,
+                silent: row.count("silent")?,
+                seconds: row.double_or_null("lasted_ms")?.map(|ms| ms / 1000.0),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
     /// Everything that the figures of a period are counted from, of the wards that a caller sees.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub mod audit_item;
 pub mod call;
 pub mod change;
 pub mod decision;
+pub mod draft;
 pub mod enrol;
 pub mod errand;
 pub mod feed;
@@ -251,6 +252,11 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
         .open(path)
         .map_err(failed)?;
     Ok(())
+}
+
+/// The word of an enum as columns and JSON spell it.
+pub fn word_of<T: serde::Serialize>(value: &T) -> String {
+    row::word(value)
 }
 
 fn ms(at: Timestamp) -> i64 {

@@ -230,6 +230,59 @@ impl Store {
         Ok(page.cut(patients, |patient| (vec![], patient.id.0.clone())))
     }
 
+    /// Patients whose number is `text`, or whose name begins with it: at most 50, each with the wards of her stays.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn find_patients(
+        &self,
+        text: &str,
+        wards: &Wards,
+    ) -> Result<Vec<(Patient, Vec<String>)>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let (seen, names) = seen(wards, "p.id", 3);
+        let sql = format!(
+            "{PATIENT} where (p.number = $1 or lower(p.name) like $2 escape '!'){seen} order by p.name, p.id limit 50"
+        );
+        let begins = text
+            .to_lowercase()
+            .replace('!', "!!")
+            .replace('%', "!%")
+            .replace('_', "!_");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(text)
+            .bind(format!("{begins}%"));
+        let rows = names
+            .iter()
+            .fold(query, |query, name| query.bind(name))
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let contacts = contacts(&mut connection, &Columns(row).text("id")?).await?;
+            found.push((read_patient(row, contacts)?, Vec::new()));
+        }
+        drop(connection);
+        for (patient, wards) in &mut found {
+            *wards = self
+                .wards_of_patient(&patient.id.0)
+                .await?
+                .unwrap_or_default();
+        }
+        Ok(found)
+    }
+
+    /// Every ward that a stay names, in order.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn wards_of_stays(&self) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("select distinct ward from episode where ward <> '' order by ward")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Columns(row).text("ward")).collect()
+    }
+
     /// Changes language, dialect, hearing, what the patient knows, or the contacts.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ pub struct PeriodFigures {
     pub last: Date,
     /// What each figure is called and made of.
     pub catalogue: Vec<FigureNote>,
-    pub all: FiguresView,
+    pub all: CountedFigures,
     /// By name; the empty name is what belongs to none.
     pub groups: Vec<GroupView>,
     /// What the period has, for filters.
@@ -96,11 +96,11 @@ pub struct FigureNote {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GroupView {
     pub name: String,
-    pub figures: FiguresView,
+    pub figures: CountedFigures,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FiguresView {
+pub struct CountedFigures {
     /// As the catalogue is ordered.
     pub values: Vec<ValueView>,
     /// The alert rate by the call's most urgent finding.
@@ -300,7 +300,7 @@ async fn count(
         first: days.first,
         last: days.last,
         catalogue: Figure::ALL.map(|id| FigureNote::of(id, lang)).into(),
-        all: FiguresView::of(&all),
+        all: CountedFigures::of(&all),
         groups: groups
             .unwrap_or_default()
             .iter()
@@ -312,7 +312,7 @@ async fn count(
 }
 
 /// The period that is asked for; the future has no figures.
-fn days(state: &AppState, query: &FiguresQuery) -> Result<Days, Problem> {
+pub(super) fn days(state: &AppState, query: &FiguresQuery) -> Result<Days, Problem> {
     let zone = time::zone(&state.defaults.zone).unwrap_or(TimeZone::UTC);
     let today = zone.to_datetime(state.now()).date();
     let last = query.last.unwrap_or(today).min(today);
@@ -421,12 +421,12 @@ impl GroupView {
     fn of((name, figures): (&String, &Figures)) -> Self {
         Self {
             name: name.clone(),
-            figures: FiguresView::of(figures),
+            figures: CountedFigures::of(figures),
         }
     }
 }
 
-impl FiguresView {
+impl CountedFigures {
     fn of(figures: &Figures) -> Self {
         let values = Figure::ALL.map(|id| {
             let value = id.value(figures);

@@ -66,12 +66,12 @@ pub struct RowView {
     pub stay: String,
     /// Columns whose stored value differs.
     pub changed: Vec<String>,
-    pub steps: Vec<StepView>,
+    pub steps: Vec<ImportedStep>,
 }
 
 /// A step that would be planned or moved.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StepView {
+pub struct ImportedStep {
     pub day: u16,
     #[schema(value_type = String, format = Date)]
     pub due_on: Date,
@@ -183,7 +183,7 @@ impl From<Report> for ImportReport {
 
 impl From<RowReport> for RowView {
     fn from(row: RowReport) -> Self {
-        let step = |(day, due_on)| StepView { day, due_on };
+        let step = |(day, due_on)| ImportedStep { day, due_on };
         Self {
             line: row.line,
             patient: row.patient.to_owned(),

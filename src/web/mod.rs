@@ -8,6 +8,7 @@ mod audit_log;
 mod auth;
 mod calls;
 mod do_not_call;
+mod drafts;
 mod events;
 mod extract;
 mod figures;
@@ -16,25 +17,30 @@ mod limits;
 mod observations;
 mod pages;
 mod patients;
+mod pauses;
 mod plans;
 mod problem;
 mod recordings;
 mod rights;
 mod rota;
 mod router;
+mod scripts;
 mod serve;
 mod session;
 mod site;
 mod staff;
 mod system;
 mod trends;
+mod trunks;
 mod why;
+mod windows;
 mod work_orders;
 
 use std::sync::Arc;
 
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::{CallingPolicy, Pathways};
+use aftercall_core::redflag::Lexicon;
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 use aftercall_core::work_order::Deadlines;
@@ -83,6 +89,8 @@ pub struct AppState {
     pub limits: Arc<Limits>,
     /// What the hospital has set: windows, trunk, costs.
     pub config: Arc<Config>,
+    /// What replies are judged by, for rehearsals.
+    pub lexicon: Arc<Lexicon>,
 }
 
 impl AppState {
@@ -115,6 +123,7 @@ impl AppState {
             changes: Changes::default(),
             limits: Arc::new(Limits::new(config.web.trusted_proxies.clone())),
             config: Arc::new(config.clone()),
+            lexicon: Arc::clone(&rules.clinic.lexicon),
         }
     }
 

@@ -152,6 +152,56 @@ pub struct LifeBody {
     pub life: Life,
 }
 
+/// Whom to look for: a name or a number, which stands in no URL.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindBody {
+    /// The hospital's number, or how the name begins.
+    pub text: String,
+}
+
+/// A person in a list of those who were looked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FoundPatient {
+    pub id: String,
+    pub number: String,
+    pub name: String,
+    #[schema(value_type = String, format = Date)]
+    pub birth_date: Date,
+    /// Of all stays.
+    pub wards: Vec<String>,
+}
+
+/// Finds patients by number, or by how the name begins: at most 50.
+#[utoipa::path(post, path = "/patients/find", tag = "patients", request_body = FindBody, responses(
+    (status = OK, body = List<FoundPatient>),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn find(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<FindBody>,
+) -> Result<Json<List<FoundPatient>>, Problem> {
+    let text = body.text.trim();
+    if text.is_empty() {
+        return Err(Problem::field("text", "must not be empty"));
+    }
+    let found = state.store.find_patients(text, &caller.wards).await?;
+    let detail = format!("{} rows", found.len());
+    state.audit(&caller, "patient.list", "", &detail).await?;
+    let items = found.into_iter().map(|(patient, wards)| FoundPatient {
+        id: patient.id.0,
+        number: patient.number.expose().clone(),
+        name: patient.name.expose().clone(),
+        birth_date: *patient.birth_date.expose(),
+        wards,
+    });
+    Ok(Json(List {
+        items: items.collect(),
+        next_cursor: None,
+    }))
+}
+
 /// Lists patients in the order first saved.
 #[utoipa::path(get, path = "/patients", tag = "patients", params(Paging), responses(
     (status = OK, body = List<PatientView>),

@@ -85,6 +85,33 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("GET", "/audit/items") => (Right::Review, About::Hospital),
         ("POST", "/audit/items/{id}/verdict") => (Right::Review, About::One(Record::AuditItem)),
         ("GET", "/audit/figures") => (Right::ReadFigures, About::Nobody),
+        ("POST", "/patients/find") => (Right::ReadPatients, About::Narrowed),
+        ("GET" | "POST", "/pauses") | ("POST", "/pauses/end") => {
+            (Right::ChangePlans, About::Narrowed)
+        }
+        // Hours and rates of the whole hospital, nobody's name.
+        ("GET", "/calling-hours" | "/calling-hours/reach") => (Right::ReadFigures, About::Nobody),
+        ("POST", "/calling-hours/simulate") => (Right::ReadFigures, About::Nobody),
+        ("POST", "/calling-hours/close" | "/calling-hours/open") => {
+            (Right::ChangePlans, About::Hospital)
+        }
+        ("GET", "/trunks") => (Right::ReadSystem, About::Nobody),
+        (
+            "GET",
+            "/scripts"
+            | "/scripts/{id}"
+            | "/scripts/{id}/drafts"
+            | "/scripts/prompts/{folder}/{lang}/{name}",
+        )
+        | ("POST", "/scripts/{id}/rehearse") => (Right::ReadScripts, About::Nobody),
+        ("GET", "/scripts/{id}/figures") => (Right::ReadScripts, About::Narrowed),
+        ("PUT", "/scripts/{id}/drafts") => (Right::EditScripts, About::Nobody),
+        // Handing in needs more: see the handler.
+        ("POST", "/drafts/{id}/state") => (Right::ReviseScripts, About::Nobody),
+        ("POST", "/drafts/{id}/signing" | "/drafts/{id}/sign") => {
+            (Right::SignScripts, About::Nobody)
+        }
+        ("POST", "/scripts/{id}/publish") => (Right::PublishScripts, About::Nobody),
         ("GET", "/figures" | "/figures/sheet") => (Right::ReadFigures, About::Narrowed),
         ("GET", "/figures/calls") => (Right::ReadPatients, About::Narrowed),
         ("GET", "/audit/log" | "/audit/chain") => (Right::ReadAudit, About::Nobody),

@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AppState, Problem, audit, audit_log, auth, calls, do_not_call, events, figures, imports,
-    observations, pages, patients, plans, recordings, rota, session, site, staff, system, trends,
-    why, work_orders,
+    AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, figures,
+    imports, observations, pages, patients, pauses, plans, recordings, rota, scripts, session,
+    site, staff, system, trends, trunks, why, windows, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -49,6 +49,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(site::show))
         .routes(routes!(events::stream))
         .routes(routes!(patients::list, patients::save))
+        .routes(routes!(patients::find))
         .routes(routes!(patients::show, patients::change))
         .routes(routes!(patients::set_life))
         .routes(routes!(patients::set_consent))
@@ -75,6 +76,24 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::decide))
         .routes(routes!(audit::show_figures))
+        .routes(routes!(pauses::list, pauses::begin))
+        .routes(routes!(pauses::end))
+        .routes(routes!(windows::show))
+        .routes(routes!(windows::reach))
+        .routes(routes!(windows::try_out))
+        .routes(routes!(windows::close_hour))
+        .routes(routes!(windows::open_hour))
+        .routes(routes!(trunks::list))
+        .routes(routes!(scripts::list))
+        .routes(routes!(scripts::prompt))
+        .routes(routes!(scripts::show))
+        .routes(routes!(scripts::rehearse))
+        .routes(routes!(scripts::figures))
+        .routes(routes!(drafts::list, drafts::save))
+        .routes(routes!(drafts::step))
+        .routes(routes!(drafts::prepare))
+        .routes(routes!(drafts::sign))
+        .routes(routes!(drafts::publish))
         .routes(routes!(audit_log::list))
         .routes(routes!(figures::show))
         .routes(routes!(figures::sheet))

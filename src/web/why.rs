@@ -60,6 +60,7 @@ pub struct DecisionView {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Language {
     /// Of the words: en or zh.

@@ -286,6 +286,32 @@ pub async fn figures_are_counted_as_by_hand(store: Store) {
     assert_eq!(by_day["2026-09-20"].coverage, share(6, 7));
     assert_eq!(by_day["2026-09-21"].reach, share(4, 6));
 
+    // Every call came to the node `chest` twice, and said yes.
+    let nodes = store
+        .node_figures("cardiac", &period, &Wards::ALL)
+        .await
+        .expect("read");
+    let chest = nodes
+        .iter()
+        .find(|node| node.node.0 == "chest")
+        .expect("asked");
+    assert_eq!((chest.reached, chest.asked), (6, 12));
+    // Who broke off did so at the last score that was asked.
+    assert_eq!(
+        (chest.hung_up, chest.not_understood, chest.silent),
+        (0, 0, 0)
+    );
+    let last = nodes
+        .iter()
+        .find(|node| node.node.0 == "satisfaction")
+        .expect("asked");
+    assert_eq!((last.reached, last.asked, last.hung_up), (2, 3, 1));
+    assert_eq!(
+        chest.seconds,
+        Some(0.0),
+        "the tests' turns begin at one time"
+    );
+
     let own = Wards::only(vec!["6B".to_owned()]);
     let seen = store.facts(&period, &own).await.expect("read");
     assert_eq!(

@@ -1,5 +1,6 @@
 //! The edges: store on both databases, HTTP, real UDP, real peers, real whisper.
 
+mod admin;
 mod audit;
 mod bad_input;
 mod bridge;
@@ -8,6 +9,7 @@ mod crash;
 mod crash_demo;
 mod crash_plan;
 mod dial_loop;
+mod drafts;
 mod dtls;
 mod feed;
 mod figures;

@@ -24,6 +24,7 @@ use aftercall_core::staff::{Role, Wards};
 use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, due_step};
 
 use crate::audit;
+use crate::drafts;
 use crate::feed;
 use crate::figures;
 use crate::import;
@@ -174,6 +175,9 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     ("figures_are_counted_as_by_hand", |store, _| {
         Box::pin(figures::figures_are_counted_as_by_hand(store))
+    }),
+    ("a_draft_is_signed_by_somebody_else", |store, _| {
+        Box::pin(drafts::a_draft_is_signed_by_somebody_else(store))
     }),
     ("migrations_run_once", |store, url| {
         Box::pin(migrations_run_once(store, url))

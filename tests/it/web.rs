@@ -68,6 +68,7 @@ impl Server {
             changes: Changes::default(),
             limits: Arc::new(Limits::new(Vec::new())),
             config: Arc::new(aftercall::config::Config::default()),
+            lexicon: Arc::clone(&crate::record::clinic().lexicon),
         };
         let config = aftercall::config::Web {
             bind: "127.0.0.1:0".to_owned(),

@@ -115,6 +115,11 @@ impl Hours {
         })
     }
 
+    /// The open stretches of each weekday, Monday first.
+    pub(super) fn week(&self) -> &[Vec<(Time, Time)>; 7] {
+        &self.week
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.week.iter().all(Vec::is_empty)
     }

@@ -38,8 +38,8 @@ pub use pathway::{
     Case, Errand, Pathway, PathwayError, PathwayStep, Pathways, Plan, Risk, What, When,
 };
 pub use policy::{
-    CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, PolicyError, Profile, Terms,
-    Wishes, Within,
+    CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, OpenHours, PolicyError, Profile,
+    Terms, Wishes, Within,
 };
 pub use reason::{Reason, ReasonCode};
 pub use retry::Band;

@@ -289,6 +289,14 @@ pub struct CallingPolicy {
     zone: TimeZone,
 }
 
+/// When a layer by itself is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenHours {
+    pub layer: Layer,
+    /// Monday first: the open stretches of each day, half open.
+    pub week: [Vec<(Time, Time)>; 7],
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Department {
     hours: Option<Hours>,
@@ -433,6 +441,30 @@ impl CallingPolicy {
             trunk: hours.map(|hours| (name.to_owned(), hours)),
             ..self
         }
+    }
+
+    /// The open stretches of each weekday, Monday first, of every layer by itself: the hospital's law, the hospital, its
+    /// departments, the trunk. Public holidays, closed hours and wishes come on top.
+    pub fn open_hours(&self) -> Vec<OpenHours> {
+        let lawful = Profile::ALL.into_iter().zip(&self.lawful);
+        let lawful = lawful.filter(|(profile, _)| *profile == self.law);
+        let mut layers: Vec<(Layer, &Hours)> = lawful
+            .map(|(profile, hours)| (Layer::Law(profile), hours))
+            .collect();
+        layers.push((Layer::Hospital, &self.hospital));
+        for (name, department) in &self.departments {
+            if let Some(hours) = &department.hours {
+                layers.push((Layer::Department(name.clone()), hours));
+            }
+        }
+        if let Some((name, hours)) = &self.trunk {
+            layers.push((Layer::Trunk(name.clone()), hours.hours()));
+        }
+        let open = |(layer, hours): (Layer, &Hours)| OpenHours {
+            layer,
+            week: hours.week().clone(),
+        };
+        layers.into_iter().map(open).collect()
     }
 
     pub fn caps(&self) -> Caps {

@@ -377,6 +377,24 @@ impl Kind {
         !matches!(self, Kind::Say | Kind::End)
     }
 
+    /// As files spell it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Say => "say",
+            Kind::End => "end",
+            Kind::YesNo { inverse: false, .. } => "yes_no",
+            Kind::YesNo { inverse: true, .. } => "yes_no_inverse",
+            Kind::Choice(_) => "choice",
+            Kind::Number(_) => "number",
+            Kind::Open => "open",
+            Kind::Identity => "identity",
+            Kind::Who => "who",
+            Kind::BirthDate => "birth_date",
+            Kind::Wait => "wait",
+            Kind::Stay { .. } => "stay",
+        }
+    }
+
     /// The form of the question, for the red-flag frame.
     pub fn question(&self) -> QuestionKind {
         match self {
