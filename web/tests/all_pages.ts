@@ -18,10 +18,29 @@ async function heardOrder(): Promise<string> {
   return items.find((order) => order.causes.some((cause) => cause.finding))!.id;
 }
 
+/** A patient who was not rung, or was. */
+async function somebody(): Promise<string> {
+  const { items } = await ask<{ items: { id: string }[] }>("/patients");
+  return items[0]!.id;
+}
+
 export const PAGES: Shown[] = [
   { name: "sign_in", by: null, path: () => "/", ready: "input#password" },
   { name: "worklist", by: "li.na", path: () => "/worklist", ready: ".orders li a" },
   { name: "order", by: "li.na", path: async () => `/worklist/${await heardOrder()}`, ready: "[data-said]" },
+  { name: "dashboard", by: "zhao.gang", path: () => "/dashboard", ready: "[data-figure=reach]" },
+  { name: "plans_patients", by: "zhao.gang", path: async () => `/plans/patients/${await somebody()}`, ready: "[data-step] .why li" },
+  { name: "plans_pauses", by: "zhao.gang", path: () => "/plans/pauses", ready: ".ant-table" },
+  { name: "plans_imports", by: "zhao.gang", path: () => "/plans/imports", ready: ".ant-table" },
+  { name: "plans_do_not_call", by: "zhao.gang", path: () => "/plans/do_not_call", ready: ".ant-table-row" },
+  { name: "plans_hours", by: "zhao.gang", path: () => "/plans/hours", ready: ".week" },
+  { name: "plans_trunks", by: "zhao.gang", path: () => "/plans/trunks", ready: ".ant-card" },
+  { name: "scripts_tree", by: "sun.yu", path: () => "/scripts/cardiac/tree", ready: ".drawing .node" },
+  { name: "scripts_edit", by: "sun.yu", path: () => "/scripts/cardiac/edit", ready: "textarea.code" },
+  { name: "scripts_rehearse", by: "sun.yu", path: () => "/scripts/cardiac/rehearse", ready: ".talk li" },
+  { name: "scripts_compare", by: "sun.yu", path: () => "/scripts/cardiac/compare", ready: ".ant-empty" },
+  { name: "scripts_release", by: "chen.jing", path: () => "/scripts/cardiac/release", ready: ".ant-table" },
+  { name: "people", by: "wu.tao", path: () => "/people", ready: ".ant-table-row" },
 ];
 
 /** Opens one of them and waits until it is whole. */

@@ -70,6 +70,7 @@ async function begin(folder: string): Promise<ChildProcess> {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
   });
+  process.env["AFTERCALL_DATABASE"] = join(data, "aftercall.db");
   const said: string[] = [];
   await new Promise<void>((ready, failed) => {
     const fail = (why: string) => failed(new Error(`${why}:\n${said.slice(-30).join("\n")}`));

@@ -18,18 +18,21 @@ export interface Me {
   roles: Role[];
 }
 
+/** What people do with scripts. */
+type Bench = "scripts" | "edit_scripts" | "sign_scripts" | "publish_scripts";
+
 /** What a page needs of a role. The server decides again at every request. */
-export type Right = "orders" | "work" | "calls" | "review" | "patients" | "plans" | "figures" | "audit";
+export type Right = "orders" | "work" | "calls" | "review" | "patients" | "plans" | "figures" | "audit" | Bench | "staff";
 
 const RIGHTS: Record<Role, Right[]> = {
   nurse: ["orders", "work", "calls", "patients"],
-  clinician: ["orders", "work", "calls", "review", "patients", "figures"],
-  author: ["figures"],
-  qa: ["orders", "calls", "review", "patients", "figures"],
-  system_admin: ["patients", "plans", "figures"],
-  security_admin: [],
+  clinician: ["orders", "work", "calls", "review", "patients", "figures", "scripts", "sign_scripts"],
+  author: ["figures", "scripts", "edit_scripts"],
+  qa: ["orders", "calls", "review", "patients", "figures", "scripts"],
+  system_admin: ["patients", "plans", "figures", "scripts", "publish_scripts"],
+  security_admin: ["staff"],
   auditor: ["audit"],
-  service: ["orders", "work", "calls", "review", "patients", "plans", "figures"],
+  service: ["orders", "work", "calls", "review", "patients", "plans", "figures", "scripts"],
 };
 
 export function may(me: Me, right: Right): boolean {

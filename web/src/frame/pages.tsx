@@ -9,13 +9,17 @@ import { useLanguage } from "../text";
 import { SignIn } from "./sign_in";
 
 interface Page {
-  path: "worklist" | "qa" | "plans" | "dashboard";
+  path: "worklist" | "qa" | "plans" | "dashboard" | "scripts" | "people";
   right: Right;
   Shown: ComponentType;
 }
 
 const PAGES: Page[] = [
   { path: "worklist", right: "orders", Shown: lazy(() => import("../worklist/worklist")) },
+  { path: "dashboard", right: "figures", Shown: lazy(() => import("../dashboard/dashboard")) },
+  { path: "plans", right: "plans", Shown: lazy(() => import("../plans/plans")) },
+  { path: "scripts", right: "scripts", Shown: lazy(() => import("../scripts/scripts")) },
+  { path: "people", right: "staff", Shown: lazy(() => import("../people/people")) },
 ];
 
 export function Pages() {

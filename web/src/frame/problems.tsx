@@ -5,7 +5,7 @@ import { Problem } from "../api/client";
 import { useText, type Texts } from "../text";
 
 export function inWords(text: Texts, error: unknown): string {
-  const words: Record<string, string> = text.problem;
+  const words: Record<string, string> = { ...text.admin.problem, ...text.problem };
   return (error instanceof Problem && words[error.code]) || text.problem.other;
 }
 

@@ -1,8 +1,10 @@
 // Everything the pages say, in English. zh.ts has the same keys, or the build fails.
+import { adminEn } from "./admin.en";
+
 export const en = {
   locale: "en-GB",
   product: "aftercall",
-  pages: { worklist: "Worklist", qa: "Calls", plans: "Plans", dashboard: "Dashboard" },
+  pages: { worklist: "Worklist", qa: "Calls", plans: "Plans", dashboard: "Dashboard", scripts: "Scripts", people: "Staff" },
   frame: {
     language: "中文",
     signOut: "Sign out",
@@ -279,6 +281,7 @@ export const en = {
     back: "back to the list",
     help: "this help",
   },
+  admin: adminEn,
 };
 
 type Widen<T> = T extends string ? string : T extends (...args: infer A) => string ? (...args: A) => string : { [K in keyof T]: Widen<T[K]> };

@@ -1,10 +1,11 @@
 // 界面上的全部中文。键与 en.ts 相同，缺一个就不能构建。
+import { adminZh } from "./admin.zh";
 import type { Texts } from "./en";
 
 export const zh: Texts = {
   locale: "zh-CN",
   product: "aftercall",
-  pages: { worklist: "工单", qa: "通话", plans: "计划", dashboard: "看板" },
+  pages: { worklist: "工单", qa: "通话", plans: "计划", dashboard: "看板", scripts: "话术", people: "人员" },
   frame: {
     language: "English",
     signOut: "退出",
@@ -274,4 +275,5 @@ export const zh: Texts = {
     back: "返回列表",
     help: "显示本帮助",
   },
+  admin: adminZh,
 };
