@@ -252,7 +252,7 @@ function Groups({ period, by, note, drill }: { period: PeriodFigures; by: By; no
   return (
     <>
       <Chart option={option} label={`${note.name}, ${text.admin.by[by]}`} height={220} />
-      <Table size="small" rowKey="name" columns={columns} dataSource={groups} pagination={false} scroll={{ x: 2200, y: 320 }} />
+      <Table size="small" rowKey="name" columns={columns} dataSource={groups} pagination={false} scroll={{ x: 2700, y: 320 }} />
     </>
   );
 }

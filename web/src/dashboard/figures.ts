@@ -53,5 +53,5 @@ export function written(unit: string, value: number | null | undefined, text: Te
   if (unit === "share") return `${(100 * value).toFixed(1)} %`;
   if (unit === "seconds") return text.admin.duration(value);
   if (unit === "balance") return value.toFixed(0);
-  return value.toFixed(unit === "money" ? 2 : 1);
+  return value.toFixed(unit === "money" || unit === "orders" ? 2 : 1);
 }

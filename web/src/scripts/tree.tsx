@@ -76,8 +76,16 @@ function Drawing({ script, all, picked, pick }: { script: ScriptView; all: boole
     return { nodes, graph, size: graph.graph() as { width: number; height: number } };
   }, [script, all]);
   const { nodes, graph, size } = drawn;
+  const frame = useRef<HTMLDivElement>(null);
+  // The node that is spoken of stands in the middle, however large the drawing.
+  useEffect(() => {
+    const place = frame.current;
+    if (!place || !picked || !graph.hasNode(picked)) return;
+    const { x, y } = graph.node(picked) as { x: number; y: number };
+    place.scrollTo({ left: x - place.clientWidth / 2, top: y - place.clientHeight / 2 });
+  }, [graph, picked]);
   return (
-    <div className="drawing" tabIndex={0} role="group" aria-label={text.admin.scripts.parts.tree}>
+    <div ref={frame} className="drawing" tabIndex={0} role="group" aria-label={text.admin.scripts.parts.tree}>
       <div translate="no">
       <svg width={size.width} height={size.height}>
         <defs>
