@@ -251,9 +251,47 @@ function Groups({ period, by, note, drill }: { period: PeriodFigures; by: By; no
   ];
   return (
     <>
+      <p className="printed">
+        {note.name} · {text.admin.by[by]}
+      </p>
       <Chart option={option} label={`${note.name}, ${text.admin.by[by]}`} height={220} />
       <Table size="small" rowKey="name" columns={columns} dataSource={groups} pagination={false} scroll={{ x: 2700, y: 320 }} />
+      <PrintedGroups period={period} by={by} />
     </>
+  );
+}
+
+/** As many figures as a sheet of paper is wide. */
+const ON_PAPER = ["coverage", "reach", "right_party", "completion", "screen_completion", "alert_rate", "ppv", "acknowledge_p90", "close_p90", "satisfaction"];
+
+function PrintedGroups({ period, by }: { period: PeriodFigures; by: By }) {
+  const { text } = useLanguage();
+  const columns = period.catalogue.map((note, at) => ({ note, at })).filter(({ note }) => ON_PAPER.includes(note.id));
+  return (
+    <table className="printed">
+      <thead>
+        <tr>
+          <th scope="col">{text.admin.by[by]}</th>
+          {columns.map(({ note }) => (
+            <th key={note.id} scope="col">
+              {note.name}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {period.groups.map(({ name, figures }) => (
+          <tr key={name}>
+            <th scope="row" translate={by === "ward" ? "no" : undefined}>
+              {shownName(by, name, text.script, text.unknown)}
+            </th>
+            {columns.map(({ note, at }) => (
+              <td key={note.id}>{written(note.unit, figures.values[at]?.value, text)}</td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
