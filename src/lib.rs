@@ -19,6 +19,7 @@ pub mod recording;
 pub mod redflags;
 pub mod rehearsal;
 pub mod report;
+pub mod review_forms;
 pub mod run;
 pub mod scripts;
 pub mod speech;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aftercall_core::finding::Urgency;
 use aftercall_core::redflag::{FILES, Lexicon};
 use aftercall_core::signature::Signature;
 use aftercall_core::trend;
@@ -170,11 +171,15 @@ pub fn names() -> impl Iterator<Item = (&'static str, &'static str, &'static str
     rows("concepts.tsv", 1).chain(rows("details.tsv", 2))
 }
 
+/// How urgent one of the concepts that this program was built with is; `None` where there is no such concept.
+pub fn urgency(id: &str) -> Option<Urgency> {
+    let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "concepts.tsv")?;
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let line = lines.find(|line| line.split('\t').next() == Some(id))?;
+    serde_json::from_value(line.split('\t').nth(3)?.into()).ok()
+}
+
 /// Whether it is one of the concepts that this program was built with.
 pub fn is_concept(id: &str) -> bool {
-    BUILT_IN
-        .iter()
-        .filter(|(name, _)| *name == "concepts.tsv")
-        .flat_map(|(_, text)| text.lines().filter(|line| !line.starts_with('#')).skip(1))
-        .any(|line| line.split('\t').next() == Some(id))
+    urgency(id).is_some()
 }

@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::pathways;
 use crate::reception::{Reception, Rung};
 use crate::recording::Recordings;
+use crate::review_forms;
 use crate::speech::command::CommandConfig;
 use crate::speech::ears::{Ears, EarsConfig};
 use crate::speech::espeak::EspeakConfig;
@@ -219,6 +220,7 @@ impl Engine {
             Arc::clone(&metrics),
             config,
             pathways,
+            review_forms::load(&config.scripts.dir)?,
             &rules,
         );
         let dialling = vec![

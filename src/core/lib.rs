@@ -25,6 +25,7 @@ pub mod plan;
 pub mod question;
 pub mod reading;
 pub mod redflag;
+pub mod review;
 pub mod rota;
 pub mod rtp;
 pub mod script;

@@ -99,7 +99,7 @@ pub struct AttemptProgress {
     pub progress: Progress,
 }
 
-const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
+pub(super) const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
      script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
      closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, met, rang, talk_ms, \
      line, direction from attempt";

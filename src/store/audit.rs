@@ -44,6 +44,16 @@ pub struct AuditEntry {
     pub hash: String,
 }
 
+/// Which lines of the log; all that is left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// The id of one record.
+    pub subject: Option<&'a str>,
+    pub who: Option<&'a str>,
+    pub what: Option<&'a str>,
+    pub newest_first: bool,
+}
+
 /// Entries read at once while the chain is walked.
 const AT_ONCE: i64 = 1_000;
 
@@ -131,12 +141,37 @@ impl Store {
         subject: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<AuditEntry>, StoreError> {
-        let ([after], _) = page.keys::<1>()?.unwrap_or(([0], ""));
-        let sql =
-            format!("{ENTRY} where seq > $1 and ($2 = '' or subject = $2) order by seq limit $3");
+        let filter = AuditFilter {
+            subject,
+            ..AuditFilter::default()
+        };
+        self.audit_log_of(&filter, page).await
+    }
+
+    /// The lines that an auditor asks for.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn audit_log_of(
+        &self,
+        filter: &AuditFilter<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<AuditEntry>, StoreError> {
+        let (first, further, order) = if filter.newest_first {
+            (i64::MAX, "<", "desc")
+        } else {
+            (0, ">", "asc")
+        };
+        let ([after], _) = page.keys::<1>()?.unwrap_or(([first], ""));
+        let sql = format!(
+            "{ENTRY} where seq {further} $1 and ($2 = '' or subject = $2) and ($3 = '' or who = $3) \
+             and ($4 = '' or what = $4) order by seq {order} limit $5"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
-            .bind(subject.unwrap_or_default())
+            .bind(filter.subject.unwrap_or_default())
+            .bind(filter.who.unwrap_or_default())
+            .bind(filter.what.unwrap_or_default())
             .bind(page.fetch())
             .fetch_all(&self.pool)
             .await?;

@@ -40,16 +40,22 @@ impl Store {
             .collect()
     }
 
-    /// Calls that have not ended, each with its state.
+    /// Calls that have not ended, each with its state and how many replies it has.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn live_calls(&self) -> Result<BTreeMap<String, String>, StoreError> {
-        let rows = sqlx::query("select id, state from attempt where state <> 'ended'")
-            .fetch_all(&self.pool)
-            .await?;
+    pub async fn live_calls(&self) -> Result<BTreeMap<String, (String, u32)>, StoreError> {
+        let rows = sqlx::query(
+            "select a.id as id, a.state as state, (select count(*) from turn t where t.attempt_id = a.id \
+             and t.reply is not null) as replies from attempt a where a.state <> 'ended'",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         rows.iter()
-            .map(|row| Ok((Columns(row).text("id")?, Columns(row).text("state")?)))
+            .map(|row| {
+                let row = Columns(row);
+                Ok((row.text("id")?, (row.text("state")?, row.count("replies")?)))
+            })
             .collect()
     }
 }

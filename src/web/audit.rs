@@ -88,6 +88,7 @@ pub struct PeriodQuery {
 
 /// How well red flags are found in the field, with the counts behind it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditFiguresView)]
 pub struct FiguresView {
     /// True calls that alerted, of all true calls; quiet calls count by the inverse of the share they were drawn by.
     pub sensitivity: Option<EstimateView>,

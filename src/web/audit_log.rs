@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::extract::{List, Params, page_request};
 use super::problem::Problem;
 use super::{AppState, Caller};
-use crate::store::audit::AuditEntry;
+use crate::store::audit::{AuditEntry, AuditFilter};
 
 /// One line of the log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +38,15 @@ pub struct AuditEntryView {
 pub struct AuditLogQuery {
     /// The id of one record; all when it is left out.
     pub subject: Option<String>,
+    /// The name of an account or a token.
+    pub who: Option<String>,
+    /// What was done.
+    #[param(example = "recording.listen")]
+    pub what: Option<String>,
+    /// The newest first; else in the order written.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub newest: bool,
     /// Rows of the page, 1–200; 50 when it is left out.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
@@ -65,7 +74,7 @@ pub struct ChainQuery {
     pub hash: Option<String>,
 }
 
-/// Lists the log in the order written.
+/// Lists the log.
 #[utoipa::path(get, path = "/audit/log", tag = "audit", params(AuditLogQuery), responses(
     (status = OK, body = List<AuditEntryView>),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
@@ -76,10 +85,13 @@ pub async fn list(
     Params(query): Params<AuditLogQuery>,
 ) -> Result<Json<List<AuditEntryView>>, Problem> {
     let request = page_request(query.limit, query.cursor.as_deref())?;
-    let page = state
-        .store
-        .audit_log(query.subject.as_deref(), &request)
-        .await?;
+    let filter = AuditFilter {
+        subject: query.subject.as_deref(),
+        who: query.who.as_deref(),
+        what: query.what.as_deref(),
+        newest_first: query.newest,
+    };
+    let page = state.store.audit_log_of(&filter, &request).await?;
     let rows = format!("{} rows", page.items.len());
     state.audit(&caller, "audit_log.list", "", &rows).await?;
     Ok(Json(List::of(page, AuditEntryView::from)))

@@ -225,7 +225,7 @@ pub async fn show(
 }
 
 impl AttemptView {
-    fn of(row: &AttemptRow) -> Self {
+    pub(super) fn of(row: &AttemptRow) -> Self {
         let attempt = &row.attempt;
         Self {
             id: attempt.id.0.clone(),

@@ -39,7 +39,7 @@ const MISSED: u32 = 500;
 /// One line of the stream, named by its `event`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChangeView {
-    /// `work_order.raised`, `call.finished`, `call.talking`, …; `reset`: more was missed than is kept; `clock`.
+    /// `work_order.raised`, `call.finished`, `call.talking` (again at every reply), …; `reset`: more was missed than is kept; `clock`.
     #[schema(example = "work_order.raised")]
     pub event: String,
     /// The id of what it is about.
@@ -195,7 +195,8 @@ impl From<Changed> for ChangeView {
 #[derive(Default)]
 struct Told {
     events: BTreeSet<String>,
-    calls: BTreeMap<String, String>,
+    /// State, and how many replies.
+    calls: BTreeMap<String, (String, u32)>,
     /// Where looking began: what is older is nobody's news.
     since: String,
 }
@@ -236,9 +237,9 @@ impl Told {
         }
         self.events = self.events.split_off(&from);
         let calls = store.live_calls().await?;
-        for (id, state) in &calls {
-            if self.calls.get(id) != Some(state) {
-                news.push(ChangeView::bare(&format!("call.{state}"), id));
+        for (id, now) in &calls {
+            if self.calls.get(id) != Some(now) {
+                news.push(ChangeView::bare(&format!("call.{}", now.0), id));
             }
         }
         self.calls = calls;

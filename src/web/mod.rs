@@ -14,6 +14,7 @@ mod extract;
 mod figures;
 mod imports;
 mod limits;
+mod live;
 mod observations;
 mod pages;
 mod patients;
@@ -21,6 +22,7 @@ mod pauses;
 mod plans;
 mod problem;
 mod recordings;
+mod reviews;
 mod rights;
 mod rota;
 mod router;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::{CallingPolicy, Pathways};
 use aftercall_core::redflag::Lexicon;
+use aftercall_core::review::form::Form;
 use aftercall_core::time::Timestamp;
 use aftercall_core::trend;
 use aftercall_core::work_order::Deadlines;
@@ -51,6 +54,7 @@ pub use auth::Caller;
 pub use events::Changes;
 pub use extract::List;
 pub use limits::Limits;
+pub use live::Watched;
 pub use problem::Problem;
 pub use router::{openapi, router};
 pub use serve::Listening;
@@ -74,6 +78,8 @@ pub struct AppState {
     /// What an import or a discharge does not say: hospital and zone.
     pub defaults: Arc<Defaults>,
     pub pathways: Arc<Pathways>,
+    /// On which QA scores calls.
+    pub forms: Arc<Vec<Form>>,
     /// The system's, but in the demo.
     pub clock: PlanClock,
     pub trends: Arc<trend::Rules>,
@@ -87,6 +93,7 @@ pub struct AppState {
     /// What open pages are told of.
     pub changes: Changes,
     pub limits: Arc<Limits>,
+    pub watched: Watched,
     /// What the hospital has set: windows, trunk, costs.
     pub config: Arc<Config>,
     /// What replies are judged by, for rehearsals.
@@ -101,6 +108,7 @@ impl AppState {
         metrics: Arc<Metrics>,
         config: &Config,
         pathways: Pathways,
+        forms: Vec<Form>,
         rules: &Rules,
     ) -> Self {
         Self {
@@ -114,6 +122,7 @@ impl AppState {
                 base: None,
             }),
             pathways: Arc::new(pathways),
+            forms: Arc::new(forms),
             clock: rules.clock,
             trends: Arc::clone(&rules.clinic.trends),
             policy: Arc::new(rules.policy.clone()),
@@ -122,6 +131,7 @@ impl AppState {
             site: Arc::new(Site::of(config)),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(config.web.trusted_proxies.clone())),
+            watched: Watched::default(),
             config: Arc::new(config.clone()),
             lexicon: Arc::clone(&rules.clinic.lexicon),
         }

@@ -103,6 +103,7 @@ impl From<StoreError> for Problem {
                     "acknowledged" => "already_acknowledged",
                     "closed" => "already_closed",
                     "decided" => "already_decided",
+                    "compared" => "already_compared",
                     "open" => "not_acknowledged",
                     "not closed" => "not_closed",
                     "not spoken" => "not_spoken",
@@ -112,6 +113,7 @@ impl From<StoreError> for Problem {
                 let detail = match code {
                     "not_spoken" => "the robot promised a call: speak with the patient first, or close it as unreachable or readmitted".to_owned(),
                     "superseded" => "the stay has another order that is not closed: add to that one".to_owned(),
+                    "already_compared" => "another's review stands beside it: both stay as they were given".to_owned(),
                     _ => format!("the {what} is {state} by now"),
                 };
                 Self::new(StatusCode::CONFLICT, code, detail)

@@ -84,6 +84,12 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ) => (Right::WorkOrders, order),
         ("GET", "/audit/items") => (Right::Review, About::Hospital),
         ("POST", "/audit/items/{id}/verdict") => (Right::Review, About::One(Record::AuditItem)),
+        ("GET", "/live") => (Right::Listen, About::Narrowed),
+        ("POST", "/calls/search") => (Right::ReadPatients, About::Narrowed),
+        ("GET", "/review/forms") => (Right::Review, About::Nobody),
+        ("GET", "/calls/{id}/reviews") | ("PUT", "/calls/{id}/review") => (Right::Review, attempt),
+        ("GET", "/review/rows") => (Right::Review, About::Hospital),
+        ("GET", "/review/agreement") => (Right::ReadFigures, About::Nobody),
         ("GET", "/audit/figures") => (Right::ReadFigures, About::Nobody),
         ("POST", "/patients/find") => (Right::ReadPatients, About::Narrowed),
         ("GET" | "POST", "/pauses") | ("POST", "/pauses/end") => {

@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 
 use super::{
     AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, figures,
-    imports, observations, pages, patients, pauses, plans, recordings, rota, scripts, session,
-    site, staff, system, trends, trunks, why, windows, work_orders,
+    imports, live, observations, pages, patients, pauses, plans, recordings, reviews, rota,
+    scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -64,6 +64,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(calls::list))
         .routes(routes!(calls::show))
         .routes(routes!(recordings::listen))
+        .routes(routes!(live::list))
         .routes(routes!(work_orders::list))
         .routes(routes!(work_orders::show))
         .routes(routes!(work_orders::acknowledge))
@@ -94,6 +95,12 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(drafts::prepare))
         .routes(routes!(drafts::sign))
         .routes(routes!(drafts::publish))
+        .routes(routes!(reviews::search))
+        .routes(routes!(reviews::forms))
+        .routes(routes!(reviews::of_call))
+        .routes(routes!(reviews::save))
+        .routes(routes!(reviews::show_agreement))
+        .routes(routes!(reviews::export))
         .routes(routes!(audit_log::list))
         .routes(routes!(figures::show))
         .routes(routes!(figures::sheet))

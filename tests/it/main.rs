@@ -29,6 +29,7 @@ mod process;
 mod record;
 mod redflags;
 mod resume;
+mod reviews;
 mod rings_back;
 mod rota;
 mod shutdown;

@@ -34,6 +34,7 @@ use crate::record::{
     ENGINE, at, calling, deadlines, enrol, enrolment, finding, finish, found, new_attempt, phone,
     raise, turn,
 };
+use crate::reviews;
 
 /// A check on a fresh database; the address lets it open a second store, as another engine would.
 type Check = fn(Store, String) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -146,6 +147,13 @@ const CHECKS: &[(&str, Check)] = &[
     }),
     ("an_item_gets_one_verdict", |store, _| {
         Box::pin(audit::an_item_gets_one_verdict(store))
+    }),
+    (
+        "a_list_of_calls_is_narrowed_by_what_is_asked",
+        |store, _| Box::pin(reviews::a_list_of_calls_is_narrowed_by_what_is_asked(store)),
+    ),
+    ("a_review_stays_as_it_was_compared", |store, _| {
+        Box::pin(reviews::a_review_stays_as_it_was_compared(store))
     }),
     ("a_tally_counts_both_strata", |store, _| {
         Box::pin(audit::a_tally_counts_both_strata(store))

@@ -8,7 +8,7 @@ use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 use aftercall::store::Store;
 use aftercall::store::page::PageRequest;
-use aftercall::web::{Access, AppState, Changes, Limits, Listening, openapi, router};
+use aftercall::web::{Access, AppState, Changes, Limits, Listening, Watched, openapi, router};
 use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, PatientId};
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::record::{at, calling, deadlines, finding, finish, found, phone, raise};
+use crate::reviews;
 
 /// A server with an empty database, and a client that has a token.
 pub struct Server {
@@ -59,6 +60,7 @@ impl Server {
                 base: None,
             }),
             pathways: Arc::new(Pathways::default()),
+            forms: Arc::new(reviews::forms()),
             clock: PlanClock::system(),
             trends: crate::record::trend_rules(),
             policy: Arc::new(CallingPolicy::default()),
@@ -67,6 +69,7 @@ impl Server {
             site: Arc::default(),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(Vec::new())),
+            watched: Watched::default(),
             config: Arc::new(aftercall::config::Config::default()),
             lexicon: Arc::clone(&crate::record::clinic().lexicon),
         };

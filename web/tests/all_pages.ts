@@ -24,6 +24,12 @@ async function somebody(): Promise<string> {
   return items[0]!.id;
 }
 
+/** A call in which something was found. */
+async function heardCall(): Promise<string> {
+  const order = await ask<{ attempt: string }>(`/work-orders/${await heardOrder()}`);
+  return order.attempt;
+}
+
 export const PAGES: Shown[] = [
   { name: "sign_in", by: null, path: () => "/", ready: "input#password" },
   { name: "worklist", by: "li.na", path: () => "/worklist", ready: ".orders li a" },
@@ -41,6 +47,12 @@ export const PAGES: Shown[] = [
   { name: "scripts_compare", by: "sun.yu", path: () => "/scripts/cardiac/compare", ready: ".ant-empty" },
   { name: "scripts_release", by: "chen.jing", path: () => "/scripts/cardiac/release", ready: ".ant-table" },
   { name: "people", by: "wu.tao", path: () => "/people", ready: ".ant-table-row" },
+  { name: "live", by: "li.na", path: () => "/live", ready: "h1" },
+  { name: "calls", by: "wang.min", path: () => "/qa", ready: "tbody tr" },
+  { name: "call", by: "wang.min", path: async () => `/qa/call/${await heardCall()}`, ready: ".wave .drawn" },
+  { name: "audit_sample", by: "wang.min", path: () => "/qa/sample", ready: "tbody tr" },
+  { name: "agreement", by: "wang.min", path: () => "/qa/agreement", ready: "thead" },
+  { name: "audit_log", by: "zheng.ping", path: () => "/audit_log", ready: "tbody tr" },
 ];
 
 /** Opens one of them and waits until it is whole. */

@@ -40,7 +40,7 @@ async function unreached(page: Page): Promise<string[]> {
     const all = document.querySelectorAll<HTMLElement>("a[href], button, input, select, textarea, [role=button], [tabindex]");
     const must = [...all].filter((element) => {
       const isOff = element.tabIndex < 0 || (element as HTMLButtonElement).disabled || element.closest("[aria-hidden=true]") !== null;
-      const isHidden = element.offsetParent === null && getComputedStyle(element).position !== "fixed";
+      const isHidden = !element.checkVisibility({ visibilityProperty: true });
       // Arrow keys move within a group of radio buttons.
       const isOneOf = element instanceof HTMLInputElement && element.type === "radio";
       return !isOff && !isHidden && !isOneOf && !element.hasAttribute("data-reached");

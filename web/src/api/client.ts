@@ -13,6 +13,17 @@ export type Turn = Schemas["TurnView"];
 export type Attempt = Schemas["AttemptView"];
 export type Plan = Schemas["PlanView"];
 export type Site = Schemas["SiteView"];
+export type CallSearch = Schemas["CallSearch"];
+export type CallLine = Schemas["CallLineView"];
+export type LiveCall = Schemas["LiveCallView"];
+export type Suppressed = Schemas["SuppressedView"];
+export type ScoreForm = Schemas["FormView"];
+export type Mark = Schemas["MarkView"];
+export type Review = Schemas["ReviewView"];
+export type ReviewBody = Schemas["ReviewBody"];
+export type Reviews = Schemas["ReviewsView"];
+export type AuditItem = Schemas["AuditItemView"];
+export type Verdict = "right" | "wrong" | "missed";
 export type ProblemBody = Schemas["Problem"];
 
 /** What the server says of a request that it did not do. */

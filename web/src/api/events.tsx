@@ -63,6 +63,7 @@ function refetch(queries: QueryClient, change: Change) {
   } else if (kind === "call") {
     ask("attempts");
     ask("call", change.subject);
+    ask("live");
   }
 }
 

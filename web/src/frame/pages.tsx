@@ -9,7 +9,7 @@ import { useLanguage } from "../text";
 import { SignIn } from "./sign_in";
 
 interface Page {
-  path: "worklist" | "qa" | "plans" | "dashboard" | "scripts" | "people";
+  path: "worklist" | "live" | "qa" | "plans" | "dashboard" | "scripts" | "people" | "audit_log";
   right: Right;
   Shown: ComponentType;
 }
@@ -20,6 +20,9 @@ const PAGES: Page[] = [
   { path: "plans", right: "plans", Shown: lazy(() => import("../plans/plans")) },
   { path: "scripts", right: "scripts", Shown: lazy(() => import("../scripts/scripts")) },
   { path: "people", right: "staff", Shown: lazy(() => import("../people/people")) },
+  { path: "live", right: "calls", Shown: lazy(() => import("../live/page")) },
+  { path: "qa", right: "review", Shown: lazy(() => import("../qa")) },
+  { path: "audit_log", right: "audit", Shown: lazy(() => import("../audit_log/page")) },
 ];
 
 export function Pages() {

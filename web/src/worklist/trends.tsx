@@ -4,6 +4,8 @@ import { useConcepts } from "../api/site";
 import { useText, word } from "../text";
 import { trendName } from "./orders";
 
+/** UCUM codes as people write them. */
+const UNIT: Record<string, string> = { Cel: "°C", "mm[Hg]": "mmHg", "{score}": "" };
 const COLOUR: Record<string, string> = { worse: "red", better: "green", same: "default", unknown: "default" };
 
 export function TrendLines({ trends }: { trends: Trend[] }) {
@@ -17,7 +19,7 @@ export function TrendLines({ trends }: { trends: Trend[] }) {
           {trends.map((trend) => (
             <tr key={`${trend.kind} ${trend.line}`}>
               <th scope="row" style={{ textAlign: "left", fontWeight: "normal", paddingRight: 16 }}>
-                {trendName(trend, text, concept)} {trend.unit && <span translate="no">{trend.unit}</span>}
+                {trendName(trend, text, concept)} {trend.unit && <span translate="no">{UNIT[trend.unit] ?? trend.unit}</span>}
               </th>
               <td style={{ paddingRight: 16 }}>
                 <Tag color={COLOUR[trend.direction] ?? "default"}>{word(text.direction, trend.direction)}</Tag>

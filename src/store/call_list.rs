@@ -1,0 +1,270 @@
+//! The list of calls that QA looks through: newest first, narrowed by what is asked for, with what was found and said.
+
+use std::collections::BTreeMap;
+
+use aftercall_core::attempt::Disposition;
+use aftercall_core::id::ConceptId;
+use aftercall_core::phi::Phi;
+use aftercall_core::staff::Wards;
+use aftercall_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+
+use super::attempt::{ATTEMPT, AttemptRow, read_attempt};
+use super::page::{Page, PageRequest};
+use super::row::{Columns, word};
+use super::scope::seen;
+use super::{Store, StoreError, ms};
+
+/// Which calls; what is left out narrows nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallFilter {
+    /// The hospital's number or the whole name of a patient.
+    pub patient: Option<Phi<String>>,
+    pub since: Option<Timestamp>,
+    /// Not included.
+    pub until: Option<Timestamp>,
+    pub disposition: Option<Disposition>,
+    pub script: Option<String>,
+    pub ward: Option<String>,
+    /// Heard in the call and not as absent.
+    pub concept: Option<ConceptId>,
+    /// Only calls that were answered.
+    pub answered: bool,
+    /// Only calls that have not ended.
+    pub live: bool,
+    pub reviews: Option<ReviewState>,
+}
+
+/// How far a call is reviewed, for who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewState {
+    /// By nobody.
+    None,
+    /// By one other: the second review is due.
+    Second,
+    /// By who asks.
+    Mine,
+    /// By two or more.
+    Twice,
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallLine {
+    pub row: AttemptRow,
+    pub ward: Option<String>,
+    /// What was heard and not as absent, each once.
+    pub found: Vec<ConceptId>,
+    pub reviews: u32,
+    /// Who asks has reviewed it.
+    pub mine: bool,
+}
+
+/// Conditions of one list with what their places are bound to, from `$first` on.
+struct Conditions {
+    sql: String,
+    bound: Vec<String>,
+    first: usize,
+}
+
+impl Conditions {
+    /// Adds a condition in which `?` stands for the value, where there is one.
+    fn add(&mut self, condition: &str, value: Option<String>) {
+        let Some(value) = value else { return };
+        let place = format!("${}", self.first + self.bound.len());
+        self.sql.push_str(" and ");
+        self.sql.push_str(&condition.replace('?', &place));
+        self.bound.push(value);
+    }
+}
+
+impl CallFilter {
+    fn conditions(&self, by: &str) -> Conditions {
+        let mut conditions = Conditions {
+            sql: String::new(),
+            bound: Vec::new(),
+            first: 6,
+        };
+        conditions.add(
+            "patient_id in (select p.id from patient p where p.number = ? or p.name = ?)",
+            self.patient
+                .as_ref()
+                .map(|patient| patient.expose().clone()),
+        );
+        conditions.add("disposition = ?", self.disposition.as_ref().map(word));
+        conditions.add("script = ?", self.script.clone());
+        conditions.add(
+            "episode_id in (select e.id from episode e where e.ward = ?)",
+            self.ward.clone(),
+        );
+        conditions.add(
+            "exists (select 1 from finding f where f.attempt_id = attempt.id and f.concept = ? \
+             and f.polarity <> 'absent')",
+            self.concept.as_ref().map(|concept| concept.0.clone()),
+        );
+        if self.answered {
+            conditions.sql.push_str(" and answered_at_ms is not null");
+        }
+        if self.live {
+            conditions.sql.push_str(" and state <> 'ended'");
+        }
+        let reviews = "(select count(*) from review r where r.attempt_id = attempt.id)";
+        let own =
+            "exists (select 1 from review r where r.attempt_id = attempt.id and r.reviewer = ?)";
+        match self.reviews {
+            None => {}
+            Some(ReviewState::None) => conditions.sql.push_str(&format!(" and {reviews} = 0")),
+            Some(ReviewState::Twice) => conditions.sql.push_str(&format!(" and {reviews} > 1")),
+            Some(ReviewState::Mine) => conditions.add(own, Some(by.to_owned())),
+            Some(ReviewState::Second) => {
+                conditions.add(&format!("{reviews} = 1 and not {own}"), Some(by.to_owned()))
+            }
+        }
+        conditions
+    }
+}
+
+impl Store {
+    /// Calls that `by` may see and asks for, newest first.
+    ///
+    /// # Errors
+    /// When the cursor is not this list's.
+    pub async fn call_list(
+        &self,
+        filter: &CallFilter,
+        by: &str,
+        wards: &Wards,
+        page: &PageRequest,
+    ) -> Result<Page<CallLine>, StoreError> {
+        let ([before_ms], before_id) = page.keys::<1>()?.unwrap_or(([i64::MAX], "~"));
+        let conditions = filter.conditions(by);
+        let (seen, names) = seen(
+            wards,
+            "attempt.patient_id",
+            conditions.first + conditions.bound.len(),
+        );
+        let sql = format!(
+            "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)) and started_at_ms >= $3 \
+             and started_at_ms < $4{}{seen} order by started_at_ms desc, id desc limit $5",
+            conditions.sql
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(before_ms)
+            .bind(before_id)
+            .bind(filter.since.map_or(i64::MIN, ms))
+            .bind(filter.until.map_or(i64::MAX, ms))
+            .bind(page.fetch());
+        let texts = conditions.bound.iter().chain(names);
+        let rows = texts
+            .fold(query, |query, text| query.bind(text))
+            .fetch_all(&self.pool)
+            .await?;
+        let attempts = rows
+            .iter()
+            .map(read_attempt)
+            .collect::<Result<Vec<_>, _>>()?;
+        let cut = page.cut(attempts, |row| {
+            (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())
+        });
+        let ids: Vec<String> = cut
+            .items
+            .iter()
+            .map(|row| row.attempt.id.0.clone())
+            .collect();
+        let beside = self.beside(&ids, by).await?;
+        let line = |row: AttemptRow| {
+            let beside = beside.get(&row.attempt.id.0).cloned().unwrap_or_default();
+            CallLine {
+                row,
+                ward: beside.ward,
+                found: beside.found,
+                reviews: beside.reviews,
+                mine: beside.mine,
+            }
+        };
+        Ok(Page {
+            items: cut.items.into_iter().map(line).collect(),
+            next: cut.next,
+        })
+    }
+
+    /// What a page's calls have in other tables.
+    async fn beside(
+        &self,
+        ids: &[String],
+        by: &str,
+    ) -> Result<BTreeMap<String, Beside>, StoreError> {
+        let mut beside: BTreeMap<String, Beside> = BTreeMap::new();
+        for row in self
+            .of_calls(
+                "select a.id as call, e.ward as value from attempt a join episode e on e.id = a.episode_id where a.id in",
+                "order by a.id",
+                ids,
+            )
+            .await?
+        {
+            let (call, ward) = pair(&row)?;
+            beside.entry(call).or_default().ward = Some(ward);
+        }
+        for row in self
+            .of_calls(
+                "select f.attempt_id as call, f.concept as value from finding f where f.polarity <> 'absent' \
+                 and f.attempt_id in",
+                "order by f.attempt_id, f.position",
+                ids,
+            )
+            .await?
+        {
+            let (call, concept) = pair(&row)?;
+            let found = &mut beside.entry(call).or_default().found;
+            if !found.iter().any(|one| one.0 == concept) {
+                found.push(ConceptId(concept));
+            }
+        }
+        for row in self
+            .of_calls(
+                "select r.attempt_id as call, r.reviewer as value from review r where r.attempt_id in",
+                "order by r.attempt_id",
+                ids,
+            )
+            .await?
+        {
+            let (call, reviewer) = pair(&row)?;
+            let entry = beside.entry(call).or_default();
+            entry.reviews += 1;
+            entry.mine |= reviewer == by;
+        }
+        Ok(beside)
+    }
+
+    async fn of_calls(
+        &self,
+        select: &'static str,
+        order: &'static str,
+        ids: &[String],
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (1..=ids.len()).map(|at| format!("${at}")).collect();
+        let sql = format!("{select} ({}) {order}", places.join(", "));
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let query = ids.iter().fold(query, |query, id| query.bind(id));
+        Ok(query.fetch_all(&self.pool).await?)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Beside {
+    ward: Option<String>,
+    found: Vec<ConceptId>,
+    reviews: u32,
+    mine: bool,
+}
+
+fn pair(row: &AnyRow) -> Result<(String, String), StoreError> {
+    let row = Columns(row);
+    Ok((row.text("call")?, row.text("value")?))
+}
