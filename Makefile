@@ -1,14 +1,15 @@
 # aftercall: everything a fresh Debian 12 needs is installed by these targets.
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
-#   make soak [SOAK=20]       kills at many moments, seeded loops SOAK times as long, and make fuzz
+#   make soak [SOAK=20]       kills at many moments (200 of real engines), seeded loops SOAK times as long, and make fuzz
 #   make fuzz [FUZZ=600]      six targets of hostile input, FUZZ seconds each
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was
 #   make eval EVAL=plans      a million simulated patient-days, each call held against a plain checker of the rules
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
-#   make bench [CALLS="1 4"]  replies judged a second; turn latency and CPU of so many calls at once; release build;
+#   make bench [CALLS="1 4"]  replies judged a second; import and next due step of 100,000 patients on both databases
+#                             (alone: make bench-plan); turn latency and CPU of so many calls at once; release build;
 #                             AT_ONCE=1000 calls of a recording: set-up, send lateness, loss, CPU, memory
 #   make pages                the pages of web/, which a later build of the program takes in
 #   make openapi              the API's document from which their client is made, after a change of the API
@@ -39,10 +40,10 @@ PAGES_OF := $(shell find web/src web/public web/index.html web/openapi.json web/
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl chromium fonts-noto-cjk
 
-.PHONY: help demo test soak fuzz bench bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
+.PHONY: help demo test soak fuzz bench bench-plan bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
 
 help:
-	@sed -n '2,17s/^# *//p' Makefile
+	@sed -n '2,18s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -149,13 +150,14 @@ eval-answered:
 	$${PYTHON:-python3} fixtures/speech/make_speech.py answered --out $(ANSWERED)
 	nice -n 19 cargo run --quiet --release -- answered $(ANSWERED) --share $(SHARE)
 
-# About half a minute a kill, SOAK times the usual count of every seeded loop, and 10,000 crashes of the dial loop in
-# memory (a quarter of an hour).
+# About half a minute a kill of the demo, SOAK times the usual count of every seeded loop, 10,000 crashes of the dial loop
+# with their databases in memory (25 minutes), and 200 kills of one of three real engines on one PostgreSQL (an hour).
 soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
 	AFTERCALL_SOAK=$(SOAK) cargo test --test it -- crash:: crash_demo testbed
 	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 17 / 5)) cargo test --test it -- crash_plan --nocapture
+	AFTERCALL_SOAK=$$(($(SOAK) * 5 / 2)) cargo test --test it -- crash_engines --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 20)) cargo test --test it -- every_way_to_end
 	@$(MAKE) --no-print-directory fuzz
 
@@ -175,8 +177,12 @@ fuzz: check-rust
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	@missed=0; cargo bench -p aftercall-core --bench redflags || missed=1; \
+	$(MAKE) --no-print-directory bench-plan || missed=1; \
 	BENCH_CALLS="$(CALLS)" cargo bench --bench latency; \
 	$(MAKE) --no-print-directory bench-calls; exit $$missed
+
+bench-plan: check-rust packages-test
+	cargo bench --quiet --bench plan
 
 # The far end is SIPp, which sends back every packet of audio: its own CPU is not counted.
 bench-calls: check-rust packages-test

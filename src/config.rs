@@ -6,6 +6,7 @@
 mod channels;
 mod feed;
 mod figures;
+mod messages;
 mod staff;
 mod web;
 mod work_orders;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use channels::{Channel, Kind};
 pub use feed::Feed;
 pub use figures::Figures;
+pub use messages::Messages;
 pub use staff::Staff;
 pub use web::Web;
 pub use work_orders::WorkOrders;
@@ -61,6 +63,8 @@ pub struct Config {
     pub work_orders: WorkOrders,
     /// Where events and notices go.
     pub channels: Vec<Channel>,
+    /// What patients are written.
+    pub messages: Messages,
     pub audit: Audit,
     pub figures: Figures,
     pub staff: Staff,
@@ -250,7 +254,7 @@ impl RemoteEar {
 }
 
 /// Whether nobody on the way can read along: https, or this machine.
-fn is_private(url: &str) -> bool {
+pub(crate) fn is_private(url: &str) -> bool {
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let rest = local.iter().find_map(|start| url.strip_prefix(start));
     url.starts_with("https://")
@@ -356,6 +360,7 @@ impl Default for Config {
             recordings: Recordings::default(),
             work_orders: WorkOrders::default(),
             channels: Vec::new(),
+            messages: Messages::default(),
             audit: Audit::default(),
             figures: Figures::default(),
             staff: Staff::default(),
@@ -739,6 +744,7 @@ impl Config {
         if let Some(fault) = channels::fault(&self.channels) {
             return Err(("channels", fault));
         }
+        self.messages.check(&self.channels)?;
         must(!self.engine.name.is_empty(), "engine.name", "is empty")?;
         must(
             (10..=3600).contains(&self.engine.lease_seconds),

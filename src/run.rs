@@ -7,7 +7,7 @@ use std::time::Duration;
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
-use aftercall_core::plan::{Capacity, Pace, TrunkHours};
+use aftercall_core::plan::{Capacity, Pace};
 use aftercall_core::script::{Facts, Note};
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::Timestamp;
@@ -17,11 +17,12 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::channels::{Channels, Telephone};
-use crate::config::{self, CallingWindow, Config, VoiceEngine};
+use crate::config::{self, Config, VoiceEngine};
 use crate::facts::{facts_of, render};
 use crate::feed;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::listen_again::Listener;
+use crate::jobs::messages::Messages;
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::ring_back::Desk;
 use crate::jobs::{self, PlanClock, Rules};
@@ -113,6 +114,10 @@ impl Engine {
         let voice = Arc::new(Voice::new(voice_config(config)));
         let telephone = Telephone::new(&trunk, Arc::clone(&voice));
         rules.channels = Arc::new(Channels::load(config)?.with_telephone(telephone));
+        rules.messages = Arc::new(Messages {
+            callers: shown(&trunk),
+            ..Messages::of(config)
+        });
         let (room, has_room) = watch::channel(true);
         let at_most = config
             .trunk
@@ -137,8 +142,6 @@ impl Engine {
         }
         let desk = Desk {
             trunk: trunk.name.clone(),
-            hours: hours_of(config),
-            zone: config.zone(),
             scripts: lines.scripts.clone(),
         };
         let (reports, told) = mpsc::unbounded_channel();
@@ -207,13 +210,6 @@ impl Engine {
             }
             false => (None, None),
         };
-        let fed = Arc::new(feed::Feed::new(
-            store.clone(),
-            Arc::new(pathways.clone()),
-            clock,
-            Arc::clone(&metrics),
-            config,
-        ));
         let state = web::AppState::new(
             store.clone(),
             recordings,
@@ -223,6 +219,7 @@ impl Engine {
             review_forms::load(&config.scripts.dir)?,
             &rules,
         );
+        let fed = Arc::clone(&state.feed);
         let dialling = vec![
             tokio::spawn(jobs::dial::run(
                 store.clone(),
@@ -248,6 +245,11 @@ impl Engine {
                 stopping.clone(),
             )),
             tokio::spawn(jobs::errands::run(
+                store.clone(),
+                rules.clone(),
+                stopping.clone(),
+            )),
+            tokio::spawn(jobs::messages::run(
                 store.clone(),
                 rules.clone(),
                 stopping.clone(),
@@ -462,6 +464,12 @@ async fn audit_demo_key(store: &Store, library: &Library, rules: &Rules) -> anyh
     Ok(())
 }
 
+/// What callees see.
+fn shown(trunk: &Trunk) -> Vec<String> {
+    let ids = trunk.caller.ids.iter();
+    ids.map(|id| id.user.clone()).collect()
+}
+
 fn signed_scripts(library: &Library) -> Vec<SignedScript> {
     let signed = library.scripts.iter().map(|script| SignedScript {
         pathway: script.id.clone(),
@@ -557,12 +565,6 @@ async fn watch_ears(
             (false, _) => {}
         }
     }
-}
-
-/// When somebody is there to talk to who rings: the hours in which the hospital calls.
-fn hours_of(config: &Config) -> Option<TrunkHours> {
-    let windows = config.calling.windows.iter().map(CallingWindow::window);
-    TrunkHours::new(&windows.collect::<Vec<_>>())
 }
 
 /// Passes what calls tell to the recorder, in order, and to whoever watches.

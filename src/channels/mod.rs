@@ -102,6 +102,8 @@ pub enum SendError {
     NoVoice,
     #[error("the address is none: {0}")]
     Address(&'static str),
+    #[error("at this hour it wakes somebody")]
+    Quiet(Timestamp),
     #[error("the channel is not in the configuration")]
     NoChannel,
     #[error("the rota has no such person or no address of theirs on the channel")]
@@ -237,6 +239,11 @@ impl Channel {
     /// Ward and findings may be named.
     pub fn is_safe(&self) -> bool {
         self.config.safe
+    }
+
+    /// Nobody on the way can read along.
+    pub fn is_private(&self) -> bool {
+        config::is_private(&self.url.0)
     }
 
     /// After so many tries a message is given up; the ladder has told others long since. A telephone is rung thrice.

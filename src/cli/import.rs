@@ -290,6 +290,12 @@ fn print(found: &Found<'_>) {
         "{} new patients, {} changed; {} new stays, {} changed",
         report.new_patients, report.changed_patients, report.new_episodes, report.changed_episodes
     );
+    if report.consents_without_text > 0 {
+        println!(
+            "{} consents do not say which text was agreed to (column consent_text)",
+            report.consents_without_text
+        );
+    }
     println!("{} numbers for the do-not-call list", report.do_not_call);
 }
 

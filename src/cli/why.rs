@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use aftercall_core::attempt::Disposition;
 use aftercall_core::id::PatientId;
 use aftercall_core::lang::Lang;
+use aftercall_core::patient::{Consent, ConsentBasis};
 use aftercall_core::plan::{NextStep, outcome_in_words, state_in_words};
 use aftercall_core::time::Timestamp;
 use anyhow::Context as _;
@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 
 use super::migrate::Place;
 use crate::config::Config;
-use crate::jobs::why::{Followed, Why, of_patient};
-use crate::store::decision::{Answer, Decision};
+use crate::jobs::why::{Decided, Followed, Why, of_patient};
+use crate::store::decision::Answer;
 use crate::trunk::config::Trunk;
 use crate::web::WhyView;
 
@@ -84,6 +84,7 @@ pub fn text(why: &Why, lang: Lang, now: Timestamp) -> String {
         lang,
         zone: &why.zone,
     };
+    words.line(&mut out, 0, &words.consent(&why.consent));
     for pause in &why.pauses {
         words.line(
             &mut out,
@@ -100,13 +101,9 @@ pub fn text(why: &Why, lang: Lang, now: Timestamp) -> String {
         );
         for followed in &stay.steps {
             words.line(&mut out, 1, &words.step(followed));
-            for (decision, ended) in &followed.decisions {
-                let at = words.moment(decision.at);
-                words.line(
-                    &mut out,
-                    2,
-                    &format!("{at}  {}", words.decision(decision, *ended)),
-                );
+            for decided in &followed.decisions {
+                let at = words.moment(decided.decision.at);
+                words.line(&mut out, 2, &format!("{at}  {}", words.decision(decided)));
             }
             if let Some(next) = &followed.now {
                 let at = words.moment(now);
@@ -133,6 +130,32 @@ impl Words<'_> {
             .to_datetime(at)
             .strftime("%Y-%m-%d %H:%M")
             .to_string()
+    }
+
+    /// On what ground a robot may call, and which text was agreed to.
+    fn consent(&self, consent: &Consent) -> String {
+        let (zh, en) = match consent.basis {
+            ConsentBasis::None => ("无", "none"),
+            ConsentBasis::Written => ("书面", "written"),
+            ConsentBasis::Verbal => ("口头", "verbal"),
+            ConsentBasis::Withdrawn => ("已撤回", "withdrawn"),
+        };
+        let is_given = matches!(consent.basis, ConsentBasis::Written | ConsentBasis::Verbal);
+        let on = consent.given_on.map(|on| on.to_string());
+        match (self.lang, &consent.text_version, on) {
+            (Lang::En, _, _) if !is_given => format!("Consent: {en}."),
+            (Lang::Zh, _, _) if !is_given => format!("同意：{zh}。"),
+            (Lang::En, None, _) => {
+                format!("Consent: {en}; which text was agreed to is not on record.")
+            }
+            (Lang::Zh, None, _) => format!("同意：{zh}；未记录同意的是哪一版文本。"),
+            (Lang::En, Some(text), None) => format!("Consent: {en}, to text {text}."),
+            (Lang::Zh, Some(text), None) => format!("同意：{zh}，文本版本{text}。"),
+            (Lang::En, Some(text), Some(on)) => {
+                format!("Consent: {en}, to text {text}, on {on}.")
+            }
+            (Lang::Zh, Some(text), Some(on)) => format!("同意：{zh}，文本版本{text}，{on}。"),
+        }
     }
 
     fn pause(&self, ward: Option<&str>, at: Timestamp) -> String {
@@ -162,18 +185,29 @@ impl Words<'_> {
         }
     }
 
-    fn decision(&self, decision: &Decision, ended: Option<Disposition>) -> String {
+    fn decision(&self, decided: &Decided) -> String {
+        let Decided {
+            decision,
+            ended,
+            inbound,
+        } = decided;
         let why = decision.reason.as_ref().map(|why| why.words(self.lang));
         let why = why.unwrap_or_default();
         match (decision.answer, self.lang) {
-            (Answer::Dial, Lang::En) => match ended {
-                Some(ended) => format!("rung: {}", outcome_in_words(ended, Lang::En)),
-                None => "rung: the call is live".to_owned(),
-            },
-            (Answer::Dial, Lang::Zh) => match ended {
-                Some(ended) => format!("已拨打：{}", outcome_in_words(ended, Lang::Zh)),
-                None => "已拨打：正在通话".to_owned(),
-            },
+            (Answer::Dial, Lang::En) => {
+                let who = if *inbound { "they rang us" } else { "rung" };
+                let outcome = ended.map(|ended| outcome_in_words(ended, Lang::En));
+                format!("{who}: {}", outcome.unwrap_or("the call is live"))
+            }
+            (Answer::Dial, Lang::Zh) => {
+                let who = if *inbound {
+                    "对方来电"
+                } else {
+                    "已拨打"
+                };
+                let outcome = ended.map(|ended| outcome_in_words(ended, Lang::Zh));
+                format!("{who}：{}", outcome.unwrap_or("正在通话"))
+            }
             (Answer::Wait, Lang::En) => format!("not rung: {why}{}", self.again(decision.until)),
             (Answer::Wait, Lang::Zh) => format!("未拨打：{why}{}", self.again(decision.until)),
             (Answer::Finish, Lang::En) => format!("not rung any more: {why}"),

@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let now = Timestamp::now();
         let (found, closed) = look_back(&store, args.days, now).await?;
         match &args.command {
-            Command::Reach => show(&found, &closed, args),
+            Command::Reach => show(&found, &closed, args)?,
             Command::Propose => propose(&found, &closed, args),
             Command::Simulate { hours } => {
                 let mut then = hours_of(&closed);
@@ -126,7 +126,8 @@ fn in_words(effect: &Effect) -> String {
     )
 }
 
-fn show(found: &Reach, closed: &[ClosedHour], args: &Args) {
+fn show(found: &Reach, closed: &[ClosedHour], args: &Args) -> anyhow::Result<()> {
+    let cures = cures(found, closed, args)?;
     if args.json {
         let cells = found
             .cells
@@ -142,12 +143,15 @@ fn show(found: &Reach, closed: &[ClosedHour], args: &Args) {
             "days": args.days,
             "all": found.all,
             "alarm": is_alarm(found),
+            "cures": cures,
+            "announced": found.announced,
+            "unannounced": found.unannounced,
             "bands": bands,
             "cells": cells.collect::<Vec<_>>(),
             "closed": closed,
         });
         println!("{all:#}");
-        return;
+        return Ok(());
     }
     println!(
         "{} calls in {} days, {} answered by a person: {}",
@@ -156,17 +160,54 @@ fn show(found: &Reach, closed: &[ClosedHour], args: &Args) {
         found.all.reached,
         percent(&found.all)
     );
+    for (name, share) in [
+        ("with a message before", &found.announced),
+        ("without", &found.unannounced),
+    ] {
+        if share.tries > 0 {
+            println!(
+                "first calls {name}: {}, {} answered by a person: {}",
+                share.tries,
+                share.reached,
+                percent(share)
+            );
+        }
+    }
     if is_alarm(found) {
-        println!(
-            "Under {:.0} %. Cures: other hours (aftercall windows propose); a message before the call.",
-            100.0 * ALARM
-        );
+        println!("Under {:.0} %. Cures:", 100.0 * ALARM);
+        for cure in &cures {
+            println!("- {cure}");
+        }
     }
     let is_closed = hours_of(closed);
     for (band, share) in &found.bands {
         println!("\nages {band}: {} calls, {}", share.tries, percent(share));
         println!("{}", heat_map(found, *band, &is_closed));
     }
+    Ok(())
+}
+
+/// What would reach more people: other hours where there are any, and announcing calls.
+fn cures(found: &Reach, closed: &[ClosedHour], args: &Args) -> anyhow::Result<Vec<String>> {
+    if !is_alarm(found) {
+        return Ok(Vec::new());
+    }
+    let proposed = proposals(found, &hours_of(closed)).len();
+    let hours = match proposed {
+        0 => "other hours: none is proposed yet (aftercall windows propose)".to_owned(),
+        _ => format!("other hours: {proposed} are proposed (aftercall windows propose)"),
+    };
+    let messages = args.place.config()?.messages;
+    let announce = if messages.channel.is_empty() || messages.prewarm_hours.is_empty() {
+        "a text message before the call: set messages.channel and messages.prewarm_hours".to_owned()
+    } else {
+        let hours: Vec<String> = messages.prewarm_hours.iter().map(u32::to_string).collect();
+        format!(
+            "a text message {} h before the call is set: see above what it does, and its deliveries at GET /api/v1/patients/ID/messages",
+            hours.join(" and ")
+        )
+    };
+    Ok(vec![hours, announce])
 }
 
 /// Too few were reached for it to be chance.

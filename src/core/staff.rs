@@ -87,6 +87,8 @@ pub enum Right {
     ManageStaff,
     /// The audit log and its chain.
     ReadAudit,
+    /// What became of messages to patients: for the program that sends them.
+    ReportDelivery,
     /// Trunks, ears, channels: the engine's own state.
     ReadSystem,
 }
@@ -161,6 +163,7 @@ impl Role {
                 Right::Listen,
                 Right::Review,
                 Right::ReadFigures,
+                Right::ReportDelivery,
                 Right::ReadSystem,
                 Right::ReadScripts,
             ],

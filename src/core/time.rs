@@ -4,11 +4,18 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 pub use jiff::Timestamp;
+use jiff::civil::{Date, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 /// The zone of an IANA name, from the database compiled in: no file or variable of the machine changes it.
 pub fn zone(name: &str) -> Option<TimeZone> {
     TimeZoneDatabase::bundled().get(name).ok()
+}
+
+/// The first instant of a local day; where midnight falls in a gap, the first after it.
+pub fn start_of_day(date: Date, zone: &TimeZone) -> Timestamp {
+    zone.to_timestamp(date.to_datetime(Time::midnight()))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// A point on a call's own monotonic clock, in microseconds since an origin the shell chose.

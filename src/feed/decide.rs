@@ -201,6 +201,7 @@ fn only_life(person: &Person) -> Person {
         lang: None,
         life: person.life,
         kin: Vec::new(),
+        kin_deleted: false,
     }
 }
 
@@ -350,7 +351,7 @@ fn patient(
     if person.lang.is_some() {
         stated.push(Column::Language);
     }
-    if !person.kin.is_empty() {
+    if !person.kin.is_empty() || person.kin_deleted {
         stated.push(Column::Contacts);
     }
     let patient = Patient {
@@ -370,25 +371,28 @@ fn patient(
             basis: feed.defaults.consent,
             ..Consent::default()
         },
-        contacts: contacts(
-            &person.kin,
-            known.map_or(&[], |known| &known.contacts),
-            feed,
-        ),
+        contacts: contacts(person, known.map_or(&[], |known| &known.contacts), feed),
     };
     Ok((patient, stated))
 }
 
-/// Known contacts with what is told of them, then those who are new. Nobody is dropped, and what a contact may be told is
-/// never widened.
-fn contacts(kin: &[Kin], known: &[Contact], feed: &Feed) -> Vec<Contact> {
-    let mut contacts = known.to_vec();
-    for told in kin {
-        let same = |contact: &&mut Contact| {
-            let same_phone = contact.phone.is_some() && contact.phone == told.phone;
-            contact.name == told.name || same_phone
-        };
-        match contacts.iter_mut().find(same) {
+/// Known contacts with what is told of them, then those who are new. Who is not named stays; who is next of kin no more is
+/// dropped; what a contact may be told is never widened.
+fn contacts(person: &Person, known: &[Contact], feed: &Feed) -> Vec<Contact> {
+    let mut contacts = if person.kin_deleted {
+        Vec::new()
+    } else {
+        known.to_vec()
+    };
+    let is_same = |contact: &Contact, told: &Kin| {
+        let same_phone = contact.phone.is_some() && contact.phone == told.phone;
+        contact.name == told.name || same_phone
+    };
+    for ended in person.kin.iter().filter(|told| told.has_ended) {
+        contacts.retain(|contact| !is_same(contact, ended));
+    }
+    for told in person.kin.iter().filter(|told| !told.has_ended) {
+        match contacts.iter_mut().find(|contact| is_same(contact, told)) {
             Some(contact) => {
                 contact.name = Phi::new(told.name.expose().clone());
                 contact.phone = told.phone.clone().or_else(|| contact.phone.clone());
@@ -466,6 +470,7 @@ fn strictest(prior: &Known, goes_on: &Known) -> Option<Enrol> {
         steps: Vec::new(),
         dropped: Vec::new(),
         errands: Vec::new(),
+        readings: Vec::new(),
         events: (patient.life == Life::Dead)
             .then_some(LifeEvent::Died)
             .into_iter()

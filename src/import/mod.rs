@@ -72,6 +72,8 @@ pub struct Report {
     /// Steps that were planned or moved.
     pub steps: u64,
     pub do_not_call: u64,
+    /// Consents of which is not on record which text was agreed to.
+    pub consents_without_text: u64,
     /// Headings that the mapping does not name.
     pub not_read: Vec<String>,
     #[serde(serialize_with = "as_lines")]

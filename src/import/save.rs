@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftercall_core::import::{Stated, different, merged_episode, merged_patient, other_person};
-use aftercall_core::patient::{Episode, EpisodeState, Life, Patient};
+use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::{
     Cadence, CadenceDay, Case, LifeEvent, Pathways, Plan, Step, StepState, enroll,
 };
@@ -194,7 +194,8 @@ pub(crate) fn change(
         (None, Some(_)) => Some(moved(&patient, &episode, known_plan)),
         (case, _) => pathways.plan(&patient, &named, case.as_ref().unwrap_or(&Case::default())),
     };
-    let (mut steps, mut dropped, mut errands) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut steps, mut dropped) = (Vec::new(), Vec::new());
+    let (mut errands, mut readings) = (Vec::new(), Vec::new());
     match chosen {
         Some(plan) => {
             episode.pathway = plan.script;
@@ -209,6 +210,7 @@ pub(crate) fn change(
                     .filter(|step| is_new(step, known_plan)),
             );
             errands = plan.errands;
+            readings = plan.readings;
         }
         // A list that says less than the one before: the plan stays.
         None if stay.is_some() => {}
@@ -229,6 +231,7 @@ pub(crate) fn change(
         steps,
         dropped,
         errands,
+        readings,
         patient,
         episode,
         episode_is,
@@ -250,6 +253,7 @@ fn moved(patient: &Patient, episode: &Episode, plan: &[Step]) -> Plan {
         script: episode.pathway.clone(),
         steps: enroll(patient, episode, &Cadence(days.collect())),
         errands: Vec::new(),
+        readings: Vec::new(),
     }
 }
 
@@ -319,6 +323,9 @@ impl Report {
     fn count(&mut self, line: u64, change: &Enrol, before: Option<&Known>) {
         let is = |standing: Standing, counted: Standing| u64::from(standing == counted);
         self.accepted += 1;
+        let consent = &change.patient.consent;
+        let is_given = matches!(consent.basis, ConsentBasis::Written | ConsentBasis::Verbal);
+        self.consents_without_text += u64::from(is_given && consent.text_version.is_none());
         self.new_patients += is(change.patient_is, Standing::New);
         self.changed_patients += is(change.patient_is, Standing::Changed);
         self.new_episodes += is(change.episode_is, Standing::New);

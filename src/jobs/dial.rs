@@ -222,7 +222,7 @@ async fn put_aside(store: &Store, rules: &Rules, id: &StepId) -> Result<(), Stor
         why: Reason::NotDecided,
     };
     match store
-        .put_off_step(id, &rules.engine, &change(&next, now), None, now)
+        .put_off_step(id, &rules.engine, &change(&next, now), (None, None), now)
         .await
     {
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
@@ -426,12 +426,19 @@ async fn put_off(
         attempt: None,
         high_risk: loaded.episode.high_risk,
     };
-    let raise = raise(rules, subject, cause.into_iter().collect());
+    let (letter, message) = loaded.in_writing(rules, next, now);
+    let raise = raise(rules, subject, cause.into_iter().chain(letter).collect());
     let change = change(next, now);
     let reason = change.why.as_ref().map(Reason::code);
     info!(step.id = %loaded.step.id, state = %change.state, ?reason, "not dialled");
     match store
-        .put_off_step(&loaded.step.id, &rules.engine, &change, raise.as_ref(), now)
+        .put_off_step(
+            &loaded.step.id,
+            &rules.engine,
+            &change,
+            (raise.as_ref(), message.as_ref()),
+            now,
+        )
         .await
     {
         Ok(_) => Ok(()),

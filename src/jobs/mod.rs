@@ -1,14 +1,16 @@
 //! The loops of the engine: load, decide in core, save. The only place that reads the clock of plans.
 //!
 //! `dial` hands out calls, `record` commits what they tell, `recover` closes what a crash left, `escalate`
-//! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `ring_back`
-//! says how a call to us is answered, `listen_again` hears a call once more when it is over. Each is one function that ends at shutdown.
+//! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `messages`
+//! announces calls, `ring_back` says how a call to us is answered, `listen_again` hears a call once more when it is over.
+//! Each is one function that ends at shutdown.
 
 pub mod audit_head;
 pub mod dial;
 pub mod errands;
 pub mod escalate;
 pub mod listen_again;
+pub mod messages;
 pub mod notify;
 pub mod record;
 pub mod recover;
@@ -34,6 +36,7 @@ use tokio::sync::watch;
 
 use crate::channels::Channels;
 use crate::config::{CallingError, Config};
+use messages::Messages;
 
 /// What every job decides by.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub struct Rules {
     pub policy: CallingPolicy,
     pub deadlines: Deadlines,
     pub channels: Arc<Channels>,
+    /// How patients are written to.
+    pub messages: Arc<Messages>,
     pub sampling: Sampling,
     pub clinic: Arc<Clinic>,
     /// The name that leases carry.
@@ -74,6 +79,7 @@ impl Rules {
             policy: config.policy()?,
             deadlines: config.deadlines()?,
             channels: Arc::new(Channels::load(config)?),
+            messages: Arc::new(Messages::of(config)),
             sampling: config.sampling(),
             clinic,
             engine: config.engine.name.clone(),

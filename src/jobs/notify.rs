@@ -10,6 +10,7 @@ use std::time::Duration;
 use aftercall_core::id::WorkOrderId;
 use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
+use aftercall_core::plan::message::MessageKind;
 use aftercall_core::rota::{Person, Rota};
 use aftercall_core::time::Timestamp;
 use aftercall_core::work_order::{Act, Step, WorkOrder, WorkOrderState};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use super::messages::{self, Leaves};
 use super::{Rules, next_round};
 use crate::channels::{Channel, Message, Notice, SendError, Sent, spoken, text};
 use crate::store::outbox::{Failed, OutboxEvent, Target};
@@ -117,6 +119,13 @@ async fn hand_out(
             recipient: None,
         })
         .collect();
+    let writes = rules.messages.channel.as_ref();
+    if let Some(channel) = writes.filter(|_| MessageKind::of_event(&event.event).is_some())
+        && targets.iter().all(|target| target.channel != *channel)
+    {
+        let (channel, recipient) = (channel.clone(), None);
+        targets.push(Target { channel, recipient });
+    }
     if let Some(call) = Call::of(event) {
         let order = store
             .work_order(&WorkOrderId(event.subject.clone()))
@@ -262,8 +271,15 @@ async fn deliver(store: &Store, rules: &Rules, row: &OutboxEvent) -> Result<bool
         warn!(event.id = %row.id, event = %row.event, tries, %error, "not delivered yet");
         let least = SignedDuration::from_secs(channel.map_or(0, Channel::rest_s).into());
         let pause = pause(&row.id, tries).max(least);
-        Failed::AgainAt(now.saturating_add(pause).unwrap_or(Timestamp::MAX))
+        let again = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        Failed::AgainAt(match error {
+            SendError::Quiet(open) => again.max(open),
+            _ => again,
+        })
     };
+    if failed == Failed::Died {
+        messages::given_up(store, rules, row, now).await?;
+    }
     store
         .outbox_failed(&row.id, &error.to_string(), failed, now)
         .await?;
@@ -315,6 +331,12 @@ async fn send(
             None => return Ok(Err(SendError::NoAddress)),
         }
     }
+    if row.recipient.is_none()
+        && rules.messages.channel.as_deref() == Some(name.as_str())
+        && MessageKind::of_event(&row.event).is_some()
+    {
+        return write(store, rules, row, channel).await;
+    }
     let (mut subject, mut words, mut said) = (String::new(), String::new(), String::new());
     if row.event.starts_with("work_order.") {
         let order = store.work_order(&WorkOrderId(row.subject.clone())).await?;
@@ -342,9 +364,49 @@ async fn send(
         to,
         at: rules.clock.now(),
     };
-    let (channels, sent) = (Arc::clone(&rules.channels), message);
-    let sending = tokio::task::spawn_blocking(move || channels.send(&name, &sent));
-    Ok(sending.await.unwrap_or(Err(SendError::Unreachable)))
+    Ok(send_by(rules, &name, message).await)
+}
+
+async fn send_by(rules: &Rules, channel: &str, message: Message) -> Result<Sent, SendError> {
+    let (channels, channel) = (Arc::clone(&rules.channels), channel.to_owned());
+    let sending = tokio::task::spawn_blocking(move || channels.send(&channel, &message));
+    sending.await.unwrap_or(Err(SendError::Unreachable))
+}
+
+/// Hands a patient's message to the program that sends it.
+async fn write(
+    store: &Store,
+    rules: &Rules,
+    row: &OutboxEvent,
+    channel: &Channel,
+) -> Result<Result<Sent, SendError>, StoreError> {
+    let now = rules.clock.now();
+    if !channel.is_private() {
+        return Ok(Err(SendError::Address("patients' messages need https")));
+    }
+    let (to, payload) = match messages::leaves(store, rules, row, now).await? {
+        Leaves::With { to, payload } => (to, payload),
+        Leaves::At(at) => return Ok(Err(SendError::Quiet(at))),
+        Leaves::Withheld(why) => {
+            store.message_left(&row.subject, Some(&why)).await?;
+            return Ok(Ok(Sent::Delivered));
+        }
+    };
+    let message = Message {
+        id: row.id.clone(),
+        payload,
+        text: String::new(),
+        subject: String::new(),
+        spoken: String::new(),
+        lang: rules.channels.lang(),
+        to,
+        at: now,
+    };
+    let sent = send_by(rules, channel.name(), message).await;
+    if sent.is_ok() {
+        store.message_left(&row.subject, None).await?;
+    }
+    Ok(sent)
 }
 
 /// Nobody has to be told any more: it is closed, or somebody has taken it meanwhile.

@@ -5,7 +5,9 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Life, Patient};
 use aftercall_core::phone::PhoneNumber;
-use aftercall_core::plan::{NextStep, Step, StepState, TrunkHours, expects_calls, step_to_resume};
+use aftercall_core::plan::{
+    NextStep, Step, StepState, expects_calls, may_ring_back, step_to_resume,
+};
 use aftercall_core::script::{Earlier, RingBack};
 use aftercall_core::time::{self, Timestamp};
 use jiff::tz::TimeZone;
@@ -22,10 +24,6 @@ use crate::store::{Store, StoreError};
 pub struct Desk {
     /// Name of the trunk.
     pub trunk: String,
-    /// When somebody is there; `None`: always.
-    pub hours: Option<TrunkHours>,
-    /// The hospital's.
-    pub zone: TimeZone,
     pub scripts: Vec<SignedScript>,
 }
 
@@ -37,9 +35,10 @@ pub struct Taken {
     pub known: Option<Known>,
 }
 
-/// Whose number rang. Who it is, only the call finds out.
+/// Whose number rang: the patient's, or a contact's who may speak for her. Who it is, only the call finds out.
 #[derive(Clone, Debug)]
 pub struct Known {
+    pub number: PhoneNumber,
     pub patient: Patient,
     pub episode: Episode,
     /// The step that the call is for; with none, the last one of the plan.
@@ -62,13 +61,11 @@ pub async fn take(
 ) -> Result<Option<Taken>, StoreError> {
     let now = rules.clock.now();
     let known = known(store, rules, numbers, now).await?;
-    let is_open = desk
-        .hours
-        .as_ref()
-        .is_none_or(|hours| hours.next_open(&desk.zone, now) == now);
+    let rota = store.rota().await?;
+    let is_open = |ward: &str| rules.policy.is_desk_open(rota.as_deref(), ward, now);
     let kind = match &known {
         None => RingBack::Stranger,
-        Some(_) if !is_open => RingBack::Closed,
+        Some(known) if !is_open(&known.episode.ward) => RingBack::Closed,
         Some(known) if known.resumes => RingBack::Resume,
         Some(_) => RingBack::Person,
     };
@@ -116,13 +113,14 @@ async fn known(
     now: Timestamp,
 ) -> Result<Option<Known>, StoreError> {
     let mut found = Vec::new();
-    for patient in store.patients_of_numbers(numbers).await? {
+    for (patient, number) in store.patients_of_numbers(numbers).await? {
         let steps = store.steps_of_patient(&patient.id).await?;
-        if expects_calls(&steps, now) {
-            found.push((patient, steps));
+        let may_speak = may_ring_back(&patient, &number, rules.policy.minors(), now);
+        if may_speak && expects_calls(&steps, now) {
+            found.push((patient, number, steps));
         }
     }
-    let Ok([(patient, steps)]) = <[_; 1]>::try_from(found) else {
+    let Ok([(patient, number, steps)]) = <[_; 1]>::try_from(found) else {
         return Ok(None);
     };
     // Whoever rings from the telephone of somebody who has died is not asked for them.
@@ -144,6 +142,7 @@ async fn known(
     let resumes = resumed.is_some() && may_be_asked;
     loaded.step.state = closed;
     Ok(Some(Known {
+        number,
         patient: loaded.patient,
         episode: loaded.episode,
         step: loaded.step,
@@ -181,7 +180,7 @@ async fn begin(
         step: step.map(|known| known.step.id.clone()),
         episode: known.map(|known| known.episode.id.clone()),
         patient: known.map(|known| known.patient.id.clone()),
-        phone: known.and_then(|known| known.patient.phone.clone()),
+        phone: known.map(|known| known.number.clone()),
         number: 1,
         engine: rules.engine.clone(),
         leased_until: rules.lease_until(now),

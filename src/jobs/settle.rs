@@ -8,6 +8,7 @@ use aftercall_core::finding::PlacedFinding;
 use aftercall_core::id::{AttemptId, WorkOrderId};
 use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient};
 use aftercall_core::plan::learn::{AgeBand, HourOfWeek, Reach, better_hour};
+use aftercall_core::plan::message::{MessageKind, Unreachable};
 use aftercall_core::plan::{
     self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
     StepState, Wishes,
@@ -17,7 +18,8 @@ use aftercall_core::script::{Earlier, EarlierCall};
 use aftercall_core::time::{self, Timestamp};
 use aftercall_core::trend::PastCall;
 use aftercall_core::work_order::{
-    Act, Cause, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends, has_talked,
+    Act, Cause, LETTER, Subject, cause_of_step, causes_of, causes_of_packs, causes_of_trends,
+    has_talked,
 };
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -26,6 +28,7 @@ use tracing::warn;
 use super::Rules;
 use crate::store::attempt::AttemptRow;
 use crate::store::call::{Finish, Finished};
+use crate::store::message::NewMessage;
 use crate::store::step::StepChange;
 use crate::store::work_order::Raise;
 use crate::store::{Store, StoreError};
@@ -141,6 +144,68 @@ impl Loaded {
         })
     }
 
+    /// Whether the step was called before.
+    pub(super) fn was_tried(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    /// What goes in writing after this answer of the plan: to who was not reached a letter, which is a person's task, or a
+    /// form; and once, to who was called in vain, who rang.
+    pub(super) fn in_writing(
+        &self,
+        rules: &Rules,
+        next: &NextStep,
+        now: Timestamp,
+    ) -> (Option<Cause>, Option<NewMessage>) {
+        let messages = &rules.messages;
+        let vain = self.attempts.iter().filter(|past| was_in_vain(past));
+        let many = u32::try_from(vain.count()).unwrap_or(u32::MAX);
+        let is_last_vain = self.attempts.last().is_some_and(was_in_vain);
+        let message = |kind| Some(self.message(rules, kind, now));
+        match (next, messages.unreachable) {
+            (NextStep::Finished(StepState::Unreached, _), Unreachable::Nothing) => (None, None),
+            (NextStep::Finished(StepState::Unreached, _), Unreachable::Form)
+                if messages.channel.is_some() =>
+            {
+                (None, message(MessageKind::Form))
+            }
+            (NextStep::Finished(StepState::Unreached, _), _) => {
+                let task = LETTER.to_owned();
+                (Some(Cause::Task { task }), None)
+            }
+            (NextStep::Wait { .. }, _) if is_last_vain && many == messages.missed_after => (
+                None,
+                messages
+                    .channel
+                    .as_ref()
+                    .and_then(|_| message(MessageKind::MissedCall)),
+            ),
+            (NextStep::Wait { .. } | NextStep::DialNow(_) | NextStep::Finished(..), _) => {
+                (None, None)
+            }
+        }
+    }
+
+    /// To the patient where her own telephone rang, else to who was rung last.
+    fn message(&self, rules: &Rules, kind: MessageKind, now: Timestamp) -> NewMessage {
+        let rung = || self.attempts.iter().filter_map(|past| past.number.clone());
+        let own = rung().find(|number| Some(number) == self.patient.phone.as_ref());
+        let phone = own.or(rung().next_back());
+        let zone = time::zone(&self.patient.zone).unwrap_or(TimeZone::UTC);
+        let send_at = rules.policy.may_write_at(phone.as_ref(), &zone, now);
+        NewMessage {
+            id: format!("{}.{kind}", self.step.id),
+            patient: self.patient.id.clone(),
+            episode: self.episode.id.clone(),
+            step: self.step.id.clone(),
+            kind,
+            template: kind.to_string(),
+            phone,
+            announces: None,
+            send_at: send_at.unwrap_or(now),
+        }
+    }
+
     /// Whether the stay was known before the step's days were over.
     pub(super) fn is_in_time(&self) -> bool {
         let known = self.standing.enrolled_at;
@@ -195,6 +260,22 @@ impl Loaded {
     }
 }
 
+/// It rang, and nobody spoke.
+fn was_in_vain(past: &PastAttempt) -> bool {
+    let disposition = past.disposition;
+    past.rang
+        && matches!(
+            disposition,
+            Some(
+                Disposition::NoAnswer
+                    | Disposition::Busy
+                    | Disposition::Machine
+                    | Disposition::Declined
+                    | Disposition::Unreachable
+            )
+        )
+}
+
 /// What the calls of the step have answered today, for one that begins with the script of this hash.
 pub(super) async fn earlier(
     store: &Store,
@@ -236,6 +317,7 @@ pub(super) async fn finish(
     ));
     let mut step = None;
     let mut asked_for = None;
+    let mut message = None;
     if let Some(step_id) = &row.attempt.step {
         let mut loaded = Loaded::of(store, store.step(step_id).await?, now).await?;
         asked_for = hour_asked_for_in(&record, &loaded.patient, now);
@@ -257,6 +339,9 @@ pub(super) async fn finish(
         {
             causes.push(cause);
         }
+        let (letter, written) = loaded.in_writing(rules, &next, now);
+        causes.extend(letter);
+        message = written;
         step = Some(change(&next, now));
     }
     let opted_out = reports(&record, &CallNote::OptedOut, Disposition::OptedOut);
@@ -267,6 +352,7 @@ pub(super) async fn finish(
         at: now,
         step,
         raise: raise(rules, subject, causes),
+        message,
         suppress: row.attempt.callee.clone().filter(|_| opted_out),
         reported_death: reports(
             &record,

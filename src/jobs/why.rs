@@ -3,7 +3,7 @@
 
 use aftercall_core::attempt::Disposition;
 use aftercall_core::id::PatientId;
-use aftercall_core::patient::Episode;
+use aftercall_core::patient::{Consent, Episode};
 use aftercall_core::plan::{CallingPolicy, NextStep, Step};
 use aftercall_core::time::{self, Timestamp};
 use jiff::tz::TimeZone;
@@ -17,6 +17,7 @@ use crate::store::{Store, StoreError};
 pub struct Why {
     /// The patient's; the hospital's where it is not known.
     pub zone: TimeZone,
+    pub consent: Consent,
     pub pauses: Vec<Pause>,
     pub stays: Vec<Stay>,
 }
@@ -27,11 +28,21 @@ pub struct Stay {
     pub steps: Vec<Followed>,
 }
 
+/// A decision, and the call that came of it.
+#[derive(Debug)]
+pub struct Decided {
+    pub decision: Decision,
+    /// How the call ended: `None` while it is live, and without one.
+    pub ended: Option<Disposition>,
+    /// They rang us.
+    pub inbound: bool,
+}
+
 #[derive(Debug)]
 pub struct Followed {
     pub step: Step,
-    /// Oldest first, each call with what came of it: `None` while it is live.
-    pub decisions: Vec<(Decision, Option<Disposition>)>,
+    /// Oldest first.
+    pub decisions: Vec<Decided>,
     /// What would be decided now; `None` where the step is closed or a call is live.
     pub now: Option<NextStep>,
 }
@@ -46,7 +57,8 @@ pub async fn of_patient(
     patient: &PatientId,
     now: Timestamp,
 ) -> Result<Why, StoreError> {
-    let zone = time::zone(&store.patient(patient).await?.zone);
+    let record = store.patient(patient).await?;
+    let zone = time::zone(&record.zone);
     let mut stays = Vec::new();
     for episode in store.episodes_of(patient).await? {
         let mut steps = Vec::new();
@@ -57,6 +69,7 @@ pub async fn of_patient(
     }
     Ok(Why {
         zone: zone.unwrap_or_else(|| policy.zone().clone()),
+        consent: record.consent,
         pauses: store.pauses().await?,
         stays,
     })
@@ -70,11 +83,16 @@ async fn followed(
 ) -> Result<Followed, StoreError> {
     let mut decisions = Vec::new();
     for decision in store.decisions(&step.id).await? {
-        let ended = match &decision.attempt {
-            Some(attempt) => store.attempt(attempt).await?.attempt.ending,
+        let call = match &decision.attempt {
+            Some(attempt) => Some(store.attempt(attempt).await?),
             None => None,
         };
-        decisions.push((decision, ended.map(|ending| ending.disposition)));
+        let ending = call.as_ref().and_then(|call| call.attempt.ending.as_ref());
+        decisions.push(Decided {
+            ended: ending.map(|ending| ending.disposition),
+            inbound: call.is_some_and(|call| call.inbound),
+            decision,
+        });
     }
     let mut next = None;
     if !step.state.is_closed() {

@@ -178,8 +178,9 @@ impl Exchange {
             }
             Does::Refuse { .. } | Does::Announce { .. } => {}
         }
+        let fields = json!({ "call_id": call_id });
         self.journal
-            .call(&call.name, millis(now), "invited", json!({}));
+            .call(&call.name, millis(now), "invited", fields);
         self.calls.insert(call_id, call);
     }
 

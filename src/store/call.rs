@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 use super::attempt::AttemptRow;
 use super::audit_item::put_audit;
 use super::decision::{decide, decision_of};
+use super::message::{NewMessage, write};
 use super::outbox::post;
 use super::row::{Columns, json, word};
 use super::step::StepChange;
@@ -30,6 +31,8 @@ pub struct Finish {
     pub step: Option<StepChange>,
     /// The work order that the call raises or joins.
     pub raise: Option<Raise>,
+    /// What is written to who was not reached.
+    pub message: Option<NewMessage>,
     /// The number to suppress: the callee opted out.
     pub suppress: Option<PhoneNumber>,
     pub reported_death: bool,
@@ -139,6 +142,9 @@ impl Store {
         if ended {
             if let Some(change) = &finish.step {
                 close_step(&mut tx, &finish.attempt, change, finish.at).await?;
+            }
+            if let Some(message) = &finish.message {
+                write(&mut tx, message, finish.at).await?;
             }
             post(&mut tx, "call.finished", &finish.attempt.0, finish.at).await?;
         }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use aftercall_core::id::{EpisodeId, PatientId, StepId};
 use aftercall_core::patient::{Consent, Contact, Episode, EpisodeState, Patient};
-use aftercall_core::plan::{Errand, LifeEvent, Reason, Step};
+use aftercall_core::plan::{Errand, ExpectedReading, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errand::upsert_errands;
+use super::expected::upsert_readings;
 use super::life::happen;
 use super::patient::{
     EPISODE, PATIENT, UPSERT_STEP, enrol_consent, read_contact, read_episode, read_patient,
@@ -56,6 +57,8 @@ pub struct Enrol {
     pub dropped: Vec<StepId>,
     /// The whole plan's: known ones are left alone.
     pub errands: Vec<Errand>,
+    /// What the patient is to send from home, as a whole too.
+    pub readings: Vec<ExpectedReading>,
     /// What happened since the record was last heard of.
     pub events: Vec<LifeEvent>,
     /// What the hospital's bus says of stays that are known: before the steps are saved.
@@ -157,6 +160,7 @@ pub(super) async fn apply(
         drop_steps(connection, &change.dropped).await?;
         let patient = (&change.patient.id, change.patient.zone.as_str());
         upsert_errands(connection, patient, &change.episode.id, &change.errands).await?;
+        upsert_readings(connection, patient, &change.episode.id, &change.readings).await?;
         for event in &change.events {
             happen(connection, &change.patient.id, event, now).await?;
         }

@@ -1,12 +1,13 @@
 //! Errands of a plan: a person's tasks, and messages without a call.
 
 use aftercall_core::id::{EpisodeId, PatientId, StepId};
-use aftercall_core::plan::{Errand, StepState, What};
+use aftercall_core::plan::{Errand, ExpectedReading, StepState, What};
 use aftercall_core::time::{self, Timestamp};
 use jiff::civil::Date;
 use sqlx::AnyConnection;
 
-use super::outbox::post_with;
+use super::expected::upsert_readings;
+use super::message::{NewMessage, write};
 use super::row::{Columns, word};
 use super::work_order::{Raise, raise_or_join};
 use super::{Store, StoreError, ms};
@@ -25,7 +26,7 @@ pub enum ErrandEnd {
     /// A person has the order.
     Raised(Box<Raise>),
     /// The message goes out by the outbox.
-    Sent,
+    Written(Box<NewMessage>),
     /// Not done: `blocked` or `lapsed`.
     Closed(StepState, String),
 }
@@ -71,7 +72,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Plans the errands of a stay; known ones keep their state.
+    /// Plans the errands of a stay and awaits its readings; known ones keep their state.
     ///
     /// # Errors
     /// When the database refuses.
@@ -79,10 +80,11 @@ impl Store {
         &self,
         patient: (&PatientId, &str),
         episode: &EpisodeId,
-        errands: &[Errand],
+        (errands, readings): (&[Errand], &[ExpectedReading]),
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         upsert_errands(&mut tx, patient, episode, errands).await?;
+        upsert_readings(&mut tx, patient, episode, readings).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let (state, reason) = match end {
-            ErrandEnd::Raised(_) | ErrandEnd::Sent => (StepState::Done, ""),
+            ErrandEnd::Raised(_) | ErrandEnd::Written(_) => (StepState::Done, ""),
             ErrandEnd::Closed(state, reason) => (*state, reason.as_str()),
         };
         let mut tx = self.begin().await?;
@@ -113,27 +115,14 @@ impl Store {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        match (end, &due.errand.what) {
-            (ErrandEnd::Raised(raise), _) => {
+        match end {
+            ErrandEnd::Raised(raise) => {
                 raise_or_join(&mut tx, raise, now).await?;
             }
-            (ErrandEnd::Sent, What::Education(message)) => {
-                let about = [
-                    ("patient", &due.patient.0),
-                    ("episode", &due.episode.0),
-                    ("message", message),
-                ];
-                let about = about.map(|(key, value)| (key.to_owned(), value.clone().into()));
-                post_with(
-                    &mut tx,
-                    "education.due",
-                    &due.errand.id.0,
-                    about.into_iter().collect(),
-                    now,
-                )
-                .await?;
+            ErrandEnd::Written(message) => {
+                write(&mut tx, message, now).await?;
             }
-            (ErrandEnd::Sent, What::Call | What::Task(_)) | (ErrandEnd::Closed(..), _) => {}
+            ErrandEnd::Closed(..) => {}
         }
         tx.commit().await?;
         Ok(true)

@@ -280,8 +280,19 @@ pub(super) async fn post_with(
     connection: &mut AnyConnection,
     event: &str,
     subject: &str,
-    mut payload: serde_json::Map<String, serde_json::Value>,
+    payload: serde_json::Map<String, serde_json::Value>,
     now: Timestamp,
+) -> Result<(), StoreError> {
+    post_at(connection, event, subject, payload, (now, now)).await
+}
+
+/// The same, to be handed out from the second instant on.
+pub(super) async fn post_at(
+    connection: &mut AnyConnection,
+    event: &str,
+    subject: &str,
+    mut payload: serde_json::Map<String, serde_json::Value>,
+    (now, send_at): (Timestamp, Timestamp),
 ) -> Result<(), StoreError> {
     let id = new_id();
     let about = [
@@ -293,13 +304,14 @@ pub(super) async fn post_with(
     payload.extend(about.map(|(key, value)| (key.to_owned(), value.into())));
     let payload = json(&payload);
     sqlx::query(
-        "insert into outbox (id, event, subject, payload, created_at_ms, next_at_ms) values ($1, $2, $3, $4, $5, $5)",
+        "insert into outbox (id, event, subject, payload, created_at_ms, next_at_ms) values ($1, $2, $3, $4, $5, $6)",
     )
     .bind(&id)
     .bind(event)
     .bind(subject)
     .bind(payload)
     .bind(ms(now))
+    .bind(ms(send_at))
     .execute(connection)
     .await?;
     Ok(())

@@ -90,22 +90,27 @@ impl Store {
         })
     }
 
-    /// Everybody whose own telephone is one of these.
+    /// Everybody of whose record one of these telephones is, her own or a contact's, with that telephone.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn patients_of_numbers(
         &self,
         numbers: &[PhoneNumber],
-    ) -> Result<Vec<Patient>, StoreError> {
-        let mut found = Vec::new();
+    ) -> Result<Vec<(Patient, PhoneNumber)>, StoreError> {
+        let mut found: Vec<(Patient, PhoneNumber)> = Vec::new();
         for number in numbers {
-            let rows = sqlx::query("select id from patient where phone = $1 order by id")
+            let of_record = "select id from patient where phone = $1 \
+                 union select patient_id as id from contact where phone = $1 order by 1";
+            let rows = sqlx::query(of_record)
                 .bind(number.expose())
                 .fetch_all(&self.pool)
                 .await?;
             for row in &rows {
-                found.push(self.patient(&PatientId(Columns(row).text("id")?)).await?);
+                let patient = PatientId(Columns(row).text("id")?);
+                if found.iter().all(|(known, _)| known.id != patient) {
+                    found.push((self.patient(&patient).await?, number.clone()));
+                }
             }
         }
         Ok(found)
@@ -823,7 +828,7 @@ pub(super) async fn upsert_episode(
 pub(super) const UPSERT_STEP: (&str, &str) = (
     "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason)",
     "on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
-     lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason \
+     lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason, prewarm_at_ms = 0 \
      where step.state = 'planned' and (step.due_on <> excluded.due_on or step.script <> excluded.script)",
 );
 

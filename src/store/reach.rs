@@ -26,7 +26,9 @@ impl Store {
     /// When the database refuses.
     pub async fn tried_since(&self, since: Timestamp) -> Result<Vec<Tried>, StoreError> {
         let rows = sqlx::query(
-            "select a.started_at_ms, a.disposition, a.answered_by, p.zone, p.birth_date \
+            "select a.started_at_ms, a.disposition, a.answered_by, a.number, p.zone, p.birth_date, \
+             (select count(*) from patient_message m where m.step_id = a.step_id and m.kind = 'prewarm' \
+             and m.state = 'delivered' and m.reported_at_ms <= a.started_at_ms) as announced \
              from attempt a join patient p on p.id = a.patient_id where a.state = 'ended' and a.direction = 'outbound' and a.started_at_ms >= $1",
         )
         .bind(ms(since))
@@ -127,5 +129,9 @@ fn tried(row: &AnyRow) -> Result<Option<Tried>, StoreError> {
             hour: local.hour(),
         },
         reached,
+        announced: (row.int("number")? == 1)
+            .then(|| row.int("announced"))
+            .transpose()?
+            .map(|messages| messages > 0),
     }))
 }

@@ -68,6 +68,18 @@ impl Store {
         .await
     }
 
+    /// The wards of the patient of a message.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn wards_of_message(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.wards(
+            "select distinct e.ward from patient_message x join episode e on e.patient_id = x.patient_id where x.id = $1",
+            id,
+        )
+        .await
+    }
+
     async fn wards(&self, sql: &'static str, id: &str) -> Result<Option<Vec<String>>, StoreError> {
         let rows = sqlx::query(sql).bind(id).fetch_all(&self.pool).await?;
         let ward = |row: &AnyRow| Columns(row).text("ward");

@@ -8,6 +8,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::decision::{decide, decision_of};
+use super::message::{NewMessage, write};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::scope::seen;
@@ -106,8 +107,8 @@ impl Store {
         Ok(steps.rows_affected() + attempts.rows_affected())
     }
 
-    /// Gives a leased step back with the answer of `next_step` (put off, blocked, lapsed, done) and raises the work
-    /// order that the answer demands, in one transaction.
+    /// Gives a leased step back with the answer of `next_step` (put off, blocked, lapsed, done), and raises the work
+    /// order and writes the message that the answer demands, in one transaction.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when `engine` no longer holds it.
@@ -116,7 +117,7 @@ impl Store {
         id: &StepId,
         engine: &str,
         change: &StepChange,
-        raise: Option<&Raise>,
+        (raise, message): (Option<&Raise>, Option<&NewMessage>),
         now: Timestamp,
     ) -> Result<Option<Raised>, StoreError> {
         let mut tx = self.begin().await?;
@@ -147,6 +148,9 @@ impl Store {
             Some(raise) => raise_or_join(&mut tx, raise, now).await?,
             None => None,
         };
+        if let Some(message) = message {
+            write(&mut tx, message, now).await?;
+        }
         tx.commit().await?;
         Ok(raised)
     }

@@ -140,6 +140,7 @@ async fn allowed(
                 Record::Attempt => state.store.wards_of_attempt(id).await?,
                 Record::Order => state.store.wards_of_order(id).await?,
                 Record::AuditItem => state.store.wards_of_audit_item(id).await?,
+                Record::Message => state.store.wards_of_message(id).await?,
             };
             match wards {
                 Some(wards) if !caller.wards.see(wards.iter().map(String::as_str)) => {

@@ -38,6 +38,8 @@ pub struct ImportReport {
     pub changed_episodes: u64,
     /// Steps that were planned or moved.
     pub steps: u64,
+    /// Consents of which is not on record which text was agreed to (column `consent_text`).
+    pub consents_without_text: u64,
     /// Headings that the mapping does not name.
     pub not_read: Vec<String>,
     pub problems: Vec<RowProblem>,
@@ -174,6 +176,7 @@ impl From<Report> for ImportReport {
             new_episodes: report.new_episodes,
             changed_episodes: report.changed_episodes,
             steps: report.steps,
+            consents_without_text: report.consents_without_text,
             not_read: report.not_read,
             problems: problems.collect(),
             rows: report.rows.into_iter().map(RowView::from).collect(),

@@ -11,10 +11,12 @@ mod do_not_call;
 mod drafts;
 mod events;
 mod extract;
+mod feed;
 mod figures;
 mod imports;
 mod limits;
 mod live;
+mod messages;
 mod observations;
 mod pages;
 mod patients;
@@ -63,6 +65,7 @@ pub use site::Site;
 pub use why::WhyView;
 
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
@@ -80,6 +83,8 @@ pub struct AppState {
     pub pathways: Arc<Pathways>,
     /// On which QA scores calls.
     pub forms: Arc<Vec<Form>>,
+    /// The hospital's bus: one for its listener and for who applies a message again.
+    pub feed: Arc<Feed>,
     /// The system's, but in the demo.
     pub clock: PlanClock,
     pub trends: Arc<trend::Rules>,
@@ -111,7 +116,16 @@ impl AppState {
         forms: Vec<Form>,
         rules: &Rules,
     ) -> Self {
+        let pathways = Arc::new(pathways);
+        let feed = Feed::new(
+            store.clone(),
+            Arc::clone(&pathways),
+            rules.clock,
+            Arc::clone(&metrics),
+            config,
+        );
         Self {
+            feed: Arc::new(feed),
             store,
             recordings,
             metrics,
@@ -121,8 +135,8 @@ impl AppState {
                 country: config.hospital.country.clone(),
                 base: None,
             }),
-            pathways: Arc::new(pathways),
             forms: Arc::new(forms),
+            pathways,
             clock: rules.clock,
             trends: Arc::clone(&rules.clinic.trends),
             policy: Arc::new(rules.policy.clone()),

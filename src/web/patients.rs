@@ -274,7 +274,11 @@ pub async fn save(
         .await?;
     state
         .store
-        .plan_errands((&saved.patient, &zone), &saved.episode, &plan.errands)
+        .plan_errands(
+            (&saved.patient, &zone),
+            &saved.episode,
+            (&plan.errands, &plan.readings),
+        )
         .await?;
     state
         .audit(&caller, "patient.save", &saved.patient.0, &saved.episode.0)

@@ -25,6 +25,7 @@ pub enum Record {
     Attempt,
     Order,
     AuditItem,
+    Message,
 }
 
 /// What a route needs, and whose data it is about.
@@ -58,6 +59,7 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
             | "/patients/{id}/why"
             | "/patients/{id}/observations"
             | "/patients/{id}/trends"
+            | "/patients/{id}/messages"
             | "/patients/{id}/attempts",
         ) => (Right::ReadPatients, patient),
         ("POST", "/patients") => (Right::EnrolPatients, About::Hospital),
@@ -67,7 +69,10 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
             "/patients/{id}/life" | "/patients/{id}/consent" | "/patients/{id}/calling-hours",
         )
         | ("POST", "/patients/{id}/observations") => (Right::TellOfPatients, patient),
+        ("POST", "/messages/{id}/delivery") => (Right::ReportDelivery, About::One(Record::Message)),
         ("PUT", "/episodes/{id}/state") => (Right::TellOfPatients, About::One(Record::Episode)),
+        ("GET", "/feed/messages") => (Right::EnrolPatients, About::Hospital),
+        ("POST", "/feed/messages/{id}/replay") => (Right::EnrolPatients, About::Hospital),
         ("GET" | "POST", "/imports") => (Right::EnrolPatients, About::Hospital),
         ("GET", "/calls/{id}" | "/calls/{id}/recording") => (Right::Listen, attempt),
         // Names of staff, of nobody else.

@@ -13,11 +13,7 @@ use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{
-    AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, figures,
-    imports, live, observations, pages, patients, pauses, plans, recordings, reviews, rota,
-    scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,
-};
+use super::{AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures, imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews, rota, scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,};
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
 const BODY_LIMIT: usize = 1 << 20;
@@ -60,6 +56,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(plans::list))
         .routes(routes!(observations::list, observations::save))
         .routes(routes!(trends::of_patient))
+        .routes(routes!(messages::of_patient))
+        .routes(routes!(messages::report))
         .routes(routes!(calls::of_patient))
         .routes(routes!(calls::list))
         .routes(routes!(calls::show))
@@ -74,6 +72,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(work_orders::reopen))
         .routes(routes!(work_orders::events))
         .routes(routes!(rota::show))
+        .routes(routes!(feed::list))
+        .routes(routes!(feed::replay))
         .routes(routes!(audit::list))
         .routes(routes!(audit::decide))
         .routes(routes!(audit::show_figures))

@@ -57,6 +57,8 @@ pub struct DecisionView {
     pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<String>,
+    /// The call is one that they made to us.
+    pub inbound: bool,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -138,13 +140,18 @@ impl WhyView {
 
 impl StepWhyView {
     fn of(followed: &Followed, lang: Lang) -> Self {
-        let decisions = followed.decisions.iter().map(|(decision, _)| DecisionView {
+        let decisions = followed
+            .decisions
+            .iter()
+            .map(|decided| (&decided.decision, decided.inbound));
+        let decisions = decisions.map(|(decision, inbound)| DecisionView {
             at: Some(decision.at),
             answer: decision.answer,
             code: decision.reason.as_ref().map(|why| why.code().to_string()),
             words: decision.reason.as_ref().map(|why| why.words(lang)),
             until: decision.until,
             attempt: decision.attempt.as_ref().map(|id| id.0.clone()),
+            inbound,
         });
         let now = followed.now.as_ref().map(|next| {
             let (answer, why, until) = match next {
@@ -159,6 +166,7 @@ impl StepWhyView {
                 words: why.map(|why| why.words(lang)),
                 until,
                 attempt: None,
+                inbound: false,
             }
         });
         Self {

@@ -90,7 +90,7 @@ pub struct CauseView {
     /// The question that was not assessed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// When to call back, in the words spoken.
+    /// When to call back, in the words spoken; of a task its name: a step of the pathway, `letter`, `missed_readings`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
     /// Why no robot may call, or could in time.

@@ -8,7 +8,7 @@ use aftercall_core::feed::{
 };
 use aftercall_core::id::{EpisodeId, PatientId};
 use aftercall_core::lang::Lang;
-use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState};
+use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life};
 use aftercall_core::time::Timestamp;
 
 fn fixture(name: &str) -> String {
@@ -81,6 +81,39 @@ fn words(told: &Told) -> String {
         writeln!(said, "fault {fault}").expect("a string");
     }
     said
+}
+
+/// A stay that ended in death is no discharge to follow up, whatever PID-30 leaves out.
+#[test]
+fn a_discharge_by_death_says_so() {
+    let text = |disposition: &str| {
+        format!(
+            "MSH|^~\\&|HIS|IN|A|B|20261119103000||ADT^A03|1|P|2.5\rEVN|A03|20261119103000\r\
+             PID|1||P1^^^H^MR||Zhang^San||19500201\rPV1|1|I|9C{}E1{}{disposition}\r",
+            "|".repeat(16),
+            "|".repeat(17),
+        )
+    };
+    let life = |disposition: &str, country: &str| {
+        let mut defaults = defaults();
+        defaults.country = country.to_owned();
+        let told = read(&text(disposition), &defaults).told;
+        told.expect("a sound message").person.life
+    };
+    for (disposition, country, dead) in [
+        ("20", "US", true),
+        ("41^Expired in a medical facility", "US", true),
+        ("5", "CN", true),
+        ("5", "US", false),
+        ("9^死亡", "CN", true),
+        ("X^Patient died", "US", true),
+        ("1^医嘱离院", "CN", false),
+        ("01", "US", false),
+        ("", "CN", false),
+    ] {
+        let expected = dead.then_some(Life::Dead);
+        assert_eq!(life(disposition, country), expected, "{disposition}");
+    }
 }
 
 #[test]

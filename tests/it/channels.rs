@@ -37,16 +37,16 @@ use crate::sipp::trunk;
 
 /// What a server was sent.
 #[derive(Clone, Debug)]
-struct Got {
+pub(crate) struct Got {
     path: String,
     query: String,
-    headers: BTreeMap<String, String>,
-    body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// What it answers next; 200 and `{"errcode":0,"code":0}` when nothing is left.
 #[derive(Clone)]
-enum Answer {
+pub(crate) enum Answer {
     Status(u16),
     Body(&'static str),
     /// Not before the client has given up.
@@ -54,13 +54,13 @@ enum Answer {
 }
 
 #[derive(Clone, Default)]
-struct Peer {
+pub(crate) struct Peer {
     got: Arc<Mutex<Vec<Got>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 impl Peer {
-    async fn start() -> (Self, SocketAddr) {
+    pub(crate) async fn start() -> (Self, SocketAddr) {
         let peer = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -69,12 +69,12 @@ impl Peer {
         (peer, address)
     }
 
-    fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.lock().expect("whole").extend(answers);
     }
 
     /// What came since the last look.
-    fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<Got> {
         std::mem::take(&mut *self.got.lock().expect("whole"))
     }
 }
@@ -171,7 +171,7 @@ impl Desk {
     }
 }
 
-fn webhook(address: SocketAddr, events: &str) -> String {
+pub(crate) fn webhook(address: SocketAddr, events: &str) -> String {
     format!(
         "{{ name = \"bus\", kind = \"webhook\", url = \"http://{address}/in\", secret_env = \"BUS\", events = [{events}], timeout_s = 1 }}"
     )

@@ -276,7 +276,7 @@ impl World {
     }
 }
 
-fn record(disposition: Disposition) -> CallRecord {
+pub(crate) fn record(disposition: Disposition) -> CallRecord {
     let silent = disposition == Disposition::TrunkFailure;
     CallRecord {
         ending: Ending {

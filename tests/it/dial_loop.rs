@@ -107,6 +107,7 @@ async fn who_answers_later_in_the_day_is_left_for_then_but_not_who_is_at_risk() 
             hour,
         },
         reached,
+        announced: None,
     };
     let past = AgeBand::ALL.into_iter().flat_map(|band| {
         let (early, late) = (tried(band, 10, false), tried(band, 17, true));

@@ -1,6 +1,7 @@
 //! The hospital's bus over real TCP, on both databases: what its messages do to plans, and what hostile peers get.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use aftercall::config::{Config, Feed as FeedConfig};
@@ -17,12 +18,17 @@ use aftercall_core::patient::{ConsentBasis, EpisodeState, Life, Patient};
 use aftercall_core::plan::{Pathway, Pathways, StepState};
 use aftercall_core::time::Timestamp;
 use encoding_rs::GB18030;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 
 use crate::record::new_attempt;
+use crate::tls::certify;
 
 /// A listener on a port of its own.
 struct Bus {
@@ -58,6 +64,11 @@ grace_days = 7
 
 impl Bus {
     async fn open(store: &Store) -> Bus {
+        Self::with(store, FeedConfig::default()).await
+    }
+
+    /// The same, with the certificates of `feed`.
+    async fn with(store: &Store, feed: FeedConfig) -> Bus {
         let config = Config {
             feed: FeedConfig {
                 bind: "127.0.0.1:0".to_owned(),
@@ -65,7 +76,7 @@ impl Bus {
                 max_connections: 3,
                 idle_seconds: 1,
                 consent: ConsentBasis::Written,
-                ..FeedConfig::default()
+                ..feed
             },
             ..Config::default()
         };
@@ -232,6 +243,33 @@ pub async fn messages_change_plans_as_a_list_does(store: Store) {
         (1, 0)
     );
     assert_eq!(patient.id, stored.id);
+    // Who is next of kin no more is dropped, by an end (NK1-9) or by the sign of deletion; who is not named stays.
+    for (id, at, kin, left) in [
+        (
+            "21",
+            "20261119121000",
+            "NK1|1|王^芳|CHD||13900139001^PRN^CP\r",
+            2,
+        ),
+        (
+            "22",
+            "20261119122000",
+            "NK1|1|李^梅|SPO||13900139000^PRN^CP||||20261118\r",
+            1,
+        ),
+        (
+            "23",
+            "20261119123000",
+            "NK1|1|王^芳|CHD||13900139001^PRN^CP||||20271118\r",
+            1,
+        ),
+        ("24", "20261119124000", "", 1),
+        ("25", "20261119125000", "NK1|1|\"\"\r", 0),
+    ] {
+        let told = message("A08", id, at, "P1", STAY, kin).replace("13800138000", "13700137000");
+        assert_eq!(peer.tell(&told).await, format!("AA|{id}"));
+        assert_eq!(bus.patient("P1").await.contacts.len(), left, "{kin}");
+    }
 
     // What is older than that is stale, whatever it says of number and stay.
     let stale = message("A08", "3", "20261119110000", "P1", STAY, "");
@@ -548,4 +586,81 @@ pub async fn hostile_peers_are_closed_and_the_others_go_on(store: Store) {
         "AA|5"
     );
     bus.close().await;
+}
+
+/// A peer's side of TLS: it believes the bus's certificate, and shows its own where it has one.
+fn connector(bus: &Path, own: Option<&Path>) -> TlsConnector {
+    let certificate = |folder: &Path| {
+        CertificateDer::from_pem_file(folder.join("cert.pem")).expect("openssl wrote it")
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(bus)).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS")
+        .with_root_certificates(roots);
+    let config = match own {
+        None => config.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_file(own.join("key.pem")).expect("a key");
+            config
+                .with_client_auth_cert(vec![certificate(own)], key)
+                .expect("the key fits")
+        }
+    };
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn over_tls_only_who_shows_a_certificate_of_the_hospitals_is_heard() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite://{}/a.db", folder.path().display());
+    let store = Store::open(&url).await.expect("a new database");
+    let [bus_side, own, stranger] = ["bus", "own", "stranger"].map(|name| {
+        let side = folder.path().join(name);
+        std::fs::create_dir(&side).expect("own folder");
+        certify(&side, "localhost");
+        side
+    });
+    let tls = FeedConfig {
+        certificate: bus_side.join("cert.pem"),
+        key: bus_side.join("key.pem"),
+        client_ca: own.join("cert.pem"),
+        ..FeedConfig::default()
+    };
+    let bus = Bus::with(&store, tls).await;
+    let discharge = message("A03", "1", "20261119103000", "P1", STAY, HEART);
+    let framed = framed(discharge.as_bytes());
+    // In the clear, without a certificate, and with a stranger's: no answer, and nothing is kept.
+    let mut plain = bus.peer().await;
+    plain.send(&framed).await;
+    let mut heard = Vec::new();
+    // An alert of TLS, or nothing; a connection that is reset says no more.
+    let _ended = plain.stream.read_to_end(&mut heard).await;
+    assert!(!heard.contains(&b'|'), "no answer: {heard:?}");
+    for shown in [None, Some(stranger.as_path()), Some(own.as_path())] {
+        let stream = TcpStream::connect(bus.at).await.expect("it listens");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let peer = connector(&bus_side, shown).connect(name, stream).await;
+        let mut answer = Vec::new();
+        if let Ok(mut peer) = peer {
+            // Under TLS 1.3 a refused certificate shows after the handshake.
+            let sent = peer.write_all(&framed).await;
+            let mut buffer = [0; 4096];
+            while sent.is_ok() && answer.is_empty() {
+                match peer.read(&mut buffer).await {
+                    Ok(count @ 1..) => answer.extend_from_slice(&buffer[..count]),
+                    Ok(0) | Err(_) => break,
+                }
+            }
+        }
+        let answer = String::from_utf8(answer).expect("ASCII");
+        let is_known = shown == Some(own.as_path());
+        assert_eq!(answer.contains("MSA|AA|1"), is_known, "{shown:?}: {answer}");
+        let known = store.patient_by_number("main", "P1").await.expect("asked");
+        assert_eq!(known.is_some(), is_known);
+    }
+    bus.close().await;
+    store.close().await;
 }

@@ -52,11 +52,12 @@ async fn why_tells_every_refusal_in_words_and_when_the_next_try_comes() {
             .iter()
             .find(|followed| followed.step.day == outcome.day)
             .expect("the day is planned");
-        let (last, ended) = step.decisions.last().expect("it was decided");
+        let decided = step.decisions.last().expect("it was decided");
+        let last = &decided.decision;
         let code = last.reason.as_ref().map(|why| why.code().to_string());
         assert_eq!(code, outcome.refused, "{}", patient.number.expose());
         assert_eq!(last.answer == Answer::Dial, outcome.rung);
-        assert_eq!(*ended, None, "who was rung still talks");
+        assert_eq!(decided.ended, None, "who was rung still talks");
         let (en, zh) = (
             text(&why, Lang::En, ward.now()),
             text(&why, Lang::Zh, ward.now()),
@@ -73,7 +74,15 @@ async fn why_tells_every_refusal_in_words_and_when_the_next_try_comes() {
         en.contains("2026-11-23 02:00  not rung: Monday 23 November 2026, 02:00 at the patient's place is outside the calling hours of the law (China); looked at again 2026-11-23 09:00"),
         "{en}"
     );
+    assert!(
+        en.starts_with("Consent: written; which text was agreed to is not on record.\n"),
+        "{en}"
+    );
     let zh = text(&why, Lang::Zh, ward.now());
+    assert!(
+        zh.starts_with("同意：书面；未记录同意的是哪一版文本。\n"),
+        "{zh}"
+    );
     assert!(zh.contains("下一次在2026-11-23 09:00"), "{zh}");
     // The same decision once more adds no row.
     let before = why.stays[0].steps.iter().map(|step| step.decisions.len());

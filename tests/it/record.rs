@@ -303,6 +303,7 @@ pub fn finish(new: &NewAttempt, disposition: Disposition, findings: Vec<PlacedFi
             next_at: at(900),
             why: None,
         }),
+        message: None,
         raise: Some(raise(new, causes)),
         suppress: None,
         reported_death: false,

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use aftercall::cli::why::text;
 use aftercall::config::Config;
 use aftercall::jobs::dial::SignedScript;
 use aftercall::jobs::record::{Recorder, Report, Told};
 use aftercall::jobs::ring_back::{Desk, Taken, take};
+use aftercall::jobs::why::of_patient;
 use aftercall::jobs::{PlanClock, Rules};
 use aftercall::run::Engine;
 use aftercall::store::Store;
@@ -17,11 +19,11 @@ use aftercall::store::page::PageRequest;
 use aftercall_core::attempt::{AttemptState, Disposition};
 use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::lang::Lang;
-use aftercall_core::patient::Life;
-use aftercall_core::plan::{StepState, TrunkHours, Window};
+use aftercall_core::patient::{Contact, Life, Relation, Topic};
+use aftercall_core::phi::Phi;
+use aftercall_core::plan::StepState;
 use aftercall_core::script::RingBack;
 use aftercall_core::time::Timestamp;
-use jiff::civil::{Weekday, time};
 
 use crate::process::Process;
 use crate::record::{ENGINE, calling, clinic, enrol, enrolment, finish, phone};
@@ -44,12 +46,7 @@ async fn ward(folder: &Path) -> (Store, Rules) {
     (store, Rules { engine, ..rules })
 }
 
-fn desk(from: i8, to: i8) -> Desk {
-    let window = Window {
-        days: vec![Weekday::Monday],
-        from: time(from, 0, 0, 0),
-        to: time(to, 0, 0, 0),
-    };
+fn desk() -> Desk {
     let script = |lang| SignedScript {
         pathway: "cardiac".to_owned(),
         lang,
@@ -57,8 +54,6 @@ fn desk(from: i8, to: i8) -> Desk {
     };
     Desk {
         trunk: "loopback".to_owned(),
-        hours: TrunkHours::new(&[window]),
-        zone: Config::default().zone(),
         scripts: Lang::ALL.map(script).to_vec(),
     }
 }
@@ -84,7 +79,7 @@ async fn a_step_that_a_ring_back_completes_is_done_and_no_ring_is_counted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, rules) = ward(folder.path()).await;
     let (_, enrolled) = enrol(&store, "1").await;
-    let desk = desk(8, 20);
+    let desk = desk();
     let number = "+8613800000001";
     let mut recorder = Recorder::new(store.clone(), rules.clone());
     // Hung up before they said who they are: the plan is as it was.
@@ -132,7 +127,7 @@ async fn a_step_that_a_ring_back_completes_is_done_and_no_ring_is_counted() {
 async fn a_number_that_is_not_one_patients_is_a_strangers() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, rules) = ward(folder.path()).await;
-    let desk = desk(8, 20);
+    let desk = desk();
     enrol(&store, "1").await;
     let two = "+8613800000002";
     let (known, _) = enrol(&store, "2").await;
@@ -174,19 +169,94 @@ async fn out_of_hours_nothing_is_resumed_and_a_live_call_is_busy() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, rules) = ward(folder.path()).await;
     let (_, enrolled) = enrol(&store, "1").await;
-    let (attempt, taken) = rings(&store, &rules, &desk(14, 20), "+8613800000001").await;
-    assert_eq!(kind(&taken), Some(RingBack::Closed));
-    let row: AttemptRow = store.attempt(&attempt).await.expect("a row");
-    assert_eq!(
-        (row.patient, row.attempt.step),
-        (Some(enrolled.patient.id), None)
-    );
+    let under = |now: &str, calling: &str| {
+        let text = format!("[calling]\n{calling}\n");
+        let config = Config::parse("a.toml", &text).expect("a lawful configuration");
+        let now = now.parse().expect("an instant");
+        let rules = Rules::of(&config, PlanClock::set_to(now), clinic()).expect("lawful");
+        let engine = ENGINE.to_owned();
+        Rules { engine, ..rules }
+    };
+    let duty =
+        |to: &str| format!("duty = [{{ days = [\"mon\"], from = \"08:00\", to = \"{to}\" }}]");
+    // As for calls that we make: hours, noon rest, holidays, and somebody on duty to an hour after the call.
+    for (now, calling, why) in [
+        ("2026-09-21T00:30:00Z", String::new(), "before nine"),
+        ("2026-09-21T04:30:00Z", String::new(), "the noon rest"),
+        (MORNING, duty("11:00"), "nobody an hour later"),
+        (
+            "2026-09-25T02:00:00Z",
+            "on_holidays = \"closed\"".to_owned(),
+            "a holiday",
+        ),
+    ] {
+        let rules = under(now, &calling);
+        let (attempt, taken) = rings(&store, &rules, &desk(), "+8613800000001").await;
+        assert_eq!(kind(&taken), Some(RingBack::Closed), "{why}");
+        let row: AttemptRow = store.attempt(&attempt).await.expect("a row");
+        let patient = Some(enrolled.patient.id.clone());
+        assert_eq!((row.patient, row.attempt.step), (patient, None));
+        let new = crate::record::new_attempt(&enrolled.steps[0], None);
+        let record = Box::new(finish(&new, Disposition::Unidentified, vec![]).record);
+        let mut recorder = Recorder::new(store.clone(), rules.clone());
+        let what = Told::Ended(record);
+        assert!(recorder.record(&Report { attempt, what }).await);
+    }
     // We are calling them in this moment: they are not answered, and the call goes on.
     let (live, _) = calling(&store, "2").await;
-    let (_, taken) = rings(&store, &rules, &desk(8, 20), "+8613800000002").await;
+    let (_, taken) = rings(&store, &rules, &desk(), "+8613800000002").await;
     assert!(taken.is_none());
     let row = store.attempt(&live.id).await.expect("a row");
     assert_eq!(row.attempt.state, AttemptState::Dialling);
+}
+
+#[tokio::test]
+async fn a_contact_who_may_speak_for_the_patient_is_known_and_another_is_a_stranger() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (store, rules) = ward(folder.path()).await;
+    let (daughter, neighbour) = ("+8613700000001", "+8613700000002");
+    let contact = |number, topics: Vec<Topic>| Contact {
+        name: Phi::new("王芳".to_owned()),
+        relation: Relation::Child,
+        phone: Some(phone(number)),
+        topics,
+    };
+    let mut told = enrolment("1");
+    told.patient.contacts = vec![
+        contact(daughter, vec![Topic::Health]),
+        contact(neighbour, vec![Topic::Appointments]),
+    ];
+    let saved = store.save_patient_with_episode_and_steps(&told, "test", morning());
+    let saved = saved.await.expect("saved");
+    let (attempt, taken) = rings(&store, &rules, &desk(), neighbour).await;
+    assert_eq!(kind(&taken), Some(RingBack::Stranger));
+    let row = store.attempt(&attempt).await.expect("a row");
+    assert_eq!((row.patient, row.attempt.callee), (None, None));
+    let (attempt, taken) = rings(&store, &rules, &desk(), daughter).await;
+    assert_eq!(kind(&taken), Some(RingBack::Resume));
+    let row = store.attempt(&attempt).await.expect("a row");
+    assert_eq!(row.patient, Some(saved.patient.clone()));
+    assert_eq!(
+        row.attempt.callee,
+        Some(phone(daughter)),
+        "not the patient's own"
+    );
+    let step = row.attempt.step.expect("the step is resumed");
+    let why = of_patient(&store, &rules.policy, &saved.patient, morning()).await;
+    let why = why.expect("known");
+    assert!(
+        why.stays[0]
+            .steps
+            .iter()
+            .any(|followed| followed.step.id == step)
+    );
+    for (lang, words) in [
+        (Lang::En, "they rang us: the call is live"),
+        (Lang::Zh, "对方来电：正在通话"),
+    ] {
+        let told = text(&why, lang, morning());
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 /// The engine over a trunk whose far end is SIPp on this machine.

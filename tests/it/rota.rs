@@ -32,3 +32,24 @@ async fn nobody_is_called_while_the_rota_has_nobody_for_the_ward() {
     let known = ward.store.rota().await.expect("asked").expect("there");
     assert_eq!(*known, Rota::parse(&mondays).expect("sound"));
 }
+
+/// As `aftercall rota check FILE | head -1` does once it has its line.
+#[test]
+fn a_reader_that_has_gone_is_no_fault() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("rota.toml");
+    std::fs::write(&file, rota("\"mon\"")).expect("own folder");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_aftercall"))
+        .args(["rota", "check"])
+        .arg(&file)
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .expect("the program was built");
+    assert_eq!(output.status.code(), Some(141));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.is_empty(), "{said}");
+}

@@ -539,7 +539,7 @@ async fn a_lease_that_ran_out_is_claimed_again(store: Store) {
         why: Some(Reason::Rest { minutes: 10 }),
     };
     let refused = store
-        .put_off_step(&step.id, ENGINE, &late, None, at(101))
+        .put_off_step(&step.id, ENGINE, &late, (None, None), at(101))
         .await;
     assert!(
         matches!(refused, Err(StoreError::Conflict { .. })),
@@ -569,7 +569,13 @@ async fn a_lease_that_ran_out_is_claimed_again(store: Store) {
         ..unreachable
     };
     let raised = store
-        .put_off_step(&step.id, ENGINE, &blocked, Some(&unreachable), at(102))
+        .put_off_step(
+            &step.id,
+            ENGINE,
+            &blocked,
+            (Some(&unreachable), None),
+            at(102),
+        )
         .await
         .expect("put off");
     assert_eq!(raised.expect("a cause").how, HowRaised::New);

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aftercall::config::Config;
+use aftercall::feed::Feed;
 use aftercall::jobs::PlanClock;
 use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
@@ -49,6 +51,8 @@ impl Server {
         let url = format!("sqlite://{}/a.db", folder.path().display());
         let store = Store::open(&url).await.expect("a new database");
         let recordings = Recordings::new(folder.path().join("recordings"));
+        let mut hospital = Config::default();
+        hospital.hospital.id = "first".to_owned();
         let state = AppState {
             store: store.clone(),
             recordings: recordings.clone(),
@@ -61,6 +65,13 @@ impl Server {
             }),
             pathways: Arc::new(Pathways::default()),
             forms: Arc::new(reviews::forms()),
+            feed: Arc::new(Feed::new(
+                store.clone(),
+                Arc::new(Pathways::default()),
+                PlanClock::system(),
+                Arc::new(Metrics::new()),
+                &hospital,
+            )),
             clock: PlanClock::system(),
             trends: crate::record::trend_rules(),
             policy: Arc::new(CallingPolicy::default()),

@@ -3,6 +3,7 @@
 //! A field that cannot be understood is named and never guessed: a wrong birthday or number reaches another person.
 
 use hl7_parser::Message;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::fields::{Fields, Repetition, civil, instant, segments};
@@ -70,10 +71,13 @@ fn told(text: &str, head: &Head, defaults: &Defaults) -> Result<Box<Told>, Refus
         return Err(failed("PID", 0, code::SEQUENCE, "is missing"));
     };
     let mut faults = Vec::new();
-    let person = person(&message, pid, defaults, &mut faults)?;
-    let visit = segments(&message, "PV1")
-        .next()
-        .map(|pv1| visit(pv1, pid, (defaults, &zone), &mut faults));
+    let today = at.to_zoned(zone.clone()).date();
+    let mut person = person(&message, pid, (defaults, today), &mut faults)?;
+    let pv1 = segments(&message, "PV1").next();
+    if pv1.is_some_and(|pv1| is_death(&pv1.text(36), &pv1.component(36, 2), &defaults.country)) {
+        person.life = Some(Life::Dead);
+    }
+    let visit = pv1.map(|pv1| visit(pv1, pid, (defaults, &zone), &mut faults));
     let prior = match event {
         Event::Merged => Some(prior(&message)?),
         _ => None,
@@ -138,7 +142,7 @@ fn normal(text: &str) -> String {
 fn person(
     message: &Message<'_>,
     pid: Fields<'_>,
-    defaults: &Defaults,
+    (defaults, today): (&Defaults, Date),
     faults: &mut Vec<Fault>,
 ) -> Result<Person, Refusal> {
     let Some(number) = identifier(pid, 3) else {
@@ -172,7 +176,9 @@ fn person(
         (false, true) => Some(Life::Alive),
         (false, false) => None,
     };
-    let kin = segments(message, "NK1").filter_map(|nk1| kin(nk1, &defaults.country));
+    let kin = segments(message, "NK1").filter_map(|nk1| kin(nk1, &defaults.country, today));
+    let mut all = segments(message, "NK1");
+    let kin_deleted = all.any(|nk1| matches!(nk1.said(2), Said::Deleted));
     Ok(Person {
         number: Phi::new(number),
         name: name(pid, 5).map(Phi::new),
@@ -181,6 +187,7 @@ fn person(
         lang,
         life,
         kin: kin.collect(),
+        kin_deleted,
     })
 }
 
@@ -292,7 +299,21 @@ fn language(text: &str) -> Option<Lang> {
     })
 }
 
-fn kin(nk1: Fields<'_>, country: &str) -> Option<Kin> {
+/// PV1-36 where the stay has ended in death: HL7 table 0112, the front page of Chinese records (离院方式 5), and words.
+fn is_death(code: &str, words: &str, country: &str) -> bool {
+    let said = |text: &str| {
+        let text = text.to_lowercase();
+        ["死亡", "expired", "died", "deceased"]
+            .iter()
+            .any(|word| text.contains(word))
+    };
+    matches!(code, "20" | "40" | "41" | "42")
+        || (code == "5" && country == "CN")
+        || said(code)
+        || said(words)
+}
+
+fn kin(nk1: Fields<'_>, country: &str, today: Date) -> Option<Kin> {
     let numbers: Vec<String> = nk1
         .repetitions(5)
         .filter_map(|number| dialled(&number))
@@ -308,6 +329,10 @@ fn kin(nk1: Fields<'_>, country: &str) -> Option<Kin> {
             .find_map(|said| relation_of(said))
             .unwrap_or(Relation::Other),
         phone,
+        has_ended: nk1
+            .given(9)
+            .and_then(|text| civil(&text))
+            .is_some_and(|ended| ended <= today),
     })
 }
 

@@ -166,6 +166,8 @@ pub struct Person {
     /// `Some(Alive)` only where PID-30 says so.
     pub life: Option<Life>,
     pub kin: Vec<Kin>,
+    /// An NK1 whose name is the sign of deletion: nobody who is known is next of kin any more.
+    pub kin_deleted: bool,
 }
 
 /// A next of kin (NK1).
@@ -174,6 +176,8 @@ pub struct Kin {
     pub name: Phi<String>,
     pub relation: Relation,
     pub phone: Option<PhoneNumber>,
+    /// NK1-9 is over: she is next of kin no more.
+    pub has_ended: bool,
 }
 
 /// The visit of a message (PV1).

@@ -53,6 +53,11 @@ fn merged_consent(known: &Consent, told: &Consent, stated: Stated) -> Consent {
     } else {
         known.clone()
     };
+    // A list that does not name the text does not make it unknown.
+    if merged.basis == known.basis {
+        merged.text_version = merged.text_version.or_else(|| known.text_version.clone());
+        merged.given_on = merged.given_on.or(known.given_on);
+    }
     merged.recording = if stated.has(Column::RecordingConsent) {
         told.recording
     } else {

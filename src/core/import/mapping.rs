@@ -119,7 +119,7 @@ pub(super) fn column_of(heading: &str) -> Option<Column> {
 }
 
 /// Headings of hospitals' exports, as [`plain`] leaves them.
-const COMMON: [(Column, &[&str]); 22] = [
+const COMMON: [(Column, &[&str]); 23] = [
     (
         Column::HospitalNumber,
         &[
@@ -249,6 +249,15 @@ const COMMON: [(Column, &[&str]); 22] = [
             "知情同意",
             "consentbasis",
             "callconsent",
+        ],
+    ),
+    (
+        Column::ConsentText,
+        &[
+            "同意书版本",
+            "知情同意书版本",
+            "consentversion",
+            "consentform",
         ],
     ),
     (Column::RecordingConsent, &["录音同意", "同意录音"]),

@@ -43,6 +43,8 @@ pub enum Column {
     Life,
     Admission,
     Consent,
+    /// Which version of the text was agreed to.
+    ConsentText,
     RecordingConsent,
     KnowsDiagnosis,
     HighRisk,
@@ -53,7 +55,7 @@ pub enum Column {
 
 impl Column {
     /// Every column, in the order of the documentation.
-    pub const ALL: [Column; 22] = [
+    pub const ALL: [Column; 23] = [
         Column::HospitalNumber,
         Column::Name,
         Column::BirthDate,
@@ -70,6 +72,7 @@ impl Column {
         Column::Life,
         Column::Admission,
         Column::Consent,
+        Column::ConsentText,
         Column::RecordingConsent,
         Column::KnowsDiagnosis,
         Column::HighRisk,
@@ -96,6 +99,7 @@ impl Column {
             Column::Life => "life",
             Column::Admission => "admission",
             Column::Consent => "consent",
+            Column::ConsentText => "consent_text",
             Column::RecordingConsent => "recording_consent",
             Column::KnowsDiagnosis => "knows_diagnosis",
             Column::HighRisk => "high_risk",
@@ -124,6 +128,7 @@ impl Column {
             | Column::Ward
             | Column::Life
             | Column::Admission
+            | Column::ConsentText
             | Column::RecordingConsent
             | Column::KnowsDiagnosis
             | Column::HighRisk
@@ -180,7 +185,7 @@ mod tests {
         Header::read(1, &names, None, false).expect("every known column")
     }
 
-    const ROW: [&str; 22] = [
+    const ROW: [&str; 23] = [
         "P1",
         "张三",
         "1950-02-01",
@@ -197,6 +202,7 @@ mod tests {
         "",
         "",
         "written",
+        "2026-1",
         "yes",
         "no",
         "",
@@ -220,6 +226,7 @@ mod tests {
             .expect("a good row");
         assert_eq!(patient.phone.expect("has one").expose(), "+8613800138000");
         assert_eq!(patient.consent.basis, ConsentBasis::Written);
+        assert_eq!(patient.consent.text_version.as_deref(), Some("2026-1"));
         assert_eq!(patient.contacts[0].relation, Relation::Spouse);
         assert_eq!(
             patient.contacts[0].topics,
@@ -232,7 +239,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_row_is_named_with_its_column_and_without_its_value() {
         let mut row = ROW;
-        (row[2], row[3], row[4], row[7], row[11], row[19]) = (
+        (row[2], row[3], row[4], row[7], row[11], row[20]) = (
             "1.2.1950",
             "12ab",
             "",

@@ -245,7 +245,7 @@ impl<'a> Row<'a> {
         let recording = self.yes(Column::RecordingConsent);
         Some(Consent {
             basis: basis?,
-            text_version: None,
+            text_version: self.optional(Column::ConsentText),
             given_on: None,
             recording: recording?,
         })

@@ -6,13 +6,13 @@ use jiff::SignedDuration;
 use jiff::civil::{Time, time};
 use jiff::tz::TimeZone;
 
-use super::hours::{Hours, OnHolidays, Window, start_of_day};
+use super::hours::{Hours, OnHolidays, Window};
 use super::policy::Layer;
 use super::reason::Reason;
 use super::retry::spread;
 use crate::attempt::Disposition;
 use crate::id::StepId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, start_of_day};
 
 /// A number that callees see, and how many calls a day may show it: carriers mark one that rings too often as spam.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,11 +4,10 @@ use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::hours::start_of_day;
 use super::{Reason, Step, StepState};
 use crate::id::StepId;
 use crate::patient::{Episode, Patient};
-use crate::time;
+use crate::time::{self, start_of_day};
 
 /// One follow-up of a pathway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

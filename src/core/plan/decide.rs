@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
 
 use super::callee::{Candidate, candidates, next};
-use super::hours::{Hours, start_of_day};
+use super::hours::Hours;
 use super::learn::{AgeBand, HourOfWeek};
 use super::policy::{Cap, Layer, Rule, Wishes, Within};
 use super::retry::{After, after};
@@ -12,7 +12,7 @@ use super::{CallingPolicy, DialOrder, NextStep, PastAttempt, Reason, Step, StepS
 use crate::patient::{ConsentBasis, Episode, EpisodeState, Hearing, Life, Patient};
 use crate::phone::PhoneNumber;
 use crate::rota::Rota;
-use crate::time::{self, Timestamp};
+use crate::time::{self, Timestamp, start_of_day};
 
 /// Everything the decision looks at. What is not in here cannot make a telephone ring.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,7 @@ use jiff::{SignedDuration, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::holiday::{DayKind, Holidays};
-
-/// The first instant of a local day; where midnight falls in a gap, the first after it.
-pub(super) fn start_of_day(date: Date, zone: &TimeZone) -> Timestamp {
-    at_local(date, Time::midnight(), zone)
-}
+use crate::time::start_of_day;
 
 /// The instant of a local time: in a gap the one as much later as the gap is long, in a fold the earlier.
 pub(super) fn at_local(date: Date, time: Time, zone: &TimeZone) -> Timestamp {

@@ -143,6 +143,8 @@ impl std::str::FromStr for HourOfWeek {
 pub struct Tried {
     pub at: HourOfWeek,
     pub reached: bool,
+    /// Of a step's first call: whether a message announced it that was delivered before. `None`: a later call.
+    pub announced: Option<bool>,
 }
 
 /// How often people were reached, with the 95 % interval.
@@ -183,6 +185,10 @@ pub struct Cell {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reach {
     pub all: Share,
+    /// Of the first calls of steps alone, for later ones are rung who did not answer before: those that a message had
+    /// announced, and those that none had.
+    pub announced: Share,
+    pub unannounced: Share,
     pub bands: BTreeMap<AgeBand, Share>,
     pub cells: Vec<Cell>,
 }
@@ -204,6 +210,12 @@ pub fn reach(tried: &[Tried]) -> Reach {
     }
     let sum = |counts: &mut dyn Iterator<Item = &(u32, u32)>| {
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    };
+    let first = |announced: bool| {
+        let of = tried.iter().filter(|one| one.announced == Some(announced));
+        let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
+        let reached = of.clone().filter(|one| one.reached).count();
+        Share::of(count(of.count()), count(reached))
     };
     let (tries, reached) = sum(&mut counts.values());
     let mut bands = BTreeMap::new();
@@ -228,6 +240,8 @@ pub fn reach(tried: &[Tried]) -> Reach {
     }
     Reach {
         all: Share::of(tries, reached),
+        announced: first(true),
+        unannounced: first(false),
         bands,
         cells,
     }
@@ -470,6 +484,7 @@ mod tests {
                     tried.extend((0..weeks * 10).map(|_| Tried {
                         at,
                         reached: (random.next_u32() as f64) < rate(at) * f64::from(u32::MAX),
+                        announced: None,
                     }));
                 }
             }

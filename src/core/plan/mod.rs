@@ -13,6 +13,7 @@ mod holiday;
 mod hours;
 pub mod learn;
 mod life;
+pub mod message;
 mod pathway;
 mod policy;
 mod reason;
@@ -35,7 +36,8 @@ pub use holiday::{DayKind, HolidayError, Holidays};
 pub use hours::{OnHolidays, Window};
 pub use life::{LifeEvent, PlanChange, discharged, life_event};
 pub use pathway::{
-    Case, Errand, Pathway, PathwayError, PathwayStep, Pathways, Plan, Risk, What, When,
+    Case, Errand, ExpectedReading, Pathway, PathwayError, PathwayStep, Pathways, Plan, ReadingKind,
+    Risk, What, When,
 };
 pub use policy::{
     CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, OpenHours, PolicyError, Profile,
@@ -43,7 +45,7 @@ pub use policy::{
 };
 pub use reason::{Reason, ReasonCode};
 pub use retry::Band;
-pub use ring_back::{expects_calls, step_to_resume};
+pub use ring_back::{expects_calls, may_ring_back, step_to_resume};
 
 use crate::attempt::Disposition;
 use crate::id::{EpisodeId, PatientId, StepId};

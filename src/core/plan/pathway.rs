@@ -20,6 +20,11 @@
 //! every = 7
 //! until = 87
 //! grace_days = 3
+//! [[reading]]                     # what the patient sends from home: one every so many days
+//! kind = "weight"                 # weight, blood_pressure, glucose
+//! from = 1
+//! every = 1
+//! until = 30
 //! ```
 //!
 //! Where several fit, the one that asks for more holds: the longer diagnosis, then the department, then the risk.
@@ -60,6 +65,27 @@ pub struct Pathway {
     pub when: When,
     /// In the order of their days.
     pub steps: Vec<PathwayStep>,
+    pub readings: Vec<PathwayReading>,
+}
+
+/// A reading that the patient is to send from home, one in each `every` days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathwayReading {
+    pub kind: ReadingKind,
+    /// The first and the last day after discharge.
+    pub from: u16,
+    pub until: u16,
+    pub every: u16,
+}
+
+/// What is measured at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadingKind {
+    Weight,
+    BloodPressure,
+    Glucose,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +126,8 @@ struct File {
     step: Vec<toml::Spanned<StepEntry>>,
     #[serde(default)]
     repeat: Vec<toml::Spanned<RepeatEntry>>,
+    #[serde(default)]
+    reading: Vec<toml::Spanned<PathwayReading>>,
 }
 
 /// Who read the pathway as it stands. A file that nobody reviewed is refused.
@@ -219,6 +247,21 @@ impl Pathway {
                 add(entry.span().start, step(day, *grace_days, task, education));
             }
         }
+        let mut readings: Vec<PathwayReading> = Vec::new();
+        for entry in &read.reading {
+            let reading = *entry.get_ref();
+            let fault = if reading.every == 0 || reading.until < reading.from {
+                "needs every > 0 and until >= from".to_owned()
+            } else if reading.until > LAST_DAY {
+                format!("day {} is after {LAST_DAY}", reading.until)
+            } else if readings.iter().any(|known| known.kind == reading.kind) {
+                "is the second reading of its kind".to_owned()
+            } else {
+                readings.push(reading);
+                continue;
+            };
+            errors.push(error(entry.span().start, fault));
+        }
         let steps: Vec<PathwayStep> = steps.into_values().collect();
         if steps.is_empty() && errors.is_empty() {
             errors.push(error(0, "the pathway has no step".to_owned()));
@@ -242,6 +285,7 @@ impl Pathway {
                 script,
                 when: read.when,
                 steps,
+                readings,
             })
         } else {
             Err(errors)
@@ -314,6 +358,30 @@ pub struct Errand {
     pub lapses_on: Date,
 }
 
+/// Readings that are awaited from a patient at home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedReading {
+    pub kind: ReadingKind,
+    /// One in each so many local days from `begins_on` on.
+    pub every_days: u16,
+    pub begins_on: Date,
+    /// The last day.
+    pub until_on: Date,
+}
+
+impl ExpectedReading {
+    /// Whether so many periods in a row without a reading make a nurse's task: every second one.
+    pub fn asks_for_nurse(missed: u32) -> bool {
+        missed > 0 && missed.is_multiple_of(2)
+    }
+
+    /// The day with which the period is over that begins on `day`; `None` where it would reach past the last day.
+    pub fn period_from(&self, day: Date) -> Option<Date> {
+        let ends_on = days_after(day, self.every_days);
+        (ends_on <= days_after(self.until_on, 1)).then_some(ends_on)
+    }
+}
+
 /// The plan of a stay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -323,6 +391,7 @@ pub struct Plan {
     pub script: String,
     pub steps: Vec<Step>,
     pub errands: Vec<Errand>,
+    pub readings: Vec<ExpectedReading>,
 }
 
 /// Every pathway of a hospital, and the cadence of stays that name a script themselves.
@@ -346,6 +415,7 @@ impl Pathways {
                 script: episode.pathway.clone(),
                 steps: enroll(patient, episode, &self.usual),
                 errands: Vec::new(),
+                readings: Vec::new(),
             });
         }
         let best = self
@@ -390,6 +460,16 @@ impl Pathway {
             script: self.script.clone(),
             steps: enroll(patient, &of_script, &Cadence(cadence.collect())),
             errands: errands.collect(),
+            readings: self
+                .readings
+                .iter()
+                .map(|reading| ExpectedReading {
+                    kind: reading.kind,
+                    every_days: reading.every,
+                    begins_on: days_after(zero, reading.from),
+                    until_on: days_after(zero, reading.until),
+                })
+                .collect(),
         }
     }
 }

@@ -496,6 +496,44 @@ impl CallingPolicy {
         self.holidays.as_ref()
     }
 
+    /// Whether a robot may call or write on this ground.
+    pub fn accepts_consent(&self, basis: ConsentBasis) -> bool {
+        self.refuses_consent(basis).is_none()
+    }
+
+    /// The first instant from `at` on at which a message wakes nobody: in the hours that the law leaves to calls, of the
+    /// hospital's country and of the number's.
+    pub fn may_write_at(
+        &self,
+        number: Option<&PhoneNumber>,
+        zone: &TimeZone,
+        at: jiff::Timestamp,
+    ) -> Option<jiff::Timestamp> {
+        let foreign = number.and_then(Profile::of);
+        let laws = Profile::ALL.into_iter().zip(&self.lawful);
+        let hours = laws.filter(|(profile, _)| *profile == self.law || Some(*profile) == foreign);
+        let hours: Vec<&Hours> = hours.map(|(_, hours)| hours).collect();
+        let mut open = at;
+        for _ in 0..4 {
+            let next = hours.iter().map(|hours| hours.next_open(zone, None, open));
+            let latest = next.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            if latest == open {
+                return Some(open);
+            }
+            open = latest;
+        }
+        None
+    }
+
+    /// Whether somebody is there for who rings us about a ward: in the hospital's hours of calling, its rest and holidays
+    /// kept, and with somebody on duty, as for calls that we make.
+    pub fn is_desk_open(&self, rota: Option<&Rota>, ward: &str, at: jiff::Timestamp) -> bool {
+        let is_open = self
+            .hospital
+            .is_open(&self.zone, self.holidays.as_ref(), at);
+        is_open && self.is_staffed(rota, ward, at)
+    }
+
     /// The layer that does not accept a consent, if one does not.
     pub(super) fn refuses_consent(&self, basis: ConsentBasis) -> Option<Layer> {
         (!self.consent.contains(&basis)).then_some(Layer::Hospital)

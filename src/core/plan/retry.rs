@@ -7,11 +7,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::hours::{at_local, start_of_day};
+use super::hours::at_local;
 use super::policy::Rule;
 use super::{PastAttempt, PlanInput, Reason, Step, StepState};
 use crate::attempt::Disposition;
 use crate::phone::PhoneNumber;
+use crate::time::start_of_day;
 
 /// What follows from the attempts made so far.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,13 +1,30 @@
-//! Which planned call somebody who rings us is asked about.
+//! Who may ring us about a patient, and which planned call they are asked about.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-use super::{Step, StepState};
-use crate::time::Timestamp;
+use super::callee::candidates;
+use super::{Minors, Step, StepState};
+use crate::patient::Patient;
+use crate::phone::PhoneNumber;
+use crate::time::{self, Timestamp};
 
 /// A step that was missed so long ago is made up for, where the patient rings.
 const RECENTLY: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Whether somebody on this telephone may speak of the patient: it is hers, or one that we would ring for her.
+pub fn may_ring_back(
+    patient: &Patient,
+    number: &PhoneNumber,
+    minors: Minors,
+    now: Timestamp,
+) -> bool {
+    let zone = time::zone(&patient.zone).unwrap_or(TimeZone::UTC);
+    let today = zone.to_datetime(now).date();
+    let rung = candidates(patient, minors, today).unwrap_or_default();
+    patient.phone.as_ref() == Some(number) || rung.iter().any(|known| known.number == number)
+}
 
 /// Whether the plan still has to do with a patient: only then a number that rings is looked at.
 pub fn expects_calls(steps: &[Step], now: Timestamp) -> bool {

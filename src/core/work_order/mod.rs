@@ -112,11 +112,16 @@ pub enum Cause {
     NotCalled {
         reason: ReasonCode,
     },
-    /// A step of the pathway that a person does.
+    /// What a person does: a step of the pathway by its name, [`LETTER`], [`MISSED_READINGS`].
     Task {
         task: String,
     },
 }
+
+/// To write to who could not be reached by telephone.
+pub const LETTER: &str = "letter";
+/// To ask after readings that a patient at home has not sent.
+pub const MISSED_READINGS: &str = "missed_readings";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

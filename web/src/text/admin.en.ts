@@ -108,7 +108,7 @@ export const adminEn = {
     reachHelp: (days: number) => `Share of calls that a person answered in the last ${days} days, at the patient's local hour.`,
     band: (ages: string, rate: string) => `Ages ${ages}: ${rate}.`,
     noCalls: (ages: string) => `Ages ${ages}: no calls yet.`,
-    alarm: (rate: string) => `Too few are reached: ${rate}.`,
+    alarm: (rate: string) => `Too few are reached: ${rate}. Close the hours proposed below, and announce calls by a text message (messages.channel, messages.prewarm_hours).`,
     proposals: "Hours that would better be closed",
     noProposal: "No hour reaches so few that it is more than chance.",
     hour: "Hour",

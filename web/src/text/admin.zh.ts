@@ -108,7 +108,7 @@ export const adminZh = {
     reachHelp: (days: number) => `最近 ${days} 天由真人接听的呼叫占比，按患者当地时间。`,
     band: (ages: string, rate: string) => `${ages} 岁：${rate}。`,
     noCalls: (ages: string) => `${ages} 岁：还没有呼叫。`,
-    alarm: (rate: string) => `接通率过低：${rate}。`,
+    alarm: (rate: string) => `接通率过低：${rate}。可关闭下面建议的钟点，并在来电前发短信预告（messages.channel、messages.prewarm_hours）。`,
     proposals: "建议关闭的时段",
     noProposal: "没有哪个时段的接通率低到不能用偶然解释。",
     hour: "时段",

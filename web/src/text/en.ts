@@ -175,7 +175,12 @@ export const en = {
     reported_readmission: "Readmission was reported",
     invalid_number: "The number does not exist",
     not_called: "The robot may not call",
-    task: "A task of the pathway",
+    task: "To do",
+  } as Record<string, string>,
+  task: {
+    letter: "write a letter: nobody was reached by telephone",
+    missed_readings: "ask after readings that did not come",
+    quarterly_review: "quarterly review",
   } as Record<string, string>,
   reason: {
     no_consent: "no consent",

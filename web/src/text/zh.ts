@@ -176,7 +176,12 @@ export const zh: Texts = {
     reported_readmission: "告知已再入院",
     invalid_number: "号码是空号",
     not_called: "不能由机器人拨打",
-    task: "路径中的人工任务",
+    task: "待办",
+  },
+  task: {
+    letter: "寄信联系：电话未能联系上",
+    missed_readings: "询问未上传的测量值",
+    quarterly_review: "季度复查",
   },
   reason: {
     no_consent: "没有同意",

@@ -264,7 +264,7 @@ function CauseSection({ cause, order, call, clip, isFirst }: {
             {question}
           </p>
         )}
-        <span translate="no">{cause.words ?? cause.pack?.why}</span>
+        {cause.kind !== "task" && <span translate="no">{cause.words ?? cause.pack?.why}</span>}
       </section>
     );
   }

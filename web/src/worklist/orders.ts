@@ -53,6 +53,7 @@ export function causeWords(cause: Cause, text: Texts, concept: (id: string | nul
   if (cause.trend) return `${trendName(cause.trend, text, concept)}: ${word(text.direction, cause.trend.direction)}`;
   if (cause.pack) return `${word(text.cause, cause.kind)}: ${cause.pack.concepts.map(concept).join(", ")}`;
   if (cause.reason) return `${word(text.cause, cause.kind)}: ${word(text.reason, cause.reason)}`;
+  if (cause.kind === "task" && cause.words) return `${word(text.cause, cause.kind)}: ${word(text.task, cause.words)}`;
   return word(text.cause, cause.kind);
 }
 

@@ -1,0 +1,166 @@
+//! 100,000 patients with four steps each, on SQLite and PostgreSQL: how fast their list is tried and imported, and how soon the
+//! next step that is due is found and leased. `BENCH_PATIENTS=10000` takes fewer.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use aftercall::import::{DischargeList, preview, read_discharges, save_discharges};
+use aftercall::store::Store;
+use aftercall_core::import::Defaults;
+use aftercall_core::plan::{Cadence, Pathways};
+use aftercall_core::time::Timestamp;
+use jiff::SignedDuration;
+
+#[path = "../it/postgres.rs"]
+mod postgres;
+
+use postgres::Postgres;
+
+/// Goals: rows a second, and milliseconds.
+const ROWS_A_SECOND: f64 = 10_000.0;
+const DUE_MS: f64 = 5.0;
+/// Looks for the next due step.
+const LOOKS: usize = 2_000;
+/// Steps an engine asks for at once.
+const LINES: u32 = 8;
+
+fn main() -> ExitCode {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("`make bench` measures; nothing to test here");
+        return ExitCode::SUCCESS;
+    }
+    let patients = std::env::var("BENCH_PATIENTS").ok();
+    let patients: usize = patients.map_or(100_000, |count| {
+        count.parse().expect("BENCH_PATIENTS is a number")
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let missed = runtime.expect("a runtime").block_on(measure(patients));
+    if missed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    println!("{missed} goals are missed");
+    ExitCode::FAILURE
+}
+
+async fn measure(patients: usize) -> usize {
+    let bytes = list(patients);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let postgres = Postgres::start();
+    let mut missed = 0;
+    println!("{patients} patients, four steps each              median       p99      goal");
+    for (name, url) in [
+        (
+            "SQLite",
+            format!("sqlite://{}/a.db", folder.path().display()),
+        ),
+        ("PostgreSQL", postgres.database("plan").await),
+    ] {
+        let store = Store::open(&url).await.expect("a new database opens");
+        missed += import(name, &store, &bytes).await;
+        missed += due(name, &store).await;
+        store.close().await;
+    }
+    missed
+}
+
+/// A discharge list of people who came home three days before [`now`].
+fn list(patients: usize) -> Vec<u8> {
+    let mut text = String::from(
+        "hospital_number,name,birth_date,phone,language,pathway,department,ward,discharged,encounter,consent,contacts\n",
+    );
+    for number in 0..patients {
+        let (month, day) = (1 + number % 12, 1 + number % 28);
+        writeln!(
+            text,
+            "P{number},张三,19{:02}-{month:02}-{day:02},+86138{number:08},zh,cardiac,Cardiology,7B,-3d,E{number},written,\
+             李四:child:+86139{number:08}:health",
+            30 + number % 60
+        )
+        .expect("a string takes it");
+    }
+    text.into_bytes()
+}
+
+fn now() -> Timestamp {
+    "2026-11-23T02:00:00Z".parse().expect("an instant")
+}
+
+fn read(bytes: &[u8]) -> DischargeList {
+    let defaults = Defaults {
+        hospital: "main".to_owned(),
+        zone: "Asia/Shanghai".to_owned(),
+        country: "CN".to_owned(),
+        base: Some(now()),
+    };
+    let list = read_discharges(bytes, &defaults, None);
+    assert!(list.problems.is_empty(), "{:?}", list.problems.first());
+    list
+}
+
+/// Reads, tries and imports the list; returns how many goals are missed.
+async fn import(name: &str, store: &Store, bytes: &[u8]) -> usize {
+    let pathways = Pathways {
+        list: Vec::new(),
+        usual: Cadence::default(),
+    };
+    let began = Instant::now();
+    let list = read(bytes);
+    let reading = began.elapsed();
+    let began = Instant::now();
+    let tried = preview(store, &list, &pathways).await.expect("tried");
+    let trying = reading + began.elapsed();
+    let began = Instant::now();
+    let saved = save_discharges(store, &list, &pathways, "bench", now());
+    let saved = saved.await.expect("saved");
+    let saving = reading + began.elapsed();
+    assert_eq!((saved.refused, tried.accepted), (0, saved.accepted));
+    let rows = list.rows.len();
+    let mut missed = 0;
+    for (what, took) in [("dry run", trying), ("import", saving)] {
+        let rate = rows as f64 / took.as_secs_f64();
+        let is_missed = rate < ROWS_A_SECOND;
+        missed += usize::from(is_missed);
+        println!(
+            "{name:<11} {what:<12} rows a second  {rate:>12.0}          {ROWS_A_SECOND:>10.0}{}",
+            mark(is_missed)
+        );
+    }
+    missed
+}
+
+/// How long it takes to learn that nothing is due, and to lease what is.
+async fn due(name: &str, store: &Store) -> usize {
+    let mut missed = 0;
+    let idle = now() - SignedDuration::from_hours(24 * 30);
+    for (what, at) in [("nothing due", idle), ("next due", now())] {
+        let mut took = Vec::with_capacity(LOOKS);
+        for look in 0..LOOKS {
+            let engine = format!("engine-{}", look % 3);
+            let until = at + SignedDuration::from_mins(1);
+            let began = Instant::now();
+            let claimed = store.claim_due_steps(at, LINES, until, &engine).await;
+            took.push(began.elapsed());
+            assert_eq!(claimed.expect("asked").is_empty(), at == idle);
+        }
+        took.sort_unstable();
+        let (median, p99) = (ms(took[LOOKS / 2]), ms(took[LOOKS * 99 / 100]));
+        let is_missed = p99 > DUE_MS;
+        missed += usize::from(is_missed);
+        println!(
+            "{name:<11} {what:<12} ms             {median:>12.2}{p99:>10.2}{DUE_MS:>10.0}{}",
+            mark(is_missed)
+        );
+    }
+    missed
+}
+
+fn ms(took: Duration) -> f64 {
+    took.as_secs_f64() * 1_000.0
+}
+
+fn mark(is_missed: bool) -> &'static str {
+    if is_missed { "  missed" } else { "" }
+}
