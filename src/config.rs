@@ -8,6 +8,7 @@ mod feed;
 mod figures;
 mod messages;
 mod staff;
+mod swap;
 mod web;
 mod work_orders;
 
@@ -35,6 +36,7 @@ pub use feed::Feed;
 pub use figures::Figures;
 pub use messages::Messages;
 pub use staff::Staff;
+pub use swap::Swap;
 pub use web::Web;
 pub use work_orders::WorkOrders;
 
@@ -341,6 +343,8 @@ pub struct Engine {
     pub name: String,
     /// How long the others wait for a silent engine before they take its steps.
     pub lease_seconds: u32,
+    /// Below so much room on a disk that is written to nobody is dialled.
+    pub disk_free_mb: u64,
 }
 
 impl Default for Config {
@@ -510,6 +514,7 @@ impl Default for Engine {
         Self {
             name: "main".to_owned(),
             lease_seconds: 60,
+            disk_free_mb: 500,
         }
     }
 }
@@ -750,6 +755,11 @@ impl Config {
             (10..=3600).contains(&self.engine.lease_seconds),
             "engine.lease_seconds",
             "must be 10 to 3600",
+        )?;
+        must(
+            self.engine.disk_free_mb <= 10_000_000,
+            "engine.disk_free_mb",
+            "must be 0 to 10000000",
         )
     }
 
@@ -849,6 +859,17 @@ impl Config {
         self.database
             .url
             .replace("{data_dir}", &self.data_dir.display().to_string())
+    }
+
+    /// Folders that are written to, and what each holds. PostgreSQL's is not ours to see.
+    pub fn disks(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut disks = vec![("recordings", self.recordings_dir())];
+        if let Some(rest) = self.database_url().strip_prefix("sqlite:") {
+            let path = rest.trim_start_matches("//");
+            let path = path.split('?').next().unwrap_or(path);
+            disks.push(("database", PathBuf::from(path)));
+        }
+        disks
     }
 
     pub fn recordings_dir(&self) -> PathBuf {

@@ -7,6 +7,7 @@ pub mod dialogs;
 pub mod eval;
 mod facts;
 pub mod feed;
+pub mod health;
 pub mod import;
 pub mod jobs;
 pub mod library;

@@ -1,7 +1,16 @@
 //! Metrics for Prometheus: counts and times, no PHI. Labels are closed sets, never ids, names or numbers.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use aftercall_core::call::CallEvent;
 use aftercall_core::feed::Ack;
+use aftercall_core::figures::{Figures, Rates};
+use aftercall_core::staff::Wards;
+use aftercall_core::time::Timestamp;
+use jiff::ToSpan as _;
+use jiff::tz::TimeZone;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,8 +18,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::speech::ears::Ears;
+use crate::store::figures::Days;
 use crate::store::{Store, StoreError};
 use crate::trunk::driver::Told;
+use crate::trunk::pulse::Pulse;
+
+/// A month of calls is not counted at every look.
+const KPIS_EVERY: Duration = Duration::from_secs(60);
 
 /// All metrics of one process. Cheap parts, shared by `Arc`.
 #[derive(Debug)]
@@ -34,19 +49,39 @@ pub struct Metrics {
     work_orders_unanswered: Gauge,
     feed_messages: Family<FeedLabels, Counter>,
     feed_kept: Family<NameLabel, Gauge>,
+    /// Of the last 30 days: how many, and of how many.
+    kpi_part: Family<NameLabel, Gauge>,
+    kpi_of: Family<NameLabel, Gauge>,
+    kpi_seconds: Family<QuantileLabels, Gauge<f64, AtomicU64>>,
+    kpis_counted_at: Mutex<Option<Instant>>,
+    outbox_oldest_seconds: Gauge<f64, AtomicU64>,
+    ladder_late_seconds: Gauge<f64, AtomicU64>,
+    ears_wait_seconds: Gauge<f64, AtomicU64>,
+    ears_queued: Gauge,
+    ears_too_late: Gauge,
+    trunk_targets: Gauge,
+    trunk_targets_ill: Gauge,
+    /// What runs here: an API alone has neither.
+    engine: Option<(Arc<Pulse>, Arc<Ears>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct HttpLabels {
     /// The route's pattern, never the path with its ids.
     pub route: String,
-    pub method: String,
+    pub method: &'static str,
     pub status: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NameLabel {
     name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuantileLabels {
+    name: &'static str,
+    quantile: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +110,15 @@ impl Default for Metrics {
 
 impl Metrics {
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// Those of an engine: of its media thread and its ears too.
+    pub fn of_engine(pulse: Arc<Pulse>, ears: Arc<Ears>) -> Self {
+        Self::with(Some((pulse, ears)))
+    }
+
+    fn with(engine: Option<(Arc<Pulse>, Arc<Ears>)>) -> Self {
         let seconds = || Histogram::new([0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]);
         let mut metrics = Self {
             registry: Registry::with_prefix("aftercall"),
@@ -92,8 +136,22 @@ impl Metrics {
             work_orders_unanswered: Gauge::default(),
             feed_messages: Family::default(),
             feed_kept: Family::default(),
+            kpi_part: Family::default(),
+            kpi_of: Family::default(),
+            kpi_seconds: Family::default(),
+            kpis_counted_at: Mutex::default(),
+            outbox_oldest_seconds: Gauge::default(),
+            ladder_late_seconds: Gauge::default(),
+            ears_wait_seconds: Gauge::default(),
+            ears_queued: Gauge::default(),
+            ears_too_late: Gauge::default(),
+            trunk_targets: Gauge::default(),
+            trunk_targets_ill: Gauge::default(),
+            engine,
         };
         metrics.register();
+        metrics.register_kpis();
+        metrics.register_engine();
         metrics
     }
 
@@ -163,6 +221,80 @@ impl Metrics {
         );
     }
 
+    fn register_kpis(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "kpi_part",
+            "Key figures of the last 30 days: how many",
+            self.kpi_part.clone(),
+        );
+        registry.register("kpi_of", "and of how many", self.kpi_of.clone());
+        registry.register(
+            "kpi_seconds",
+            "From an order's raise to its acknowledgement and its end, in the last 30 days",
+            self.kpi_seconds.clone(),
+        );
+    }
+
+    fn register_engine(&mut self) {
+        let registry = &mut self.registry;
+        for (name, help, gauge) in [
+            (
+                "outbox_oldest_seconds",
+                "How long the oldest event has waited for delivery",
+                &self.outbox_oldest_seconds,
+            ),
+            (
+                "ladder_late_seconds",
+                "How late the oldest climb is that is due and not made",
+                &self.ladder_late_seconds,
+            ),
+            (
+                "ears_wait_seconds",
+                "Mean wait of the last utterances for a recogniser",
+                &self.ears_wait_seconds,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, gauge) in [
+            (
+                "ears_queued",
+                "Utterances that wait for a recogniser",
+                &self.ears_queued,
+            ),
+            (
+                "ears_too_late",
+                "Utterances whose words came too late, since the start",
+                &self.ears_too_late,
+            ),
+            (
+                "trunk_targets",
+                "Addresses that calls go to",
+                &self.trunk_targets,
+            ),
+            (
+                "trunk_targets_ill",
+                "Those that are silent, refuse, or rest after a call that failed",
+                &self.trunk_targets_ill,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        if let Some((pulse, _)) = &self.engine {
+            registry.register(
+                "wake_late_seconds",
+                "How long after its time the media thread woke a call",
+                pulse.wake_late_seconds.clone(),
+            );
+            registry.register(
+                "order_durable_seconds",
+                "End of the utterance to the finding and its order on disk",
+                pulse.order_durable_seconds.clone(),
+            );
+        }
+    }
+
     /// Counts what a call tells.
     pub fn observe(&self, told: &Told) {
         match told {
@@ -196,12 +328,101 @@ impl Metrics {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn page(&self, store: &Store) -> Result<String, StoreError> {
+    pub async fn page(
+        &self,
+        store: &Store,
+        zone: TimeZone,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
         self.count(store).await?;
+        self.count_kpis(store, zone, now).await?;
+        let age = store.outbox_age(now).await?;
+        self.outbox_oldest_seconds.set(age.as_secs_f64());
+        let late = store.ladder_late(now).await?;
+        self.ladder_late_seconds.set(late.as_secs_f64());
+        if let Some((pulse, ears)) = &self.engine {
+            self.look(pulse, ears);
+        }
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)
             .expect("writing to a String does not fail");
         Ok(page)
+    }
+
+    /// The key figures as the pages have them, counted once a minute at most.
+    async fn count_kpis(
+        &self,
+        store: &Store,
+        zone: TimeZone,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let last = self.kpis_counted_at.lock();
+        let last = *last.unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < KPIS_EVERY) {
+            return Ok(());
+        }
+        let today = zone.to_datetime(now).date();
+        let days = Days {
+            first: today.saturating_sub(29.days()),
+            last: today,
+            zone,
+        };
+        let facts = store.facts(&days, &Wards::ALL).await?;
+        self.show_kpis(&Figures::of(&facts, &Rates::default(), None));
+        let mut last = self
+            .kpis_counted_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Instant::now());
+        Ok(())
+    }
+
+    fn show_kpis(&self, figures: &Figures) {
+        let tiers = figures.alert_by_tier.iter();
+        let tiers = tiers.map(|(tier, share)| (format!("alert_{tier}"), *share));
+        let shares = [
+            ("coverage", figures.coverage),
+            ("reach", figures.reach),
+            ("reach_touch", figures.reach_touch),
+            ("right_party", figures.right_party),
+            ("completion", figures.completion),
+            ("screen_completion", figures.screen_completion),
+            ("alert", figures.alert_rate),
+            ("ppv", figures.ppv),
+            ("late", figures.late),
+        ];
+        let shares = shares.map(|(name, share)| (name.to_owned(), share));
+        for (name, share) in shares.into_iter().chain(tiers) {
+            let label = NameLabel { name };
+            self.kpi_part.get_or_create(&label).set(number(share.part));
+            self.kpi_of.get_or_create(&label).set(number(share.of));
+        }
+        self.kpi_seconds.clear();
+        for (name, times) in [
+            ("acknowledge", figures.acknowledge),
+            ("close", figures.close),
+        ] {
+            for (quantile, seconds) in [
+                ("0.5", times.p50_s),
+                ("0.9", times.p90_s),
+                ("0.99", times.p99_s),
+            ] {
+                if let Some(seconds) = seconds {
+                    let labels = QuantileLabels { name, quantile };
+                    self.kpi_seconds.get_or_create(&labels).set(seconds);
+                }
+            }
+        }
+    }
+
+    fn look(&self, pulse: &Pulse, ears: &Ears) {
+        let (stand, load) = (pulse.stand(), ears.load());
+        let size = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.trunk_targets.set(size(stand.targets));
+        self.trunk_targets_ill.set(size(stand.ill));
+        self.ears_queued.set(size(load.queued));
+        self.ears_too_late.set(number(load.too_late));
+        self.ears_wait_seconds.set(ears.wait().as_secs_f64());
     }
 
     async fn count(&self, store: &Store) -> Result<(), StoreError> {

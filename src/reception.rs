@@ -10,13 +10,13 @@ use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::script::{Facts, RingBack, Segment, speaking};
 use aftercall_core::time::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use crate::config::Config;
 use crate::facts::{facts_of, hospital_name, render};
-use crate::jobs::Rules;
 use crate::jobs::ring_back::{self, Desk, Taken};
+use crate::jobs::{Rules, RulesNow};
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::speech::voice::Voice;
@@ -28,9 +28,9 @@ pub type Rung = (AttemptId, Phi<Vec<PhoneNumber>>);
 
 /// What calls are answered with.
 pub struct Reception {
-    pub config: Config,
+    pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
-    pub rules: Rules,
+    pub rules: RulesNow,
     pub desk: Desk,
     pub library: Arc<Library>,
     pub voice: Arc<Voice>,
@@ -68,7 +68,9 @@ impl Reception {
         attempt: &AttemptId,
         numbers: &[PhoneNumber],
     ) -> anyhow::Result<Option<Answer>> {
-        let taken = ring_back::take(&self.store, &self.rules, &self.desk, attempt, numbers).await?;
+        let config = Arc::clone(&self.config.borrow());
+        let rules = self.rules.get();
+        let taken = ring_back::take(&self.store, &rules, &self.desk, attempt, numbers).await?;
         let Some(taken) = taken else {
             return Ok(None);
         };
@@ -77,15 +79,15 @@ impl Reception {
             script,
             known,
         } = taken;
-        let today = Timestamp::now().to_zoned(self.config.zone()).date();
+        let today = Timestamp::now().to_zoned(config.zone()).date();
         let script = self.library.script(&script.pathway, script.lang, today)?;
         let (facts, record) = match &known {
-            None => (self.stranger(script.lang), false),
+            None => (stranger(&config, &rules, script.lang), false),
             Some(known) => {
                 let whom = (&known.patient, &known.episode, &known.step);
                 let facts = Facts {
                     earlier: known.earlier.clone(),
-                    ..facts_of(&self.config, &self.store, &self.rules, whom).await?
+                    ..facts_of(&config, &self.store, &rules, whom).await?
                 };
                 (facts, known.patient.consent.recording)
             }
@@ -98,7 +100,7 @@ impl Reception {
         let prompts = &self.library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, first.collect()).await?;
         let on_call = match kind {
-            RingBack::Resume | RingBack::Person => self.config.on_call(),
+            RingBack::Resume | RingBack::Person => config.on_call(),
             RingBack::Closed | RingBack::Stranger => Arc::new([]),
         };
         Ok(Some(Answer {
@@ -110,26 +112,26 @@ impl Reception {
             on_call,
         }))
     }
+}
 
-    /// What may be said to somebody of whom nothing is known.
-    fn stranger(&self, lang: Lang) -> Facts {
-        let hospital = &self.config.hospital;
-        Facts {
-            lang,
-            day: 0,
-            hospital: hospital_name(&self.config, lang),
-            patient: Phi::new(String::new()),
-            birth: None,
-            contacts: Vec::new(),
-            knows_diagnosis: false,
-            hearing: Hearing::Normal,
-            dialect: None,
-            emergency_number: hospital.emergency_number.clone(),
-            crisis_line: hospital.crisis_line.clone(),
-            callback_number: hospital.callback_number.clone(),
-            next_call: None,
-            today: self.rules.clock.now().to_zoned(self.config.zone()).date(),
-            earlier: None,
-        }
+/// What may be said to somebody of whom nothing is known.
+fn stranger(config: &Config, rules: &Rules, lang: Lang) -> Facts {
+    let hospital = &config.hospital;
+    Facts {
+        lang,
+        day: 0,
+        hospital: hospital_name(config, lang),
+        patient: Phi::new(String::new()),
+        birth: None,
+        contacts: Vec::new(),
+        knows_diagnosis: false,
+        hearing: Hearing::Normal,
+        dialect: None,
+        emergency_number: hospital.emergency_number.clone(),
+        crisis_line: hospital.crisis_line.clone(),
+        callback_number: hospital.callback_number.clone(),
+        next_call: None,
+        today: rules.clock.now().to_zoned(config.zone()).date(),
+        earlier: None,
     }
 }

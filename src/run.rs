@@ -17,15 +17,16 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::channels::{Channels, Telephone};
-use crate::config::{self, Config, VoiceEngine};
+use crate::config::{self, Config, Swap, VoiceEngine};
 use crate::facts::{facts_of, render};
 use crate::feed;
+use crate::health::Health;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
 use crate::jobs::listen_again::Listener;
 use crate::jobs::messages::Messages;
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
 use crate::jobs::ring_back::Desk;
-use crate::jobs::{self, PlanClock, Rules};
+use crate::jobs::{self, Clinic, PlanClock, Rules, RulesNow};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
 use crate::pathways;
@@ -44,6 +45,7 @@ use crate::store::script::ScriptVersion;
 use crate::trunk::config::Trunk;
 use crate::trunk::descriptors;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
+use crate::trunk::pulse::Pulse;
 use crate::web::{self, Listening};
 
 /// How often is looked whether the ears keep up.
@@ -75,6 +77,8 @@ pub struct Engine {
     tasks: Vec<JoinHandle<()>>,
     driver: Arc<Driver>,
     recorder: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+    swapper: Swapper,
 }
 
 impl Engine {
@@ -97,8 +101,14 @@ impl Engine {
         let store = open_store(config).await?;
         let in_force = store.drafts_in_force().await?;
         let library = Library::load_with(&config.scripts.dir, &in_force, &keys, today)?;
-        let mut rules = Rules::of(config, clock, Arc::new(library.clinic()))?;
-        rules.policy = rules.policy.on_trunk(&trunk.name, trunk.hours.clone());
+        let voice = Arc::new(Voice::new(voice_config(config)));
+        let content = Content {
+            clock,
+            clinic: Arc::new(library.clinic()),
+            trunk: trunk.clone(),
+            voice: Arc::clone(&voice),
+        };
+        let rules = content.rules(config)?;
         library.log_what_is_left_out();
         publish(&store, &library, &rules).await?;
         audit_demo_key(&store, &library, &rules).await?;
@@ -111,13 +121,6 @@ impl Engine {
         let again = again
             .map(|ear| Listener::new(ear, kept, Arc::clone(&ears)))
             .transpose()?;
-        let voice = Arc::new(Voice::new(voice_config(config)));
-        let telephone = Telephone::new(&trunk, Arc::clone(&voice));
-        rules.channels = Arc::new(Channels::load(config)?.with_telephone(telephone));
-        rules.messages = Arc::new(Messages {
-            callers: shown(&trunk),
-            ..Messages::of(config)
-        });
         let (room, has_room) = watch::channel(true);
         let at_most = config
             .trunk
@@ -161,14 +164,23 @@ impl Engine {
             say_goodbye(&driver, dialog);
         }
 
-        let metrics = Arc::new(Metrics::new());
+        let pulse = driver.pulse();
+        let metrics = Arc::new(Metrics::of_engine(Arc::clone(&pulse), Arc::clone(&ears)));
+        let health = Arc::new(Health::new(
+            config.disks(),
+            config.engine.disk_free_mb.saturating_mul(1_000_000),
+            Arc::clone(&pulse),
+            Arc::clone(&ears),
+        ));
+        let (swap_rules, rules_now) = RulesNow::swapped_by(rules.clone());
+        let (swap_config, config_now) = watch::channel(Arc::new(config.clone()));
         let (stop, stopping) = watch::channel(false);
         let (hold_calls, holding) = watch::channel(false);
         let (to_record, records) = mpsc::unbounded_channel();
         let (to_acknowledge, stored) = mpsc::unbounded_channel();
         let recorder = tokio::spawn(jobs::record::run(
             store.clone(),
-            rules.clone(),
+            rules_now.clone(),
             records,
             to_acknowledge,
         ));
@@ -177,9 +189,9 @@ impl Engine {
         let library = Arc::new(library);
         let (to_reception, rung) = mpsc::unbounded_channel();
         let reception = Reception {
-            config: config.clone(),
+            config: config_now.clone(),
             store: store.clone(),
-            rules: rules.clone(),
+            rules: rules_now.clone(),
             desk,
             library: Arc::clone(&library),
             voice: Arc::clone(&voice),
@@ -187,9 +199,9 @@ impl Engine {
             metrics: Arc::clone(&metrics),
         };
         let caller = Caller {
-            config: config.clone(),
+            config: config_now,
             store: store.clone(),
-            rules: rules.clone(),
+            rules: rules_now.clone(),
             library,
             voice,
             driver: Arc::clone(&driver),
@@ -218,12 +230,14 @@ impl Engine {
             pathways,
             review_forms::load(&config.scripts.dir)?,
             &rules,
+            Arc::clone(&health),
         );
         let fed = Arc::clone(&state.feed);
+        let (swap_routes, routes) = web::swappable(web::router(state.clone()));
         let dialling = vec![
             tokio::spawn(jobs::dial::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 lines,
                 to_dial,
                 holding,
@@ -236,38 +250,38 @@ impl Engine {
             tokio::spawn(reception.run(rung)),
             tokio::spawn(jobs::recover::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 stopping.clone(),
             )),
             tokio::spawn(jobs::escalate::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 stopping.clone(),
             )),
             tokio::spawn(jobs::errands::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 stopping.clone(),
             )),
             tokio::spawn(jobs::messages::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 stopping.clone(),
             )),
             tokio::spawn(jobs::notify::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 stopping.clone(),
             )),
             tokio::spawn(jobs::audit_head::run(
                 store.clone(),
-                rules.clone(),
+                rules_now.clone(),
                 head_key,
                 stopping.clone(),
             )),
-            tokio::spawn(watch_ears(ears, room, stopping.clone())),
+            tokio::spawn(watch_health(ears, health, room, stopping.clone())),
             tokio::spawn(let_pages_go(state.changes.clone(), stopping.clone())),
-            tokio::spawn(listening.serve(web::router(state), stopping)),
+            tokio::spawn(listening.serve(routes, stopping)),
         ];
         tasks.extend(heard);
         if let Some(again) = again {
@@ -287,7 +301,28 @@ impl Engine {
             tasks,
             driver,
             recorder,
+            pulse,
+            swapper: Swapper {
+                content,
+                state,
+                rules: swap_rules,
+                config: swap_config,
+                routes: swap_routes,
+            },
         })
+    }
+
+    /// Puts a new configuration in force, as far as that can be while calls are made, and says what.
+    ///
+    /// # Errors
+    /// When no rules come of it: then everything stays as it was.
+    pub fn swap(&self, new: Config) -> anyhow::Result<Swap> {
+        self.swapper.swap(new)
+    }
+
+    /// From the end of an utterance to its finding and order on disk: the last of them, the shortest first.
+    pub fn durable_times(&self) -> Vec<Duration> {
+        self.pulse.durable_times()
     }
 
     /// Ends talk at once when [`Engine::stop`] waits for it: for a second signal.
@@ -486,11 +521,55 @@ fn say_goodbye(driver: &Driver, dialog: &str) {
     }
 }
 
+/// What rules are made of beside the configuration, and what stays while the engine runs.
+struct Content {
+    clock: PlanClock,
+    clinic: Arc<Clinic>,
+    trunk: Trunk,
+    voice: Arc<Voice>,
+}
+
+impl Content {
+    fn rules(&self, config: &Config) -> anyhow::Result<Rules> {
+        let mut rules = Rules::of(config, self.clock, Arc::clone(&self.clinic))?;
+        let trunk = &self.trunk;
+        rules.policy = rules.policy.on_trunk(&trunk.name, trunk.hours.clone());
+        let telephone = Telephone::new(trunk, Arc::clone(&self.voice));
+        rules.channels = Arc::new(Channels::load(config)?.with_telephone(telephone));
+        rules.messages = Arc::new(Messages {
+            callers: shown(&self.trunk),
+            ..Messages::of(config)
+        });
+        Ok(rules)
+    }
+}
+
+/// Everything that learns of a new configuration.
+struct Swapper {
+    content: Content,
+    state: web::AppState,
+    rules: watch::Sender<Arc<Rules>>,
+    config: watch::Sender<Arc<Config>>,
+    routes: watch::Sender<axum::Router>,
+}
+
+impl Swapper {
+    fn swap(&self, new: Config) -> anyhow::Result<Swap> {
+        let swap = self.config.borrow().swap(new);
+        let rules = self.content.rules(&swap.config)?;
+        let state = self.state.under(&swap.config, &rules);
+        drop(self.routes.send_replace(web::router(state)));
+        self.rules.send_replace(Arc::new(rules));
+        self.config.send_replace(Arc::new(swap.config.clone()));
+        Ok(swap)
+    }
+}
+
 /// Turns permissions to dial into calls.
 struct Caller {
-    config: Config,
+    config: watch::Receiver<Arc<Config>>,
     store: Store,
-    rules: Rules,
+    rules: RulesNow,
     library: Arc<Library>,
     voice: Arc<Voice>,
     driver: Arc<Driver>,
@@ -517,14 +596,16 @@ impl Caller {
     }
 
     async fn start(&self, call: ToDial) -> anyhow::Result<()> {
-        let today = Timestamp::now().to_zoned(self.config.zone()).date();
+        let config = Arc::clone(&self.config.borrow());
+        let rules = self.rules.get();
+        let today = Timestamp::now().to_zoned(config.zone()).date();
         let script = self
             .library
             .script(&call.step.script, call.patient.lang, today)?;
         let whom = (&call.patient, &call.episode, &call.step);
         let facts = Facts {
             earlier: call.earlier.clone(),
-            ..facts_of(&self.config, &self.store, &self.rules, whom).await?
+            ..facts_of(&config, &self.store, &rules, whom).await?
         };
         let prompts = &self.library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, Vec::new()).await?;
@@ -535,8 +616,8 @@ impl Caller {
             script,
             facts,
             record: call.patient.consent.recording,
-            leaves_message: self.config.calling.voicemail_message,
-            on_call: self.config.on_call(),
+            leaves_message: config.calling.voicemail_message,
+            on_call: config.on_call(),
         };
         if let Some(seen) = &self.seen
             && seen.send(Seen::Dialled(Box::new(call))).is_err()
@@ -550,18 +631,22 @@ impl Caller {
     }
 }
 
-/// Holds the dial loop while those that talk already are answered late.
-async fn watch_ears(
+/// Holds the dial loop while those that talk already are answered late, and while clock or disk is in doubt.
+async fn watch_health(
     ears: Arc<Ears>,
+    health: Arc<Health>,
     room: watch::Sender<bool>,
     mut stopping: watch::Receiver<bool>,
 ) {
     while jobs::next_round(WATCH, &mut stopping).await {
-        let has_room = !ears.are_behind();
+        health.tick(Timestamp::now());
+        let behind = ears.are_behind().then(|| "the ears are behind".to_owned());
+        let why = health.why_no_call().or(behind);
+        let has_room = why.is_none();
         let changed = room.send_if_modified(|had| std::mem::replace(had, has_room) != has_room);
-        match (changed, has_room) {
-            (true, false) => warn!("nobody else is called: the ears are behind"),
-            (true, true) => info!("the ears have caught up: calls go on"),
+        match (changed, why) {
+            (true, Some(why)) => warn!("nobody else is called: {why}"),
+            (true, None) => info!("calls go on"),
             (false, _) => {}
         }
     }

@@ -1,9 +1,10 @@
 //! `aftercall serve`: runs the engine until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tracing::info;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::jobs::PlanClock;
@@ -13,6 +14,9 @@ use crate::run::Engine;
 ///
 /// Ctrl-C or SIGTERM: nobody is dialled any more, what rings is cancelled, who talks has `trunk.talk_on_s` to come to an
 /// end (a second signal ends talk at once), and what was heard is committed. After a crash the next start closes every live attempt before it dials.
+///
+/// SIGHUP reads the configuration again: [calling] (but its cadence), [work_orders], [audit], [staff], channels and on_call
+/// hold at once, other keys from the next start, each said in a line; a file that cannot be used changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   aftercall serve --config aftercall.toml
@@ -41,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "API on {scheme}://{}/api/v1, OpenAPI document at {scheme}://{}/openapi.json",
             engine.api, engine.api
         );
-        stop_signal().await?;
+        serve(&engine, args.config.as_deref()).await?;
         info!("stopping");
         let hurry = engine.hurry();
         tokio::select! {
@@ -50,6 +54,38 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Runs until a signal that stops; SIGHUP reads the configuration again.
+async fn serve(engine: &Engine, config: Option<&Path>) -> std::io::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            stopped = stop_signal() => return stopped,
+            _ = hang_up.recv() => read_again(engine, config),
+        }
+    }
+}
+
+/// Each outcome is a line of its own; a file that cannot be used changes nothing.
+fn read_again(engine: &Engine, config: Option<&Path>) {
+    let swapped = Config::find(config)
+        .map_err(anyhow::Error::from)
+        .and_then(|new| engine.swap(new));
+    match swapped {
+        Ok(swap) => {
+            for key in &swap.waiting {
+                warn!("configuration: {key} holds from the next start");
+            }
+            for key in &swap.swapped {
+                info!("configuration: {key} holds now");
+            }
+            if swap.waiting.is_empty() && swap.swapped.is_empty() {
+                info!("configuration: nothing has changed");
+            }
+        }
+        Err(error) => error!("configuration: the old one stays: {error:#}"),
+    }
 }
 
 /// At a second signal ends the talk that is waited for; never resolves, since the engine's own end is awaited.
@@ -65,7 +101,7 @@ async fn twice(hurry: impl FnOnce()) {
 /// # Errors
 /// When the system lets no handler be set.
 pub async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),

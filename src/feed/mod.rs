@@ -174,7 +174,7 @@ impl Feed {
             .await;
         let settled = match settled {
             Ok(settled) => settled,
-            Err(StoreError::Database(error)) => return Err(StoreError::Database(error)),
+            Err(error) if error.may_pass() => return Err(error),
             Err(error) => {
                 error!(message.id = %id, %error, "a message could not be saved");
                 let fault = Fault::new("MSH", 0, code::INTERNAL, "could not be saved");

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_secs(60);
@@ -38,12 +38,12 @@ pub fn key_from_environment() -> anyhow::Result<Option<HeadKey>> {
 /// Runs until shutdown.
 pub async fn run(
     store: Store,
-    rules: Rules,
+    rules: RulesNow,
     key: Option<HeadKey>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules, key.as_ref()).await {
+        if let Err(error) = once(&store, &rules.get(), key.as_ref()).await {
             error!(%error, "the head of the audit log was not sent: the database did not answer");
         }
     }

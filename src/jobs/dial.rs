@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::settle::{Loaded, change, earlier, raise};
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::store::attempt::{Begun, CallerMost, NewAttempt};
 use crate::store::{Store, StoreError, new_id};
 
@@ -87,7 +87,7 @@ const COUNTED_FROM: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// Call [`super::recover::at_start`] first: it closes what an earlier run left live.
 pub async fn run(
     store: Store,
-    rules: Rules,
+    rules_now: RulesNow,
     mut lines: Lines,
     calls: mpsc::Sender<ToDial>,
     mut shutdown: watch::Receiver<bool>,
@@ -97,6 +97,7 @@ pub async fn run(
         counted: Timestamp::MIN,
     };
     loop {
+        let rules = rules_now.get();
         if let Err(error) = round(&store, &rules, &mut lines, &calls, &mut last).await {
             error!(%error, "dialling paused: the database did not answer");
             free_leases(&store, &rules).await;
@@ -202,7 +203,7 @@ pub async fn once(
                     lines.pace.began(rules.clock.now());
                 }
                 Ok(false) => {}
-                Err(error @ StoreError::Database(_)) => return Err(error),
+                Err(error) if error.may_pass() => return Err(error),
                 // One broken row must not stop the others.
                 Err(error) => {
                     error!(step.id = %id, %error, "step not decided");

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::store::errand::{DueErrand, ErrandEnd};
 use crate::store::expected::Awaited;
 use crate::store::message::NewMessage;
@@ -24,9 +24,9 @@ const ROUND: Duration = Duration::from_secs(10);
 const AT_ONCE: u32 = 100;
 
 /// Runs until shutdown.
-pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules).await {
+        if let Err(error) = once(&store, &rules.get()).await {
             error!(%error, "tasks and messages wait: the database did not answer");
         }
     }

@@ -6,16 +6,16 @@ use aftercall_core::work_order::due_step;
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_secs(1);
 const AT_ONCE: u32 = 100;
 
 /// Runs until shutdown.
-pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules).await {
+        if let Err(error) = once(&store, &rules.get()).await {
             error!(%error, "escalation paused: the database did not answer");
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::settle::Loaded;
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::config::Config;
 use crate::store::message::{Delivery, MessageState, NewMessage, PatientMessage};
 use crate::store::outbox::OutboxEvent;
@@ -60,9 +60,9 @@ impl Messages {
 }
 
 /// Announces calls, until shutdown.
-pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules).await {
+        if let Err(error) = once(&store, &rules.get()).await {
             error!(%error, "calls are not announced: the database did not answer");
         }
     }

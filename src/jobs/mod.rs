@@ -54,6 +54,22 @@ pub struct Rules {
     pub lease: SignedDuration,
 }
 
+/// The rules as they stand now: a new configuration swaps them while the loops run, and each round asks anew.
+#[derive(Clone, Debug)]
+pub struct RulesNow(watch::Receiver<Arc<Rules>>);
+
+impl RulesNow {
+    /// These rules, and the sender that swaps them.
+    pub fn swapped_by(rules: Rules) -> (watch::Sender<Arc<Rules>>, Self) {
+        let (sender, receiver) = watch::channel(Arc::new(rules));
+        (sender, Self(receiver))
+    }
+
+    pub fn get(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.borrow())
+    }
+}
+
 /// The signed clinical content that orders are raised by.
 #[derive(Debug)]
 pub struct Clinic {

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::messages::{self, Leaves};
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::channels::{Channel, Message, Notice, SendError, Sent, spoken, text};
 use crate::store::outbox::{Failed, OutboxEvent, Target};
 use crate::store::{Store, StoreError};
@@ -37,9 +37,10 @@ const FIRST_PAUSE_MS: u64 = 5_000;
 const LONGEST_PAUSE_MS: u64 = 3_600_000;
 
 /// Runs until shutdown, and lets what is under way come to its end.
-pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(store: Store, rules_now: RulesNow, mut shutdown: watch::Receiver<bool>) {
     let mut under_way = JoinSet::new();
     while next_round(ROUND, &mut shutdown).await {
+        let rules = rules_now.get();
         while under_way.try_join_next().is_some() {}
         let room = UNDER_WAY.saturating_sub(under_way.len());
         let claimed = match room {
@@ -51,7 +52,7 @@ pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>
             Err(error) => error!(%error, "delivery paused: the database did not answer"),
         }
     }
-    rules.channels.hang_up();
+    rules_now.get().channels.hang_up();
     while under_way.join_next().await.is_some() {}
 }
 

@@ -1,6 +1,7 @@
 //! Commits what calls tell, in the order told. Media never waits for it; a finding is never dropped.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::attempt::{
@@ -14,8 +15,8 @@ use aftercall_core::work_order::{Cause, Subject};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use super::Rules;
 use super::settle::{Half, finish, halves, raise, subject, what_the_whole_raises};
+use super::{Rules, RulesNow};
 use crate::store::attempt::AttemptProgress;
 use crate::store::work_order::Raised;
 use crate::store::{Store, StoreError};
@@ -75,12 +76,13 @@ pub struct Stored {
 /// Runs until every sender is gone; what was told before shutdown is committed.
 pub async fn run(
     store: Store,
-    rules: Rules,
+    rules: RulesNow,
     mut reports: mpsc::UnboundedReceiver<Report>,
     stored: mpsc::UnboundedSender<Stored>,
 ) {
-    let mut recorder = Recorder::new(store, rules);
+    let mut recorder = Recorder::new(store, rules.get());
     while let Some(report) = reports.recv().await {
+        recorder.rules = rules.get();
         if !recorder.record(&report).await {
             continue;
         }
@@ -99,29 +101,39 @@ pub async fn run(
 /// The recorder by itself, for callers with a loop of their own.
 pub struct Recorder {
     store: Store,
-    rules: Rules,
+    rules: Arc<Rules>,
     live: HashMap<AttemptId, Live>,
+    again_after: Duration,
 }
 
 impl Recorder {
-    pub fn new(store: Store, rules: Rules) -> Self {
+    pub fn new(store: Store, rules: impl Into<Arc<Rules>>) -> Self {
         Self {
             store,
-            rules,
+            rules: rules.into(),
             live: HashMap::new(),
+            again_after: AGAIN_AFTER,
         }
     }
 
-    /// Commits one report; while the database cannot be reached it is tried again and again, in order. Whether it is
-    /// on disk: a report that the database refuses is not.
+    /// Asks a database that is away again so soon, instead of after a second.
+    pub fn asking_again_after(self, again_after: Duration) -> Self {
+        Self {
+            again_after,
+            ..self
+        }
+    }
+
+    /// Commits one report; while the database cannot be reached, or its disk is full, it is tried again and again, in
+    /// order. Whether it is on disk: a report that the database refuses for good is not.
     pub async fn record(&mut self, report: &Report) -> bool {
         let at = self.rules.clock.now();
         loop {
             match self.commit(report, at).await {
                 Ok(()) => return true,
-                Err(error @ StoreError::Database(_)) => {
+                Err(error) if error.may_pass() => {
                     warn!(attempt.id = %report.attempt, %error, "report not saved; trying again");
-                    tokio::time::sleep(AGAIN_AFTER).await;
+                    tokio::time::sleep(self.again_after).await;
                 }
                 Err(error) => {
                     error!(attempt.id = %report.attempt, %error, "report not saved");

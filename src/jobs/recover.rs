@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::settle::finish;
-use super::{Rules, next_round};
+use super::{Rules, RulesNow, next_round};
 use crate::store::attempt::AttemptRow;
 use crate::store::{Store, StoreError};
 
@@ -20,7 +20,7 @@ pub struct Interrupted {
     pub dialog: Option<String>,
 }
 
-/// Closes every attempt that this engine's earlier run, or a dead engine, left live, and frees its leases.
+/// Closes every attempt that this engine's earlier run, or a dead engine, left live, and frees its leases, of steps and of notices.
 /// An identified call that broke before its emergency screen ended gets its `Incomplete` order here.
 ///
 /// # Errors
@@ -28,6 +28,7 @@ pub struct Interrupted {
 pub async fn at_start(store: &Store, rules: &Rules) -> Result<Vec<Interrupted>, StoreError> {
     let closed = close_orphans(store, rules, Some(&rules.engine)).await?;
     store.release_steps(&rules.engine).await?;
+    store.release_outbox(&rules.engine).await?;
     Ok(closed)
 }
 
@@ -40,10 +41,10 @@ pub async fn take_over(store: &Store, rules: &Rules) -> Result<Vec<Interrupted>,
 }
 
 /// Takes over from engines that fell silent, until shutdown.
-pub async fn run(store: Store, rules: Rules, mut shutdown: watch::Receiver<bool>) {
-    let every = Duration::try_from(rules.lease / 2).unwrap_or(Duration::from_secs(30));
+pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
+    let every = Duration::try_from(rules.get().lease / 2).unwrap_or(Duration::from_secs(30));
     while next_round(every, &mut shutdown).await {
-        if let Err(error) = take_over(&store, &rules).await {
+        if let Err(error) = take_over(&store, &rules.get()).await {
             error!(%error, "attempts of silent engines not closed");
         }
     }

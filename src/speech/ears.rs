@@ -5,6 +5,7 @@
 //! other to the conversation.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -121,6 +122,12 @@ pub struct Ears {
     threads: Vec<JoinHandle<()>>,
 }
 
+impl fmt::Debug for Ears {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ears").finish_non_exhaustive()
+    }
+}
+
 impl Ears {
     /// Loads the model and starts the threads; returns when all can hear.
     ///
@@ -216,6 +223,11 @@ impl Ears {
     /// Whether utterances wait so long that no more calls should be begun.
     pub fn are_behind(&self) -> bool {
         self.shared.lag().is_behind_at(Instant::now())
+    }
+
+    /// How long utterances have waited of late.
+    pub fn wait(&self) -> Duration {
+        self.shared.lag().mean_at(Instant::now())
     }
 
     pub fn load(&self) -> EarLoad {

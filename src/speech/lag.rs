@@ -41,7 +41,8 @@ impl Lag {
         self.mean_at(now) >= enough
     }
 
-    fn mean_at(&self, now: Instant) -> Duration {
+    /// The mean wait of the last utterances.
+    pub fn mean_at(&self, now: Instant) -> Duration {
         if now.duration_since(self.at) >= FORGOTTEN {
             Duration::ZERO
         } else {

@@ -20,6 +20,7 @@ pub mod history;
 pub mod import;
 pub mod life;
 pub mod message;
+mod migrate;
 pub mod observation;
 pub mod outbox;
 pub mod page;
@@ -47,10 +48,9 @@ use std::time::Duration;
 
 use aftercall_core::time::Timestamp;
 use sqlx::any::{Any, AnyPoolOptions};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 static DRIVERS: Once = Once::new();
 
 /// The database of one hospital. Cheap to clone: it is a handle on a pool.
@@ -82,6 +82,11 @@ pub enum StoreError {
     Open(#[source] sqlx::Error),
     #[error("cannot bring the database's tables up to date")]
     Migrate(#[from] MigrateError),
+    #[error(
+        "a newer aftercall has changed this database (its tables are at {found:04}, this version knows up to {known:04}); \
+         install that version, or take the copy that stands beside the database from before the change"
+    )]
+    Newer { found: i64, known: i64 },
     #[error("{what} {id} is not in the database")]
     NotFound { what: &'static str, id: String },
     /// Somebody was faster, or the row is in a state that this transition does not leave.
@@ -118,6 +123,40 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the same statement may succeed later: the database cannot be reached, its disk is full or fails, another
+    /// holds it, or it only reads for a while. What is told meanwhile is kept and tried again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            StoreError::Database(_) => true,
+            StoreError::Refused { code, .. } => code_may_pass(code),
+            StoreError::Scheme
+            | StoreError::File { .. }
+            | StoreError::Open(_)
+            | StoreError::Migrate(_)
+            | StoreError::Newer { .. }
+            | StoreError::NotFound { .. }
+            | StoreError::Conflict { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Cursor => false,
+        }
+    }
+}
+
+/// SQLite's result codes (<https://www.sqlite.org/rescode.html>; the primary code is the low byte): busy, locked, out of
+/// memory, read-only, disk error, full, cannot open, locking protocol. PostgreSQL's SQLSTATE (appendix A of its manual):
+/// connection, serialisation and deadlock, resources (53100: disk full), lock not available, shutdown, system error,
+/// and a server that only reads after a failover.
+fn code_may_pass(code: &str) -> bool {
+    const SQLITE: [u32; 8] = [5, 6, 7, 8, 10, 13, 14, 15];
+    const POSTGRES: [&str; 7] = ["08", "25006", "40", "53", "55P03", "57P", "58"];
+    if code.len() == 5 {
+        return POSTGRES.iter().any(|class| code.starts_with(class));
+    }
+    let code: Option<u32> = code.parse().ok();
+    code.is_some_and(|code| SQLITE.contains(&(code & 0xff)))
+}
+
 impl Store {
     /// Opens `sqlite://PATH`, `sqlite::memory:` or `postgres://…` and runs the migrations that are missing.
     ///
@@ -129,8 +168,9 @@ impl Store {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let backend = Backend::of(url).ok_or(StoreError::Scheme)?;
         let in_memory = url.contains(":memory:");
-        if let (Backend::Sqlite, false) = (backend, in_memory) {
-            create_file(&sqlite_path(url))?;
+        let file = (backend == Backend::Sqlite && !in_memory).then(|| sqlite_path(url));
+        if let Some(path) = &file {
+            create_file(path)?;
         }
         // The pool would try again for half a minute and then forget why it failed.
         let first = AnyConnection::connect(url)
@@ -151,7 +191,7 @@ impl Store {
                 Box::pin(async move { backend.prepare(connection).await })
             });
         let pool = options.connect(url).await.map_err(StoreError::Open)?;
-        MIGRATIONS.run(&pool).await?;
+        migrate::run(&pool, backend, file.as_deref()).await?;
         let store = Self {
             pool,
             backend,
@@ -167,13 +207,24 @@ impl Store {
         self.backend
     }
 
-    /// Whether the database answers; for the health check.
+    /// How far the database's clock is before ours, in milliseconds. SQLite has ours: there it is the newest call's
+    /// beginning, where that lies in the future; else 0.
     ///
     /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1").execute(&self.pool).await?;
-        Ok(())
+    /// When the database does not answer.
+    pub async fn clock_ahead_ms(&self, now: Timestamp) -> Result<i64, StoreError> {
+        let sql = match self.backend {
+            Backend::Sqlite => "select coalesce(max(started_at_ms), 0) as ms from attempt",
+            Backend::Postgres => {
+                "select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as ms"
+            }
+        };
+        let row = sqlx::query(sql).fetch_one(&self.pool).await?;
+        let ahead = row::Columns(&row).int("ms")? - ms(now);
+        Ok(match self.backend {
+            Backend::Sqlite => ahead.max(0),
+            Backend::Postgres => ahead,
+        })
     }
 
     /// Waits for running queries and closes all connections.
@@ -265,4 +316,31 @@ pub fn word_of<T: serde::Serialize>(value: &T) -> String {
 
 fn ms(at: Timestamp) -> i64 {
     at.as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code_may_pass;
+
+    #[test]
+    fn a_fault_of_disk_or_line_may_pass_and_a_broken_rule_does_not() {
+        for (code, passes) in [
+            ("5", true),
+            ("13", true),
+            ("778", true),
+            ("4874", true),
+            ("1811", false),
+            ("2067", false),
+            ("1", false),
+            ("53100", true),
+            ("57P01", true),
+            ("40001", true),
+            ("25006", true),
+            ("57014", false),
+            ("23505", false),
+            ("", false),
+        ] {
+            assert_eq!(code_may_pass(code), passes, "{code}");
+        }
+    }
 }

@@ -4,11 +4,15 @@
 //! until it is delivered or given up. What was given up is a dead letter, and can be played again.
 
 use aftercall_core::time::Timestamp;
+use jiff::SignedDuration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::row::{Columns, json};
 use super::{Store, StoreError, ms, new_id};
+
+/// How long handing out an event may take: some statements.
+const HANDING_OUT: SignedDuration = SignedDuration::from_secs(1);
 
 /// An event that waits for delivery. Its payload has ids only, no PHI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +58,8 @@ pub struct Letter {
 }
 
 impl Store {
-    /// Leases up to `limit` undelivered events to `engine`, oldest first.
+    /// Leases up to `limit` undelivered events to `engine`, oldest first: a row that is sent until `lease_until`, an event that
+    /// is only handed out for [`HANDING_OUT`], so that a database that failed meanwhile holds up nobody's notice.
     ///
     /// # Errors
     /// When the database refuses.
@@ -84,7 +89,10 @@ impl Store {
             )
             .bind(&event.id)
             .bind(engine)
-            .bind(ms(lease_until))
+            .bind(ms(match event.channel {
+                Some(_) => lease_until,
+                None => lease_until.min(now.saturating_add(HANDING_OUT).unwrap_or(now)),
+            }))
             .bind(ms(now))
             .execute(&mut *tx)
             .await?;
@@ -94,6 +102,21 @@ impl Store {
         }
         tx.commit().await?;
         Ok(claimed)
+    }
+
+    /// Frees what an earlier run of this engine had claimed: it is sent again, under the same id.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn release_outbox(&self, engine: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "update outbox set leased_by = null, leased_until_ms = null where leased_by = $1 \
+             and delivered_at_ms is null and died_at_ms is null",
+        )
+        .bind(engine)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Marks an event as delivered.
@@ -220,6 +243,21 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Columns(&row).count("events")
+    }
+
+    /// How long the oldest event has waited for delivery, for metrics.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn outbox_age(&self, now: Timestamp) -> Result<SignedDuration, StoreError> {
+        let row = sqlx::query(
+            "select min(created_at_ms) as created_at_ms from outbox \
+             where delivered_at_ms is null and died_at_ms is null",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let oldest = Columns(&row).time_or_null("created_at_ms")?;
+        Ok(oldest.map_or(SignedDuration::ZERO, |oldest| now.duration_since(oldest)))
     }
 
     /// Events that wait for delivery, for metrics.

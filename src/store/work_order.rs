@@ -10,6 +10,7 @@ use aftercall_core::work_order::{
     self, Act, Cause, Deadlines, Escalation, Event, Joined, Refusal, Subject, WorkOrder,
     WorkOrderState,
 };
+use jiff::SignedDuration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -55,6 +56,9 @@ pub struct WorkOrderFilter {
     /// What the caller may see.
     pub wards: Wards,
 }
+
+/// Orders that are closed between a look and the next, one after the other: more than one has nobody seen.
+const TRIES: u32 = 3;
 
 const ORDER: &str = "select id, patient_id, episode_id, attempt_id, urgency, urgency_rank, state, raised_at_ms, due_at_ms, \
      level, exhausted, ward, owner, promised_by_ms, spoken_by, spoken_at_ms, acknowledged_by, acknowledged_at_ms, \
@@ -285,6 +289,21 @@ impl Store {
         Columns(&row).count("orders")
     }
 
+    /// How late the ladder is: the oldest climb, promise or return that is due and not made. Zero where there is none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn ladder_late(&self, now: Timestamp) -> Result<SignedDuration, StoreError> {
+        let row = sqlx::query(
+            "select min(due_at_ms) as due_at_ms from work_order where state <> 'closed' and due_at_ms <= $1",
+        )
+        .bind(ms(now))
+        .fetch_one(&self.pool)
+        .await?;
+        let due = Columns(&row).time_or_null("due_at_ms")?;
+        Ok(due.map_or(SignedDuration::ZERO, |due| now.duration_since(due)))
+    }
+
     /// How many orders that are not closed have each urgency and state, for metrics and the summary.
     ///
     /// # Errors
@@ -319,27 +338,91 @@ pub(super) async fn raise_or_join(
 ) -> Result<Option<Raised>, StoreError> {
     let subject = &raise.subject;
     let id = WorkOrderId(new_id());
+    let owner = match (&subject.episode, &subject.attempt) {
+        (Some(episode), _) => episode.0.clone(),
+        (None, Some(attempt)) => attempt.0.clone(),
+        (None, None) => id.0.clone(),
+    };
+    let raise = &Raise {
+        causes: not_closed_before(connection, raise, &owner).await?,
+        ..raise.clone()
+    };
     let Some(order) = work_order::raise(id, subject, raise.causes.clone(), &raise.deadlines, now)
     else {
         return Ok(None);
     };
-    let owner = match (&subject.episode, &subject.attempt) {
-        (Some(episode), _) => episode.0.clone(),
-        (None, Some(attempt)) => attempt.0.clone(),
-        (None, None) => order.id.0.clone(),
-    };
-    if insert(connection, &order, &owner).await? {
-        put_causes(connection, &order, now).await?;
-        let event = order.raised();
-        put_event(connection, &order.id, &event).await?;
-        post_change(connection, &order, &event).await?;
-        return Ok(Some(Raised {
-            id: order.id,
-            how: HowRaised::New,
-            urgency: order.urgency,
-        }));
+    // PostgreSQL alone: the order may be closed between the insert and the join; then there is room for a new one.
+    for _ in 0..TRIES {
+        if insert(connection, &order, &owner).await? {
+            put_causes(connection, &order, now).await?;
+            let event = order.raised();
+            put_event(connection, &order.id, &event).await?;
+            post_change(connection, &order, &event).await?;
+            return Ok(Some(Raised {
+                id: order.id,
+                how: HowRaised::New,
+                urgency: order.urgency,
+            }));
+        }
+        if let Some(joined) = join(connection, &owner, raise, now).await? {
+            return Ok(Some(joined));
+        }
     }
-    join(connection, &owner, raise, now).await.map(Some)
+    Err(StoreError::Conflict {
+        what: "work order of",
+        id: owner,
+        state: "closed".to_owned(),
+    })
+}
+
+/// Without what a person has seen as it is and closed: a call's end tells again what was told while it went on.
+async fn not_closed_before(
+    connection: &mut AnyConnection,
+    raise: &Raise,
+    owner: &str,
+) -> Result<Vec<Cause>, StoreError> {
+    let rows = sqlx::query("select id from work_order where subject = $1 and state = 'closed'")
+        .bind(owner)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut seen = Vec::new();
+    for row in &rows {
+        seen.extend(causes(connection, &Columns(row).text("id")?).await?);
+    }
+    let attempt = raise.subject.attempt.as_ref();
+    let mut fresh = raise.causes.clone();
+    fresh.retain(|cause| {
+        let key = cause_key(cause, attempt);
+        let is_it = |known: &Cause| {
+            cause_key(known, None) == key
+                && of_attempt(known, attempt) == of_attempt(cause, attempt)
+        };
+        key.is_none() || !seen.iter().any(is_it)
+    });
+    Ok(fresh)
+}
+
+/// A cause with its call named, where it has one: the raise of a call may leave it out.
+fn of_attempt(cause: &Cause, attempt: Option<&AttemptId>) -> Cause {
+    let mut cause = cause.clone();
+    match &mut cause {
+        Cause::Finding { attempt: of, .. }
+        | Cause::Trend { attempt: of, .. }
+        | Cause::Pack { attempt: of, .. } => *of = of.take().or(attempt.cloned()),
+        Cause::Incomplete
+        | Cause::NotAssessed { .. }
+        | Cause::IdentityFailed
+        | Cause::Unreachable
+        | Cause::AskedForPerson
+        | Cause::CallBackAt { .. }
+        | Cause::OptedOut
+        | Cause::ReportedDeath
+        | Cause::ReportedReadmission
+        | Cause::InvalidNumber
+        | Cause::NotCalled { .. }
+        | Cause::Task { .. } => {}
+    }
+    cause
 }
 
 /// False when the subject has an order that is not closed: the unique index decides, on both databases.
@@ -368,13 +451,13 @@ async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The first update takes the row's lock, so two joiners follow one another and none loses a cause.
+/// The first update takes the row's lock, so two joiners follow one another and none loses a cause. `None`: it is closed.
 async fn join(
     connection: &mut AnyConnection,
     owner: &str,
     raise: &Raise,
     now: Timestamp,
-) -> Result<Raised, StoreError> {
+) -> Result<Option<Raised>, StoreError> {
     sqlx::query(
         "update work_order set revision = revision + 1 where subject = $1 and state <> 'closed'",
     )
@@ -386,14 +469,7 @@ async fn join(
         .bind(owner)
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(row) = row else {
-        // Closed between the insert and the update (PostgreSQL only): the caller's retry raises a new one.
-        return Err(StoreError::Conflict {
-            what: "work order of",
-            id: owner.to_owned(),
-            state: "closed".to_owned(),
-        });
-    };
+    let Some(row) = row else { return Ok(None) };
     let id: String = Columns(&row).text("id")?;
     let mut order = read_order(&row, causes(connection, &id).await?)?;
     let before = order.clone();
@@ -422,11 +498,11 @@ async fn join(
     if let Some(event) = events.last() {
         post_change(connection, &order, event).await?;
     }
-    Ok(Raised {
+    Ok(Some(Raised {
         id: order.id,
         how: HowRaised::Joined(joined),
         urgency: order.urgency,
-    })
+    }))
 }
 
 /// A cause told again with another content (a finding confirmed meanwhile) takes the place of the first.

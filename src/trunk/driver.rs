@@ -51,6 +51,7 @@ use crate::trunk::alarms::Alarms;
 use crate::trunk::carrier::Carrier;
 use crate::trunk::config::{MissingPassword, Trunk};
 use crate::trunk::names::{self, Answers};
+use crate::trunk::pulse::Pulse;
 use crate::trunk::socket::{self, Reach, SipSocket, SocketError};
 use crate::trunk::standing::Standing;
 
@@ -139,6 +140,7 @@ pub enum DriverError {
 /// Handle on the media thread.
 pub struct Driver {
     commands: Sender<Command>,
+    pulse: Arc<Pulse>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -175,7 +177,9 @@ impl Driver {
         if let Some(first) = reach.valid_for {
             names::keep_asking(trunk.clone(), first, found, stop)?;
         }
+        let pulse = Arc::new(Pulse::default());
         let media = Media {
+            pulse: Arc::clone(&pulse),
             endpoint,
             standing,
             recorder: start_recorder(recordings)?,
@@ -211,6 +215,7 @@ impl Driver {
             .spawn(move || media.run())?;
         Ok(Driver {
             commands,
+            pulse,
             thread: Some(thread),
         })
     }
@@ -224,6 +229,11 @@ impl Driver {
 
     pub fn start_call(&self, call: StartCall) {
         self.send(Command::Start(Box::new(call)));
+    }
+
+    /// What the thread lets others see.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// A sender of commands that outlives this handle.
@@ -243,6 +253,7 @@ impl Driver {
 }
 
 struct Media {
+    pulse: Arc<Pulse>,
     trunk: Trunk,
     credentials: Option<Credentials>,
     reach: Reach,
@@ -395,6 +406,9 @@ impl Media {
             .find(|(_, live)| live.attempt == *attempt);
         if let Some((number, live)) = live {
             let number = *number;
+            if let Some(said) = live.unstored.remove(&position) {
+                self.pulse.durable_after(now.since(said));
+            }
             live.call.handle_input(Input::Stored { position }, now);
             self.drain(number);
         }

@@ -14,6 +14,7 @@ pub mod load;
 mod names;
 pub mod place;
 pub mod playback;
+pub mod pulse;
 pub mod socket;
 pub mod standing;
 pub mod trial;

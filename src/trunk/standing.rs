@@ -14,7 +14,8 @@ use aftercall_core::time::Instant;
 use tracing::{info, warn};
 
 use super::config::Trunk;
-use super::socket::Reach;
+use super::pulse::Stand;
+use super::socket::{Place, Reach};
 
 /// Registration, probes and resting targets of one trunk.
 pub struct Standing {
@@ -22,6 +23,8 @@ pub struct Standing {
     registration: Option<(SocketAddr, Registration)>,
     probes: Vec<(SocketAddr, Probe)>,
     rests: BTreeMap<SocketAddr, Instant>,
+    /// The registrar's last word was no.
+    unregistered: bool,
     /// After [`Standing::leave`], until the registrar has answered or kept silent.
     leaving: bool,
 }
@@ -42,6 +45,7 @@ impl Standing {
             registration: None,
             probes: Vec::new(),
             rests: BTreeMap::new(),
+            unregistered: false,
             leaving: false,
         };
         standing.retarget(trunk, reach, credentials, endpoint, now)?;
@@ -146,16 +150,25 @@ impl Standing {
 
     /// The targets in the order in which the next call should try them: none is left out, the healthy come first.
     pub fn order(&self, targets: &mut [Target]) {
-        targets.sort_by_key(|target| {
-            let probe = self
-                .probes
-                .iter()
-                .find(|(address, _)| *address == target.address);
-            let is_ill = probe
-                .and_then(|(_, probe)| probe.health())
-                .is_some_and(|health| !health.is_alive());
-            is_ill || self.rests.contains_key(&target.address)
-        });
+        targets.sort_by_key(|target| self.is_ill(target.address));
+    }
+
+    /// How the trunk stands with these targets.
+    pub fn stand(&self, targets: &[Place]) -> Stand {
+        let ill = targets.iter().filter(|place| self.is_ill(place.address));
+        Stand {
+            targets: targets.len(),
+            ill: ill.count(),
+            unregistered: self.unregistered,
+        }
+    }
+
+    fn is_ill(&self, target: SocketAddr) -> bool {
+        let probe = self.probes.iter().find(|(address, _)| *address == target);
+        let is_silent = probe
+            .and_then(|(_, probe)| probe.health())
+            .is_some_and(|health| !health.is_alive());
+        is_silent || self.rests.contains_key(&target)
     }
 
     /// At shutdown: takes the registration back.
@@ -176,8 +189,12 @@ impl Standing {
         let registration = self.registration.as_mut();
         if let Some(event) = registration.and_then(|(_, registration)| registration.poll_event()) {
             match event {
-                RegistrationEvent::Registered { expires } => info!(?expires, "registered"),
+                RegistrationEvent::Registered { expires } => {
+                    self.unregistered = false;
+                    info!(?expires, "registered");
+                }
                 RegistrationEvent::Failed { status, again_in } => {
+                    self.unregistered = true;
                     warn!(?status, ?again_in, "not registered");
                 }
                 RegistrationEvent::Left => self.leaving = false,

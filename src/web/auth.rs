@@ -70,7 +70,11 @@ pub async fn require_right(
 }
 
 /// The caller of a token or of a cookie.
-async fn known(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
+pub async fn known(
+    state: &AppState,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
     let reason = reason(headers)?;
     if let Some(secret) = header(headers, header::AUTHORIZATION.as_str()).and_then(bearer) {
         let token = state.store.verify_token(secret).await?;

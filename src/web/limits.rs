@@ -65,7 +65,7 @@ impl Limits {
     }
 
     /// The peer; behind a trusted proxy whom that one names last. Others may write there what they like.
-    fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    pub fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
         let peer = peer.ip();
         if !self.trusted_proxies.contains(&peer) {

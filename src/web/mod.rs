@@ -58,7 +58,7 @@ pub use extract::List;
 pub use limits::Limits;
 pub use live::Watched;
 pub use problem::Problem;
-pub use router::{openapi, router};
+pub use router::{openapi, router, swappable};
 pub use serve::Listening;
 pub use session::Access;
 pub use site::Site;
@@ -66,6 +66,7 @@ pub use why::WhyView;
 
 use crate::config::Config;
 use crate::feed::Feed;
+use crate::health::Health;
 use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
@@ -103,6 +104,7 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// What replies are judged by, for rehearsals.
     pub lexicon: Arc<Lexicon>,
+    pub health: Arc<Health>,
 }
 
 impl AppState {
@@ -115,6 +117,7 @@ impl AppState {
         pathways: Pathways,
         forms: Vec<Form>,
         rules: &Rules,
+        health: Arc<Health>,
     ) -> Self {
         let pathways = Arc::new(pathways);
         let feed = Feed::new(
@@ -148,6 +151,18 @@ impl AppState {
             watched: Watched::default(),
             config: Arc::new(config.clone()),
             lexicon: Arc::clone(&rules.clinic.lexicon),
+            health,
+        }
+    }
+
+    /// The same under a new configuration.
+    pub fn under(&self, config: &Config, rules: &Rules) -> Self {
+        Self {
+            policy: Arc::new(rules.policy.clone()),
+            deadlines: Arc::new(rules.deadlines.clone()),
+            access: Arc::new(Access::new(&config.staff)),
+            config: Arc::new(config.clone()),
+            ..self.clone()
         }
     }
 

@@ -126,8 +126,8 @@ impl From<StoreError> for Problem {
                     "send the `next_cursor` of this list",
                 )
             },
-            StoreError::Database(_) => {
-                tracing::error!(%error, "database cannot be reached");
+            error if error.may_pass() => {
+                tracing::error!(%error, "the database cannot be used");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "database_unavailable",
@@ -138,7 +138,9 @@ impl From<StoreError> for Problem {
             | StoreError::File { .. }
             | StoreError::Open(_)
             | StoreError::Migrate(_)
+            | StoreError::Newer { .. }
             | StoreError::Corrupt { .. }
+            | StoreError::Database(_)
             | StoreError::Refused { .. } => Self::ours(&error),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, http::StatusCode, routing::get};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -175,6 +177,19 @@ pub fn router(state: AppState) -> Router {
             .into_response()
         }))
         .with_state(state)
+}
+
+/// A router that answers as whichever was sent last: requests under way end as they began.
+pub fn swappable(first: Router) -> (watch::Sender<Router>, Router) {
+    let (swap, now) = watch::channel(first);
+    let answer = move |request: Request| {
+        let router = now.borrow().clone();
+        async move {
+            let Ok(response) = router.oneshot(request).await;
+            response
+        }
+    };
+    (swap, Router::new().fallback(answer))
 }
 
 /// No cache, proxy or sniffing browser keeps what was answered, unless it says that it may be kept.

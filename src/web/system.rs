@@ -1,17 +1,16 @@
 //! Health, metrics, and the answers of no route.
 
-use std::time::Duration;
-
+use aftercall_core::staff::Right;
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::AppState;
 use super::problem::Problem;
+use super::{AppState, auth};
 use crate::metrics::HttpLabels;
 
 /// Whether the server can do its work.
@@ -20,48 +19,59 @@ pub struct Health {
     #[schema(example = "ok")]
     pub status: &'static str,
     pub version: &'static str,
+    /// What was looked at.
+    #[schema(value_type = Vec<String>, example = json!(["database", "ladder", "clock", "disk", "trunk", "ears"]))]
+    pub checks: Vec<&'static str>,
 }
 
-/// How long the database may take to say that it lives.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Answers 200 when the database answers and no work order is left unanswered by its whole ladder; needs no token and
-/// says nothing of patients.
+/// Answers 200 while calls are safe: database, ladder, clock, disk, trunk and ears, each found well. Else 503 with the code of
+/// the first fault (`database_unavailable`, `work_orders_unanswered`, `ladder_late`, `clock_wrong`, `disk_full`,
+/// `trunk_down`, `ears_behind`) and all of them in words. Needs no token and says nothing of patients.
 #[utoipa::path(get, path = "/health", tag = "system", security(()), responses(
     (status = OK, body = Health),
     (status = SERVICE_UNAVAILABLE, body = Problem, content_type = "application/problem+json")
 ))]
 pub async fn health(State(state): State<AppState>) -> Result<Json<Health>, Problem> {
-    match tokio::time::timeout(PATIENCE, state.store.exhausted_work_orders()).await {
-        Ok(Ok(0)) => Ok(Json(Health {
+    let checks = state.health.look(&state.store, state.now()).await;
+    let faults = checks.iter().filter_map(|check| check.fault.as_ref());
+    let faults: Vec<&(&'static str, String)> = faults.collect();
+    let Some((code, _)) = faults.first() else {
+        return Ok(Json(Health {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
-        })),
-        Ok(Ok(orders)) => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "work_orders_unanswered",
-            format!(
-                "{orders} work orders were told to everybody on their ladder, and nobody has answered"
-            ),
-        )),
-        Ok(Err(_)) | Err(_) => {
-            let detail = "the database does not answer";
-            Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "database_unavailable",
-                detail,
-            ))
-        }
-    }
+            checks: checks.iter().map(|check| check.name).collect(),
+        }));
+    };
+    let words: Vec<&str> = faults.iter().map(|(_, words)| words.as_str()).collect();
+    Err(Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        code,
+        words.join("; "),
+    ))
 }
 
-/// Counts for Prometheus (OpenMetrics text); no PHI.
-#[utoipa::path(get, path = "/metrics", tag = "system", security(()), responses(
+/// Counts for Prometheus (OpenMetrics text); no PHI. Open to this machine; from elsewhere it needs a token that may read the
+/// system's state or figures.
+#[utoipa::path(get, path = "/metrics", tag = "system", security((), ("token" = [])), responses(
     (status = OK, body = String, content_type = "application/openmetrics-text"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = SERVICE_UNAVAILABLE, body = Problem, content_type = "application/problem+json")
 ))]
-pub async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
-    let page = state.metrics.page(&state.store).await?;
+pub async fn metrics(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Result<Response, Problem> {
+    let client = state.limits.client(&headers, &extensions);
+    if !client.is_some_and(|client| client.is_loopback()) {
+        let caller = auth::known(&state, &Method::GET, &headers).await?;
+        if !caller.may(Right::ReadSystem) && !caller.may(Right::ReadFigures) {
+            let detail = "none of your roles may do this";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail));
+        }
+    }
+    let zone = state.config.zone();
+    let page = state.metrics.page(&state.store, zone, state.now()).await?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], page).into_response())
 }
@@ -72,7 +82,7 @@ pub async fn count(State(state): State<AppState>, request: Request, next: Next) 
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let method = request.method().to_string();
+    let method = known_method(request.method());
     let response = next.run(request).await;
     let labels = HttpLabels {
         route: route.unwrap_or_else(|| "none".to_owned()),
@@ -81,6 +91,20 @@ pub async fn count(State(state): State<AppState>, request: Request, next: Next) 
     };
     state.metrics.http_requests.get_or_create(&labels).inc();
     response
+}
+
+/// A closed set: a client may send any word as its method.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 pub async fn no_route() -> Problem {

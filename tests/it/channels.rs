@@ -1,7 +1,7 @@
 //! Channels against real servers on loopback: what each is sent, refusals, time-outs, tries, dead letters, one key a
 //! delivery; and the ladder from a raised order to the people of the rota.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -71,6 +71,20 @@ impl Peer {
 
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.lock().expect("whole").extend(answers);
+    }
+
+    /// From here on everything is taken.
+    pub(crate) fn forget(&self) {
+        self.answers.lock().expect("whole").clear();
+    }
+
+    /// The keys of all that came.
+    pub(crate) fn keys(&self) -> BTreeSet<String> {
+        let got = self.got.lock().expect("whole");
+        let keys = got
+            .iter()
+            .filter_map(|got| got.headers.get("idempotency-key"));
+        keys.cloned().collect()
     }
 
     /// What came since the last look.

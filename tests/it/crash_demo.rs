@@ -35,7 +35,7 @@ fn root() -> &'static Path {
 }
 
 /// A folder of its own for the demo, and its processes, which do not outlive the test.
-struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
     demo: Option<Child>,
 }
@@ -49,6 +49,23 @@ impl Drop for Stage {
 
 impl Stage {
     fn set() -> Stage {
+        let case = |number: &str| {
+            format!("[patient.{number}]\nday = 3\nrung = true\ndisposition = \"completed\"\n")
+        };
+        let cast = ON_THE_LINE.iter().chain([&WAITING]);
+        let cases: String = cast.map(|number| case(number)).collect();
+        let phones = phones()
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text));
+        Self::with(&patients(), &cases, phones)
+    }
+
+    /// A demo of these patients, outcomes and telephones.
+    pub(crate) fn with(
+        patients: &str,
+        cases: &str,
+        phones: impl IntoIterator<Item = (String, String)>,
+    ) -> Stage {
         let stage = Stage {
             folder: tempfile::tempdir().expect("a temporary folder"),
             demo: None,
@@ -57,21 +74,13 @@ impl Stage {
         std::fs::create_dir_all(fixtures.join("phones")).expect("the folder is writable");
         std::os::unix::fs::symlink(root().join("fixtures/audio"), fixtures.join("audio"))
             .expect("a link");
-        write(&fixtures.join("patients.csv"), &patients());
+        write(&fixtures.join("patients.csv"), patients);
         write(&fixtures.join("do_not_call.csv"), "phone,reason\n");
-        let case = |number: &str| {
-            format!("[patient.{number}]\nday = 3\nrung = true\ndisposition = \"completed\"\n")
-        };
-        let cases: String = ON_THE_LINE
-            .iter()
-            .chain([&WAITING])
-            .map(|number| case(number))
-            .collect();
         write(
             &fixtures.join("expected.toml"),
             &format!("version = 1\n{cases}"),
         );
-        for (name, text) in phones() {
+        for (name, text) in phones {
             write(&fixtures.join("phones").join(format!("{name}.toml")), &text);
         }
         let trunk = read(&root().join("sip_config/loopback.toml"))
@@ -81,25 +90,25 @@ impl Stage {
         stage
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     fn start(&mut self, resume: bool) {
-        let output = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.path("demo.log"))
-            .expect("the folder is writable");
-        let errors = output.try_clone().expect("a second handle");
+        let lines = LINES.to_string();
+        self.start_with(&["--lines", &lines], resume, None);
+    }
+
+    /// Starts the demo: what it shows goes to `demo.out`, its log to `demo.log`.
+    pub(crate) fn start_with(&mut self, more: &[&str], resume: bool, log: Option<&str>) {
+        let file = |name: &str| {
+            let mut options = std::fs::File::options();
+            let file = options.create(true).append(true).open(self.path(name));
+            file.expect("the folder is writable")
+        };
         let demo = Command::new(env!("CARGO_BIN_EXE_aftercall"))
-            .args([
-                "demo",
-                "--bind",
-                "127.0.0.1:0",
-                "--lines",
-                &LINES.to_string(),
-            ])
+            .args(["demo", "--bind", "127.0.0.1:0"])
+            .args(more)
             .arg("--fixtures")
             .arg(self.path("fixtures"))
             .arg("--trunk")
@@ -108,9 +117,10 @@ impl Stage {
             .arg(self.path("data"))
             .args(resume.then_some("--resume"))
             .current_dir(root())
+            .envs(log.map(|log| ("RUST_LOG", log)))
             .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
+            .stdout(file("demo.out"))
+            .stderr(file("demo.log"))
             .spawn()
             .expect("the program was built");
         self.demo = Some(demo);
@@ -133,7 +143,7 @@ impl Stage {
         }
     }
 
-    async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         Store::open(&format!(
             "sqlite://{}",
             self.path("data/aftercall.db").display()
@@ -160,15 +170,16 @@ impl Stage {
     }
 
     /// Fails with what the demo printed.
-    fn give_up(&self, waited_for: &str) -> ! {
+    pub(crate) fn give_up(&self, waited_for: &str) -> ! {
         panic!(
-            "waited in vain for {waited_for}; the demo said:\n{}",
+            "waited in vain for {waited_for}; the demo said:\n{}\n{}",
+            read(&self.path("demo.out")),
             read(&self.path("demo.log"))
         )
     }
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 

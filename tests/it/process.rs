@@ -34,6 +34,10 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The first line, from here on, with these words in it.
     pub fn wait_for(&mut self, words: &str, limit: Duration) -> String {
         let deadline = Instant::now() + limit;

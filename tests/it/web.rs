@@ -83,6 +83,7 @@ impl Server {
             watched: Watched::default(),
             config: Arc::new(aftercall::config::Config::default()),
             lexicon: Arc::clone(&crate::record::clinic().lexicon),
+            health: Arc::default(),
         };
         let config = aftercall::config::Web {
             bind: "127.0.0.1:0".to_owned(),
@@ -961,6 +962,10 @@ async fn health_and_metrics_need_no_token_and_hold_no_phi() {
         metrics.contains("aftercall_steps{name=\"calling\"} 1"),
         "{metrics}"
     );
+    for kpi in ["coverage", "reach", "completion", "ppv"] {
+        let line = format!("aftercall_kpi_of{{name=\"{kpi}\"}} ");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     assert!(
         metrics.contains("route=\"/api/v1/patients/{id}\""),
         "{metrics}"

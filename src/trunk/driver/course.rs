@@ -38,6 +38,10 @@ impl Media {
 
     pub(super) fn wake_calls(&mut self) {
         let now = self.now();
+        if let Some(due) = self.alarms.next().filter(|due| *due <= now) {
+            let late = now.since(due);
+            self.pulse.wake_late_seconds.observe(late.as_secs_f64());
+        }
         for number in self.alarms.due(now) {
             self.wake_ringing(number, now);
             if let Some(live) = self.calls.get_mut(&number) {
@@ -176,6 +180,7 @@ impl Media {
                     }
                 }
                 Output::Frame { left, right } => {
+                    live.frames += 1;
                     let frame = ToRecord::Frame {
                         attempt: live.attempt.clone(),
                         left,
@@ -187,6 +192,9 @@ impl Media {
                 }
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
+                    if let CallEvent::Found { position, placed } = &event {
+                        live.found(*position, placed, now);
+                    }
                     let is_end = matches!(event, CallEvent::Ended(_));
                     if is_end {
                         log_media(&attempt, live.call.media());

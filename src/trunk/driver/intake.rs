@@ -77,6 +77,8 @@ impl Media {
         }
         self.standing.handle_timeout(self.now());
         self.send_standing();
+        let stand = self.standing.stand(&self.reach.targets);
+        self.pulse.stands(stand);
         if self.cared_at.elapsed() > CARE {
             self.cared_at = StdInstant::now();
             self.carrier.keep_alive();

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant as StdInstant;
 
 use aftercall_core::call::{Call, Input};
+use aftercall_core::finding::{Confirmation, PlacedFinding};
 use aftercall_core::id::{AttemptId, UtteranceId};
 use aftercall_core::sip::sdp::Dtls;
 use aftercall_core::sip::trace::{Trace, Way};
@@ -18,6 +19,9 @@ use super::NAP;
 use super::lines::{Lines, OnCall};
 use crate::speech::ears::JobId;
 use crate::trunk::dtls::{Handshake, Identity};
+
+/// A frame of the recording, in milliseconds.
+const FRAME_MS: u64 = 20;
 
 /// One call on its thread.
 pub(super) struct Live {
@@ -34,6 +38,10 @@ pub(super) struct Live {
     pub(super) trace: Trace,
     /// How many messages were told of it.
     pub(super) told: usize,
+    /// Frames recorded so far: the clock of findings, in 20 ms.
+    pub(super) frames: u64,
+    /// When the words of findings that are not on disk yet had ended.
+    pub(super) unstored: BTreeMap<u32, Instant>,
     /// Of ours, in SIP and in audio.
     pub(super) at: SocketAddr,
     pub(super) audio_at: SocketAddr,
@@ -59,6 +67,8 @@ impl Live {
             jobs: BTreeMap::new(),
             trace: Trace::new(Instant::ZERO),
             told: 0,
+            frames: 0,
+            unstored: BTreeMap::new(),
             at,
             audio_at: SocketAddr::new(at.ip(), port),
         }
@@ -69,6 +79,18 @@ impl Live {
         let call = self.call.poll_timeout().map(|(at, _)| at);
         let handshake = self.handshake.as_ref().map(|_| now + NAP);
         call.into_iter().chain(handshake).min()
+    }
+
+    /// A finding that raises an order as it is, told for the first time: how soon it is on disk is counted. Where nothing is
+    /// recorded, nobody knows when its words ended.
+    pub(super) fn found(&mut self, position: u32, placed: &PlacedFinding, now: Instant) {
+        let finding = &placed.finding;
+        if self.frames > 0 && finding.alerts() && finding.confirmation == Confirmation::NotNeeded {
+            let since_ms = (self.frames * FRAME_MS).saturating_sub(placed.to_ms);
+            let said = now.as_micros().saturating_sub(since_ms * 1_000);
+            let said = Instant::from_micros(said);
+            self.unstored.entry(position).or_insert(said);
+        }
     }
 
     /// A message's way, for the trace.

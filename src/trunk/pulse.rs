@@ -1,0 +1,130 @@
+//! What the media thread lets others see of itself: how its targets stand, how late it wakes calls, how soon a finding was on
+//! disk. Counts and times alone.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+
+/// So many of the last times are kept exactly.
+const KEPT: usize = 10_000;
+
+/// Shared by the thread, the metrics and the health check.
+#[derive(Debug)]
+pub struct Pulse {
+    targets: AtomicUsize,
+    /// Silent, refusing, or resting after a call that failed there.
+    ill: AtomicUsize,
+    /// The registrar refused us, or said nothing, when it was asked last.
+    unregistered: AtomicBool,
+    /// How long after its time a call was woken: a frame is due every 20 ms.
+    pub wake_late_seconds: Histogram,
+    /// From the end of the utterance to the finding, and the order that it raises, on disk.
+    pub order_durable_seconds: Histogram,
+    order_durable: Mutex<VecDeque<Duration>>,
+}
+
+/// How the trunk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    pub targets: usize,
+    pub ill: usize,
+    pub unregistered: bool,
+}
+
+impl Stand {
+    /// No call can be made.
+    pub fn is_down(self) -> bool {
+        self.unregistered || (self.targets > 0 && self.ill >= self.targets)
+    }
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            targets: AtomicUsize::new(0),
+            ill: AtomicUsize::new(0),
+            unregistered: AtomicBool::new(false),
+            wake_late_seconds: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5]),
+            order_durable_seconds: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
+            order_durable: Mutex::default(),
+        }
+    }
+}
+
+impl Pulse {
+    pub fn stands(&self, stand: Stand) {
+        self.targets.store(stand.targets, Ordering::Relaxed);
+        self.ill.store(stand.ill, Ordering::Relaxed);
+        self.unregistered
+            .store(stand.unregistered, Ordering::Relaxed);
+    }
+
+    pub fn stand(&self) -> Stand {
+        Stand {
+            targets: self.targets.load(Ordering::Relaxed),
+            ill: self.ill.load(Ordering::Relaxed),
+            unregistered: self.unregistered.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A certain finding's order is on disk, so long after the words ended.
+    pub fn durable_after(&self, time: Duration) {
+        self.order_durable_seconds.observe(time.as_secs_f64());
+        let mut kept = self
+            .order_durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(time);
+    }
+
+    /// The last such times, the shortest first.
+    pub fn durable_times(&self) -> Vec<Duration> {
+        let kept = self
+            .order_durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut times: Vec<Duration> = kept.iter().copied().collect();
+        times.sort_unstable();
+        times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trunk_is_down_when_no_target_is_left() {
+        for (targets, ill, unregistered, down) in [
+            (2, 0, false, false),
+            (2, 1, false, false),
+            (2, 2, false, true),
+            (1, 0, true, true),
+            (0, 0, false, false),
+        ] {
+            let stand = Stand {
+                targets,
+                ill,
+                unregistered,
+            };
+            assert_eq!(stand.is_down(), down, "{stand:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_times_are_kept() {
+        let pulse = Pulse::default();
+        for ms in 0..=10_000_u64 {
+            pulse.durable_after(Duration::from_millis(10_000 - ms));
+        }
+        let times = pulse.durable_times();
+        assert_eq!(times.len(), KEPT);
+        assert_eq!(times.last(), Some(&Duration::from_millis(9_999)));
+    }
+}
