@@ -33,6 +33,8 @@ EVAL ?= redflags
 MEMORY := $(firstword $(wildcard /dev/shm /tmp))
 SHARE ?= 0.15
 ANSWERED ?= $(HOME)/.cache/aftercall-voice/answered
+# Recordings of real people, with clips.tsv.
+CLIPS ?= $(wildcard ../shared/speech/clips)
 HEARING ?= $(HOME)/.cache/aftercall-voice/hearing
 DEV ?= $(wildcard ../shared/redflag/dev.jsonl)
 NEGEX ?= $(wildcard ../shared/redflag/negex.jsonl)
@@ -150,6 +152,7 @@ eval-hearing:
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	$${PYTHON:-python3} fixtures/speech/make_speech.py hearing --out $(HEARING)
 	nice -n 19 cargo run --quiet --release -- hearing $(HEARING) --share $(SHARE)
+	@[ -z "$(CLIPS)" ] || nice -n 19 cargo run --quiet --release -- hearing $(CLIPS) --real
 
 eval-answered:
 	@$(MAKE) --no-print-directory model PROFILE=--release

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aftercall_core::lang::Lang;
 use aftercall_core::script::Script;
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::eval::answered::Robot;
 use crate::eval::elder::{self, Elder, Manner};
@@ -17,6 +17,7 @@ use crate::eval::heard::{figures, lines};
 use crate::eval::hearing::{self, Asking, ECHOED, Item, Row, Variant};
 use crate::eval::line::{Beds, Condition};
 use crate::eval::nonspeech::{self, SECONDS, Sound};
+use crate::eval::real;
 use crate::eval::set::{self, OWN, Set, half};
 use crate::speech::model::Model;
 use crate::speech::prompts::Prompts;
@@ -47,7 +48,7 @@ pub struct Args {
     /// clean, alaw, noise20, noise10, loss3, loss5, echo.
     #[arg(long, value_delimiter = ',', value_parser = condition)]
     conditions: Vec<Condition>,
-    /// full, no-hot-words, no-choices, no-relistening, whole-context, no-padding.
+    /// full, no-hot-words, no-choices, no-relistening, whole-context, no-padding, beam (as the second ear hears).
     #[arg(long, value_delimiter = ',', value_parser = variant, default_value = "full")]
     variants: Vec<Variant>,
     /// Only these: yes_no, choice, number, symptom, row; with `--nobody` sounds, as television.
@@ -69,6 +70,10 @@ pub struct Args {
     /// hears badly: how often the robot speaks into them, and how long it waits after them.
     #[arg(long, conflicts_with = "nobody")]
     elder: bool,
+    /// DIR holds recordings of real people with `clips.tsv` (id, lang, set, seconds, text, source): how many syllables or
+    /// words come out wrong, heard without a question. Lines that add no noise: clean, alaw, loss3, loss5.
+    #[arg(long, conflicts_with_all = ["nobody", "elder"])]
+    real: bool,
     /// Print so many of the replies that were not understood.
     #[arg(long, value_name = "N", default_value_t = 0)]
     misses: usize,
@@ -95,6 +100,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.elder {
         return elder_replies(args);
+    }
+    if args.real {
+        return recordings(args);
     }
     let all = hearing::items(&args.clips)?;
     let (of_half, part) = half(&all, |item| &item.half, &args.half, args.share)?;
@@ -227,6 +235,51 @@ fn elder_replies(args: &Args) -> anyhow::Result<ExitCode> {
             row.id, row.line, row.node, row.said, row.heard
         )
         .context("cannot print")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hears recordings of real people, and prints what came out wrong by kind, line and ear.
+fn recordings(args: &Args) -> anyhow::Result<ExitCode> {
+    let quiet = [
+        Condition::Clean,
+        Condition::Alaw,
+        Condition::Loss3,
+        Condition::Loss5,
+    ];
+    let conditions = match args.conditions.is_empty() {
+        true => &quiet[..],
+        false => &args.conditions,
+    };
+    if let Some(noisy) = conditions.iter().find(|line| !quiet.contains(line)) {
+        bail!(
+            "--conditions {}: only clean, alaw, loss3 and loss5 with --real",
+            noisy.name()
+        );
+    }
+    let clips = real::clips(&args.clips)?;
+    let model = Model::load(&args.model)?;
+    let mut out = std::io::stdout();
+    for &variant in &args.variants {
+        let mut recogniser = Recogniser::with(&model, variant.habits())?;
+        let ear = named(&args.model, variant);
+        for &line in conditions {
+            let figures = real::measure(&mut recogniser, (&args.clips, &clips), line)?;
+            if args.json {
+                let row = serde_json::json!({ "ear": ear, "line": line.name(), "sets": figures });
+                writeln!(out, "{row}").context("cannot print")?;
+                continue;
+            }
+            for (set, f) in &figures {
+                let percent = 100.0 * f.wrong as f64 / f.of.max(1) as f64;
+                writeln!(
+                    out,
+                    "{ear}  {:<6} {set:<10} {:>3} clips  wholly right {:>3}  nothing heard {:>2}  wrong {:>3} of {:>3} = {percent:.1} %",
+                    line.name(), f.clips, f.right, f.nothing, f.wrong, f.of
+                )
+                .context("cannot print")?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

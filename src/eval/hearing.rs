@@ -32,7 +32,7 @@ use crate::speech::callbacks::Stop;
 use crate::speech::whisper::{Habits, Recogniser, Wanted};
 
 /// How a question waits for an open answer: long enough for every reply of the set.
-const OPEN: ListenSpec = ListenSpec {
+pub(super) const OPEN: ListenSpec = ListenSpec {
     end_silence_ms: 900,
     no_input_ms: 5_000,
     max_ms: 45_000,

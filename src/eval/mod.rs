@@ -10,6 +10,7 @@ pub mod line;
 pub mod negex;
 pub mod nonspeech;
 pub mod openings;
+pub mod real;
 pub mod sample;
 pub mod score;
 pub mod set;
