@@ -15,7 +15,11 @@ use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures, imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews, rota, scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,};
+use super::{
+    AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures,
+    imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews,
+    rota, scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,
+};
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
 const BODY_LIMIT: usize = 1 << 20;
