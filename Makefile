@@ -159,9 +159,8 @@ eval-answered:
 	$${PYTHON:-python3} fixtures/speech/make_speech.py answered --out $(ANSWERED)
 	nice -n 19 cargo run --quiet --release -- answered $(ANSWERED) --share $(SHARE)
 
-# About half a minute a kill of the demo, SOAK times the usual count of every seeded loop, in memory 10,000 crashes of the dial
-# loop (25 minutes) and 10,000 faults on a finding's way to a person, and 200 kills of one of three real engines on one
-# PostgreSQL (half an hour).
+# About half a minute a kill of the demo, SOAK times the usual count of every seeded loop, 10,000 crashes of the dial loop with
+# their databases in memory (25 minutes), and 200 kills of one of three real engines on one PostgreSQL (half an hour).
 soak: check-rust packages-test model
 	AFTERCALL_SOAK=$(SOAK) cargo test -p aftercall-core --test calls -- plan::law sip::lossy sip::tables redflag well
 	AFTERCALL_SOAK=$$(($(SOAK) * 50)) cargo test -p aftercall-core --test calls -- fuzz
@@ -169,7 +168,6 @@ soak: check-rust packages-test model
 	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 17 / 5)) cargo test --test it -- crash_plan --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 5 / 2)) cargo test --test it -- crash_engines --nocapture
 	AFTERCALL_SOAK=$$(($(SOAK) * 20)) cargo test --test it -- every_way_to_end
-	TMPDIR=$(MEMORY) AFTERCALL_SOAK=$$(($(SOAK) * 21 / 10)) cargo test --test it -- faults --nocapture
 	@$(MAKE) --no-print-directory fuzz
 
 # The next seed until the time is over; a finding names its seed, and comes again with AFTERCALL_SEED.

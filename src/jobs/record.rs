@@ -103,7 +103,6 @@ pub struct Recorder {
     store: Store,
     rules: Arc<Rules>,
     live: HashMap<AttemptId, Live>,
-    again_after: Duration,
 }
 
 impl Recorder {
@@ -112,15 +111,6 @@ impl Recorder {
             store,
             rules: rules.into(),
             live: HashMap::new(),
-            again_after: AGAIN_AFTER,
-        }
-    }
-
-    /// Asks a database that is away again so soon, instead of after a second.
-    pub fn asking_again_after(self, again_after: Duration) -> Self {
-        Self {
-            again_after,
-            ..self
         }
     }
 
@@ -133,7 +123,7 @@ impl Recorder {
                 Ok(()) => return true,
                 Err(error) if error.may_pass() => {
                     warn!(attempt.id = %report.attempt, %error, "report not saved; trying again");
-                    tokio::time::sleep(self.again_after).await;
+                    tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 Err(error) => {
                     error!(attempt.id = %report.attempt, %error, "report not saved");

@@ -1,7 +1,7 @@
 //! Channels against real servers on loopback: what each is sent, refusals, time-outs, tries, dead letters, one key a
 //! delivery; and the ladder from a raised order to the people of the rota.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(crate) struct Got {
 
 /// What it answers next; 200 and `{"errcode":0,"code":0}` when nothing is left.
 #[derive(Clone)]
-pub(crate) enum Answer {
+enum Answer {
     Status(u16),
     Body(&'static str),
     /// Not before the client has given up.
@@ -54,13 +54,13 @@ pub(crate) enum Answer {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Peer {
+struct Peer {
     got: Arc<Mutex<Vec<Got>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 impl Peer {
-    pub(crate) async fn start() -> (Self, SocketAddr) {
+    async fn start() -> (Self, SocketAddr) {
         let peer = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -69,22 +69,8 @@ impl Peer {
         (peer, address)
     }
 
-    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+    fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.lock().expect("whole").extend(answers);
-    }
-
-    /// From here on everything is taken.
-    pub(crate) fn forget(&self) {
-        self.answers.lock().expect("whole").clear();
-    }
-
-    /// The keys of all that came.
-    pub(crate) fn keys(&self) -> BTreeSet<String> {
-        let got = self.got.lock().expect("whole");
-        let keys = got
-            .iter()
-            .filter_map(|got| got.headers.get("idempotency-key"));
-        keys.cloned().collect()
     }
 
     /// What came since the last look.
