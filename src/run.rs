@@ -227,8 +227,7 @@ impl Engine {
             recordings,
             Arc::clone(&metrics),
             config,
-            pathways,
-            review_forms::load(&config.scripts.dir)?,
+            (pathways, review_forms::load(&config.scripts.dir)?),
             &rules,
             Arc::clone(&health),
         );

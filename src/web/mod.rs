@@ -114,8 +114,7 @@ impl AppState {
         recordings: Recordings,
         metrics: Arc<Metrics>,
         config: &Config,
-        pathways: Pathways,
-        forms: Vec<Form>,
+        (pathways, forms): (Pathways, Vec<Form>),
         rules: &Rules,
         health: Arc<Health>,
     ) -> Self {
