@@ -46,7 +46,7 @@ pub(crate) struct Got {
 
 /// What it answers next; 200 and `{"errcode":0,"code":0}` when nothing is left.
 #[derive(Clone)]
-enum Answer {
+pub(crate) enum Answer {
     Status(u16),
     Body(&'static str),
     /// Not before the client has given up.
@@ -54,13 +54,13 @@ enum Answer {
 }
 
 #[derive(Clone, Default)]
-struct Peer {
+pub(crate) struct Peer {
     got: Arc<Mutex<Vec<Got>>>,
     answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 impl Peer {
-    async fn start() -> (Self, SocketAddr) {
+    pub(crate) async fn start() -> (Self, SocketAddr) {
         let peer = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -69,7 +69,7 @@ impl Peer {
         (peer, address)
     }
 
-    fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.lock().expect("whole").extend(answers);
     }
 
@@ -723,7 +723,7 @@ struct Mail {
 }
 
 impl Mail {
-    async fn start() -> (Self, SocketAddr) {
+    pub(crate) async fn start() -> (Self, SocketAddr) {
         let mail = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
