@@ -7,8 +7,10 @@ mod channels;
 mod feed;
 mod figures;
 mod messages;
+mod retention;
 mod staff;
 mod swap;
+mod vault;
 mod web;
 mod work_orders;
 
@@ -35,8 +37,10 @@ pub use channels::{Channel, Kind};
 pub use feed::Feed;
 pub use figures::Figures;
 pub use messages::Messages;
+pub use retention::Retention;
 pub use staff::Staff;
 pub use swap::Swap;
+pub use vault::{MasterKey, Vault};
 pub use web::Web;
 pub use work_orders::WorkOrders;
 
@@ -70,6 +74,8 @@ pub struct Config {
     pub audit: Audit,
     pub figures: Figures,
     pub staff: Staff,
+    pub vault: Vault,
+    pub retention: Retention,
     pub engine: Engine,
 }
 
@@ -368,6 +374,8 @@ impl Default for Config {
             audit: Audit::default(),
             figures: Figures::default(),
             staff: Staff::default(),
+            vault: Vault::default(),
+            retention: Retention::default(),
             engine: Engine::default(),
         }
     }
@@ -746,6 +754,8 @@ impl Config {
         )?;
         self.staff.check()?;
         self.figures.check()?;
+        self.check_vault()?;
+        self.retention.check()?;
         if let Some(fault) = channels::fault(&self.channels) {
             return Err(("channels", fault));
         }

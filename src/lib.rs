@@ -1,10 +1,12 @@
 //! aftercall: touches the world and never decides; `aftercall-core` decides.
 
+pub mod backup;
 pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod dialogs;
 pub mod eval;
+pub mod export;
 mod facts;
 pub mod feed;
 pub mod health;
@@ -26,4 +28,5 @@ pub mod scripts;
 pub mod speech;
 pub mod store;
 pub mod trunk;
+pub mod vault;
 pub mod web;

@@ -19,6 +19,7 @@ use crate::jobs::ring_back::{self, Desk, Taken};
 use crate::jobs::{Rules, RulesNow};
 use crate::library::Library;
 use crate::metrics::Metrics;
+use crate::run::recording_key;
 use crate::speech::voice::Voice;
 use crate::store::Store;
 use crate::trunk::driver::{Answer, Command};
@@ -82,14 +83,15 @@ impl Reception {
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let script = self.library.script(&script.pathway, script.lang, today)?;
         let (facts, record) = match &known {
-            None => (stranger(&config, &rules, script.lang), false),
+            None => (stranger(&config, &rules, script.lang), None),
             Some(known) => {
                 let whom = (&known.patient, &known.episode, &known.step);
                 let facts = Facts {
                     earlier: known.earlier.clone(),
                     ..facts_of(&config, &self.store, &rules, whom).await?
                 };
-                (facts, known.patient.consent.recording)
+                let key = recording_key(&self.store, attempt, &known.patient).await?;
+                (facts, key)
             }
         };
         let first = speaking::ring_back(&script, &facts, kind);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aftercall_core::attempt::CallRecord;
 use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
+use aftercall_core::patient::Patient;
 use aftercall_core::plan::{Capacity, Pace};
 use aftercall_core::script::{Facts, Note};
 use aftercall_core::sip::dialog::DialogSnapshot;
@@ -40,12 +41,13 @@ use crate::speech::kokoro::KokoroConfig;
 use crate::speech::openai::OpenAiConfig;
 use crate::speech::remote::RemoteConfig;
 use crate::speech::voice::{Engine as VoiceOf, Voice, VoiceConfig};
-use crate::store::Store;
 use crate::store::script::ScriptVersion;
+use crate::store::{Store, StoreError};
 use crate::trunk::config::Trunk;
 use crate::trunk::descriptors;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
 use crate::trunk::pulse::Pulse;
+use crate::vault::{DataKey, Source};
 use crate::web::{self, Listening};
 
 /// How often is looked whether the ears keep up.
@@ -99,6 +101,7 @@ impl Engine {
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
         let today = Timestamp::now().to_zoned(config.zone()).date();
         let store = open_store(config).await?;
+        unlock(&store, config).await?;
         let in_force = store.drafts_in_force().await?;
         let library = Library::load_with(&config.scripts.dir, &in_force, &keys, today)?;
         let voice = Arc::new(Voice::new(voice_config(config)));
@@ -222,6 +225,13 @@ impl Engine {
             }
             false => (None, None),
         };
+        let keeper = jobs::retention::Keeper {
+            store: store.clone(),
+            rules: rules.clone(),
+            recordings: recordings.clone(),
+            retention: config.retention,
+            journal: config.journal(),
+        };
         let state = web::AppState::new(
             store.clone(),
             recordings,
@@ -278,6 +288,7 @@ impl Engine {
                 head_key,
                 stopping.clone(),
             )),
+            tokio::spawn(keeper.run(stopping.clone())),
             tokio::spawn(watch_health(ears, health, room, stopping.clone())),
             tokio::spawn(let_pages_go(state.changes.clone(), stopping.clone())),
             tokio::spawn(listening.serve(routes, stopping)),
@@ -371,6 +382,23 @@ async fn wait_for(tasks: Vec<JoinHandle<()>>) {
     }
 }
 
+/// Nobody is called whose words could not be kept; a key that is made now is told of.
+async fn unlock(store: &Store, config: &Config) -> anyhow::Result<()> {
+    let source = config.master_key();
+    let was_there = match &source {
+        Source::File(path) => path.exists(),
+        Source::Environment | Source::Command(_) | Source::Given(_) => true,
+    };
+    let id = store.unlock().await?;
+    let place = source.place();
+    if was_there {
+        info!("master key {id}, from {place}");
+    } else {
+        warn!("a master key was made, {id}: copy {place} to a place apart from the data");
+    }
+    Ok(())
+}
+
 /// Opens the database, making the data folder first.
 ///
 /// # Errors
@@ -382,7 +410,7 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
             config.data_dir.display()
         )
     })?;
-    Ok(Store::open(&config.database_url()).await?)
+    Ok(Store::open(&config.database_url(), &config.master_key()).await?)
 }
 
 /// Starts the recogniser of a configuration.
@@ -608,13 +636,14 @@ impl Caller {
         };
         let prompts = &self.library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, Vec::new()).await?;
+        let record = recording_key(&self.store, &call.attempt, &call.patient).await?;
         let start = StartCall {
             attempt: call.attempt.clone(),
             number: call.order.number.clone(),
             caller: Some(call.caller.clone()),
             script,
             facts,
-            record: call.patient.consent.recording,
+            record,
             leaves_message: config.calling.voicemail_message,
             on_call: config.on_call(),
         };
@@ -627,6 +656,26 @@ impl Caller {
         self.metrics.calls_live.inc();
         self.driver.start_call(start);
         Ok(())
+    }
+}
+
+/// What a patient's recording is encrypted by, where she agreed to one.
+///
+/// # Errors
+/// When there is no master key, or hers was destroyed.
+pub(crate) async fn recording_key(
+    store: &Store,
+    attempt: &AttemptId,
+    patient: &Patient,
+) -> Result<Option<DataKey>, StoreError> {
+    if !patient.consent.recording {
+        return Ok(None);
+    }
+    match store.recording_key(attempt).await {
+        Ok(key) => Ok(Some(key)),
+        // Her recordings were destroyed; she is called all the same.
+        Err(StoreError::Destroyed { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -31,6 +31,7 @@ use crate::speech::voice::Voice;
 use crate::store::new_id;
 use crate::trunk::config::Trunk;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
+use crate::vault::DataKey;
 
 /// Place one call without a patient record, and print its turns and its record.
 ///
@@ -160,18 +161,21 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
         .as_ref()
         .map(|_| std::env::temp_dir().join(format!("aftercall-{attempt}")));
     let recordings = folder.clone().map(Recordings::new);
+    // What lies on disk while the call runs; the file that was asked for is plain.
+    let key = DataKey::random()?;
     let is_plain = args.play.is_some() || args.send_keys.is_some() || args.refer_to.is_some();
     let exit = if is_plain {
         audit(&config, &attempt, &trunk).await?;
-        let writer = recordings.as_ref().map(|all| all.writer(&attempt));
+        let writer = recordings.as_ref().map(|all| all.writer(&attempt, &key));
         play::place(args, trunk, number, writer.transpose()?).await?
     } else {
-        converse(args, &config, trunk, number, &attempt, recordings.clone()).await?
+        let tape = recordings.clone().map(|all| (all, key.clone()));
+        converse(args, &config, trunk, number, &attempt, tape).await?
     };
     if let (Some(path), Some(recordings)) = (&args.record, recordings)
         && recordings.exists(&attempt)
     {
-        recordings.reader(&attempt)?.write_wav(path)?;
+        recordings.reader(&attempt, &key)?.write_wav(path)?;
     }
     if let Some(folder) = folder
         && folder.exists()
@@ -188,7 +192,7 @@ async fn converse(
     trunk: Trunk,
     number: PhoneNumber,
     attempt: &AttemptId,
-    recordings: Option<Recordings>,
+    tape: Option<(Recordings, DataKey)>,
 ) -> anyhow::Result<ExitCode> {
     let today = Timestamp::now().to_zoned(config.zone()).date();
     let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
@@ -207,6 +211,7 @@ async fn converse(
     let voice = Arc::new(Voice::new(voice_config(config)));
     audit(config, attempt, &trunk).await?;
     let (reports, inbox) = mpsc::unbounded_channel();
+    let (recordings, key) = tape.unzip();
     let driver = Driver::start(trunk, library.kit, ears, voice, recordings, reports)?;
     driver.start_call(StartCall {
         attempt: attempt.clone(),
@@ -214,7 +219,7 @@ async fn converse(
         caller: None,
         script,
         facts: facts(args, config, today),
-        record: args.record.is_some(),
+        record: key,
         leaves_message: config.calling.voicemail_message,
         on_call: config.on_call(),
     });

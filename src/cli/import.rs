@@ -17,6 +17,7 @@ use crate::import::{
 use crate::pathways;
 use crate::store::Store;
 use crate::store::import::SavedMapping;
+use crate::vault::{DataKey, Source};
 
 /// Import a discharge list or a do-not-call list (CSV in any usual encoding, XLSX).
 ///
@@ -176,12 +177,11 @@ async fn open(config: &Config, dry_run: bool) -> anyhow::Result<Store> {
         .map(|path| path.trim_start_matches("//"));
     let missing =
         file.is_some_and(|file| !Path::new(file.split('?').next().unwrap_or(file)).exists());
-    let url = if dry_run && missing {
-        "sqlite::memory:"
-    } else {
-        &url
-    };
-    Ok(Store::open(url).await?)
+    if dry_run && missing {
+        let passing = Source::Given(DataKey::random()?);
+        return Ok(Store::open("sqlite::memory:", &passing).await?);
+    }
+    Ok(Store::open(&url, &config.master_key()).await?)
 }
 
 async fn saved(store: &Store, name: &str) -> anyhow::Result<SavedMapping> {

@@ -43,11 +43,12 @@ impl Place {
     /// # Errors
     /// A broken configuration, or a database that cannot be opened or migrated.
     pub async fn open(&self) -> anyhow::Result<Store> {
+        let config = self.config()?;
         let url = match &self.database {
             Some(url) => url.clone(),
-            None => self.config()?.database_url(),
+            None => config.database_url(),
         };
-        Store::open(&url)
+        Store::open(&url, &config.master_key())
             .await
             .context("the database was not opened")
     }

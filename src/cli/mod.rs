@@ -4,6 +4,7 @@ pub mod answered;
 pub mod assess;
 pub mod audit;
 mod audit_log;
+pub mod backup;
 pub mod bench;
 mod bench_ears;
 pub mod call;
@@ -14,11 +15,13 @@ pub mod dialling;
 pub mod feed;
 pub mod hearing;
 pub mod import;
+pub mod keys;
 pub mod line;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
 pub mod outbox;
+pub mod patients;
 pub mod phones;
 pub mod play;
 pub mod redflags;
@@ -53,6 +56,7 @@ pub enum Command {
     Answered(answered::Args),
     Assess(assess::Args),
     Audit(audit::Args),
+    Backup(backup::Args),
     Bench(bench::Args),
     Call(Box<call::Args>),
     Calls(calls::Args),
@@ -62,13 +66,16 @@ pub enum Command {
     Feed(feed::Args),
     Hearing(hearing::Args),
     Import(import::Args),
+    Keys(keys::Args),
     Migrate(migrate::Args),
     Models(models::Args),
     Openapi(openapi::Args),
     Outbox(outbox::Args),
+    Patients(patients::Args),
     Phones(phones::Args),
     Redflags(redflags::Args),
     Rehearse(rehearse::Args),
+    Restore(backup::RestoreArgs),
     Rota(rota::Args),
     Say(say::Args),
     Serve(serve::Args),
@@ -92,6 +99,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Answered(args) => answered::run(&args),
         Command::Assess(args) => assess::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Calls(args) => calls::run(&args),
@@ -101,13 +109,16 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Feed(args) => feed::run(&args),
         Command::Hearing(args) => hearing::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Openapi(args) => openapi::run(&args),
         Command::Outbox(args) => outbox::run(&args),
+        Command::Patients(args) => patients::run(&args),
         Command::Phones(args) => phones::run(&args),
         Command::Redflags(args) => redflags::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Rota(args) => rota::run(&args),
         Command::Say(args) => say::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -25,9 +25,9 @@ use crate::speech::callbacks::Stop;
 use crate::speech::ears::Ears;
 use crate::speech::model::Model;
 use crate::speech::whisper::{Habits, RecogniseError, Recogniser, Recognition, Wanted};
-use crate::store::Store;
 use crate::store::attempt::AttemptRow;
 use crate::store::second_look::SecondLook;
+use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_secs(5);
 /// How long a quiet line is waited for before the next look.
@@ -118,9 +118,13 @@ impl Listener {
             adds: Vec::new(),
             raise: None,
         };
-        let mut recording = match self.recordings.reader(&id) {
-            Ok(recording) => Some(recording),
-            Err(RecordingError::None(_)) => None,
+        let mut recording = match self.store.recording_key(&id).await {
+            Ok(key) => match self.recordings.reader(&id, &key) {
+                Ok(recording) => Some(recording),
+                Err(RecordingError::None(_)) => None,
+                Err(error) => return Err(error.into()),
+            },
+            Err(StoreError::Destroyed { .. }) => None,
             Err(error) => return Err(error.into()),
         };
         let mut known = call.findings;

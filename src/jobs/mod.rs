@@ -2,8 +2,8 @@
 //!
 //! `dial` hands out calls, `record` commits what they tell, `recover` closes what a crash left, `escalate`
 //! lets forgotten orders climb, `notify` delivers the outbox, `errands` hands out what a plan leaves to people, `messages`
-//! announces calls, `ring_back` says how a call to us is answered, `listen_again` hears a call once more when it is over.
-//! Each is one function that ends at shutdown.
+//! announces calls, `ring_back` says how a call to us is answered, `listen_again` hears a call once more when it is over,
+//! `retention` lets go what is kept no longer. Each is one function that ends at shutdown.
 
 pub mod audit_head;
 pub mod dial;
@@ -14,6 +14,7 @@ pub mod messages;
 pub mod notify;
 pub mod record;
 pub mod recover;
+pub mod retention;
 pub mod ring_back;
 mod settle;
 pub mod why;

@@ -1,26 +1,92 @@
 //! One chunk file: header, frames, seal. All numbers little-endian.
 //!
 //! ```text
-//! header 24 bytes  "ACRC" version:u16 codec:u8 channels:u8 index:u32 samples_per_second:u32 first_sample:u64
-//! frame  320 bytes left and right sample in turns, 20 ms
-//! seal   12 bytes  "SEAL" frames:u32 crc32:u32 over header and frames
+//! header 40 bytes  "ACRC" version:u16=2 codec:u8 channels:u8 index:u32 samples_per_second:u32 first_sample:u64 salt
+//! frame  336 bytes left and right sample in turns, 20 ms, and their tag: AES-256-GCM (cipher.rs)
+//! seal   24 bytes  "SEAL" frames:u32 and the tag that says that there are so many
 //! ```
-//! The seal is shorter than a frame, so a torn or missing seal never looks like sound.
+//! The seal is shorter than a frame, so a torn or missing seal never looks like sound. Version 1 was not encrypted: no
+//! salt, frames of 320 bytes, and a CRC-32 over header and frames in the seal. It is read still, and not written.
+
+use aftercall_core::id::AttemptId;
 
 use super::FRAME_SAMPLES;
+use super::cipher::FileCipher;
+use crate::vault::{DataKey, TAG_BYTES};
 
-/// Bytes of one stereo frame.
+/// Bytes of the sound of one stereo frame.
 pub const FRAME_BYTES: usize = 2 * FRAME_SAMPLES;
 /// Frames of a full chunk: five seconds.
 pub const CHUNK_FRAMES: u32 = 250;
 
-pub(super) const HEADER_BYTES: usize = 24;
-pub(super) const SEAL_BYTES: usize = 12;
+/// Bytes of one frame as it is written.
+pub(super) const SEALED_FRAME_BYTES: usize = FRAME_BYTES + TAG_BYTES;
+const PLAIN_HEADER_BYTES: usize = 24;
+const SALT_BYTES: usize = 16;
+pub(super) const SEALED_HEADER_BYTES: usize = PLAIN_HEADER_BYTES + SALT_BYTES;
 const MAGIC: &[u8; 4] = b"ACRC";
 const SEAL: &[u8; 4] = b"SEAL";
-const VERSION: u16 = 1;
 /// WAVE format tag of A-law (RFC 2361 §A).
 const A_LAW: u8 = 6;
+
+/// How a chunk's bytes lie, by its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    Plain,
+    Sealed,
+}
+
+impl Layout {
+    /// By the first bytes of a file; what is too short to say is torn, and has no frame in either.
+    pub(super) fn of(start: &[u8]) -> Self {
+        match start.get(4..6) {
+            Some([1, 0]) => Layout::Plain,
+            Some(_) | None => Layout::Sealed,
+        }
+    }
+
+    pub(super) fn header_bytes(self) -> usize {
+        match self {
+            Layout::Plain => PLAIN_HEADER_BYTES,
+            Layout::Sealed => SEALED_HEADER_BYTES,
+        }
+    }
+
+    pub(super) fn frame_bytes(self) -> usize {
+        match self {
+            Layout::Plain => FRAME_BYTES,
+            Layout::Sealed => SEALED_FRAME_BYTES,
+        }
+    }
+
+    /// Whole frames in a chunk file of `bytes` bytes, sealed, torn or growing.
+    pub(super) fn frames_in(self, bytes: u64) -> u32 {
+        let body = bytes.saturating_sub(self.header_bytes() as u64);
+        let frames = body / self.frame_bytes() as u64;
+        u32::try_from(frames).unwrap_or(u32::MAX).min(CHUNK_FRAMES)
+    }
+
+    fn version(self) -> u16 {
+        match self {
+            Layout::Plain => 1,
+            Layout::Sealed => 2,
+        }
+    }
+
+    /// The header without its salt.
+    fn header(self, index: u32) -> [u8; PLAIN_HEADER_BYTES] {
+        let first_sample = u64::from(index) * u64::from(CHUNK_FRAMES) * FRAME_SAMPLES as u64;
+        let mut bytes = [0; PLAIN_HEADER_BYTES];
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4..6].copy_from_slice(&self.version().to_le_bytes());
+        bytes[6] = A_LAW;
+        bytes[7] = 2;
+        bytes[8..12].copy_from_slice(&index.to_le_bytes());
+        bytes[12..16].copy_from_slice(&8000_u32.to_le_bytes());
+        bytes[16..24].copy_from_slice(&first_sample.to_le_bytes());
+        bytes
+    }
+}
 
 /// The file of chunk `index`.
 pub(super) fn file_name(index: u32) -> String {
@@ -32,31 +98,18 @@ pub(super) fn index_of(file_name: &str) -> Option<u32> {
     file_name.strip_suffix(".chunk")?.parse().ok()
 }
 
-pub(super) fn header(index: u32) -> [u8; HEADER_BYTES] {
-    let first_sample = u64::from(index) * u64::from(CHUNK_FRAMES) * FRAME_SAMPLES as u64;
-    let mut bytes = [0; HEADER_BYTES];
-    bytes[..4].copy_from_slice(MAGIC);
-    bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[6] = A_LAW;
-    bytes[7] = 2;
-    bytes[8..12].copy_from_slice(&index.to_le_bytes());
-    bytes[12..16].copy_from_slice(&8000_u32.to_le_bytes());
-    bytes[16..24].copy_from_slice(&first_sample.to_le_bytes());
-    bytes
+/// The header of a chunk that is written, with a salt of its own.
+pub(super) fn header(index: u32) -> std::io::Result<[u8; SEALED_HEADER_BYTES]> {
+    let mut bytes = [0; SEALED_HEADER_BYTES];
+    let (head, salt) = bytes.split_at_mut(PLAIN_HEADER_BYTES);
+    head.copy_from_slice(&Layout::Sealed.header(index));
+    getrandom::fill(salt).map_err(std::io::Error::other)?;
+    Ok(bytes)
 }
 
-pub(super) fn seal(frames: u32, checksum: u32) -> [u8; SEAL_BYTES] {
-    let mut bytes = [0; SEAL_BYTES];
-    bytes[..4].copy_from_slice(SEAL);
-    bytes[4..8].copy_from_slice(&frames.to_le_bytes());
-    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
-    bytes
-}
-
-/// Whole frames in a chunk file of `bytes` bytes, sealed, torn or growing.
-pub(super) fn frames_in(bytes: u64) -> u32 {
-    let frames = bytes.saturating_sub(HEADER_BYTES as u64) / FRAME_BYTES as u64;
-    u32::try_from(frames).unwrap_or(u32::MAX).min(CHUNK_FRAMES)
+pub(super) fn seal(cipher: &FileCipher, frames: u32) -> Vec<u8> {
+    let tag = cipher.seal(frames);
+    [SEAL.as_slice(), &frames.to_le_bytes(), &tag].concat()
 }
 
 /// What a chunk's bytes say of themselves.
@@ -65,42 +118,64 @@ pub enum ChunkState {
     Sealed,
     /// Being written, or torn by a crash.
     Open,
-    /// The header is another chunk's, or the checksum does not match: changed on disk.
+    /// Changed on disk, another chunk's, or under another key.
     Damaged,
 }
 
-pub(super) fn state(bytes: &[u8], index: u32) -> ChunkState {
-    let Some(head) = bytes.get(..HEADER_BYTES) else {
+pub(super) fn state(bytes: &[u8], index: u32, key: &DataKey, attempt: &AttemptId) -> ChunkState {
+    let layout = Layout::of(bytes);
+    let Some((head, rest)) = bytes.split_at_checked(layout.header_bytes()) else {
         return ChunkState::Open;
     };
-    if head != header(index) {
+    if head[..PLAIN_HEADER_BYTES] != layout.header(index) {
         return ChunkState::Damaged;
     }
-    let frames = frames_in(bytes.len() as u64);
-    let end = HEADER_BYTES + frames as usize * FRAME_BYTES;
-    let (body, rest) = bytes.split_at(end);
-    if rest.len() < SEAL_BYTES {
-        return ChunkState::Open;
-    }
-    let mut checksum = Crc32::new();
-    checksum.update(body);
-    if rest == seal(frames, checksum.value()) {
+    let frames = layout.frames_in(bytes.len() as u64);
+    let (body, rest) = rest.split_at(frames as usize * layout.frame_bytes());
+    let seal = match head.try_into() {
+        Ok(head) => {
+            let cipher = FileCipher::new(key, attempt, head);
+            if !opens(&cipher, body) {
+                return ChunkState::Damaged;
+            }
+            seal(&cipher, frames)
+        }
+        Err(_) => plain_seal(head, body, frames),
+    };
+    if rest == seal {
         ChunkState::Sealed
-    } else {
+    } else if rest.len() >= seal.len() && rest.starts_with(SEAL) {
         ChunkState::Damaged
+    } else {
+        ChunkState::Open
     }
+}
+
+fn opens(cipher: &FileCipher, body: &[u8]) -> bool {
+    let (frames, _) = body.as_chunks::<SEALED_FRAME_BYTES>();
+    (0..)
+        .zip(frames)
+        .all(|(position, frame)| cipher.open_frame(position, frame).is_some())
+}
+
+fn plain_seal(head: &[u8], body: &[u8], frames: u32) -> Vec<u8> {
+    let mut checksum = Crc32::new();
+    checksum.update(head);
+    checksum.update(body);
+    let sum = checksum.value().to_le_bytes();
+    [SEAL.as_slice(), &frames.to_le_bytes(), &sum].concat()
 }
 
 /// CRC-32 (ISO 3309, as in Ethernet and zip), bit by bit over a table of 16.
 #[derive(Clone, Debug)]
-pub(super) struct Crc32(u32);
+struct Crc32(u32);
 
 impl Crc32 {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self(u32::MAX)
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 ^= u32::from(*byte);
             self.0 = (self.0 >> 4) ^ NIBBLE[(self.0 & 15) as usize];
@@ -108,7 +183,7 @@ impl Crc32 {
         }
     }
 
-    pub(super) fn value(&self) -> u32 {
+    fn value(&self) -> u32 {
         !self.0
     }
 }
@@ -147,8 +222,30 @@ mod tests {
 
     #[test]
     fn a_seal_is_never_counted_as_sound() {
-        let sealed = HEADER_BYTES + 3 * FRAME_BYTES + SEAL_BYTES;
-        assert_eq!(frames_in(sealed as u64), 3);
-        assert_eq!(frames_in(3), 0);
+        for (layout, seal) in [(Layout::Plain, 12), (Layout::Sealed, 24)] {
+            let whole = layout.header_bytes() + 3 * layout.frame_bytes() + seal;
+            assert_eq!(layout.frames_in(whole as u64), 3, "{layout:?}");
+            assert_eq!(layout.frames_in(3), 0, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn a_recording_from_before_encryption_is_checked_by_its_sum() {
+        let key = DataKey::new([1; 32]);
+        let attempt = AttemptId("a".to_owned());
+        let (head, body) = (Layout::Plain.header(4), [7; 2 * FRAME_BYTES]);
+        let seal = plain_seal(&head, &body, 2);
+        let mut whole = [head.as_slice(), &body, &seal].concat();
+        let state_of = |bytes: &[u8]| state(bytes, 4, &key, &attempt);
+        assert_eq!(state_of(&whole), ChunkState::Sealed);
+        for length in 0..whole.len() {
+            assert_eq!(
+                state_of(&whole[..length]),
+                ChunkState::Open,
+                "cut to {length}"
+            );
+        }
+        whole[30] ^= 1;
+        assert_eq!(state_of(&whole), ChunkState::Damaged);
     }
 }

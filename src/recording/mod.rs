@@ -1,11 +1,11 @@
 //! Recordings: stereo A-law (left robot, right patient) at 8 kHz, on the playout clock of the call.
 //!
 //! One directory an attempt, named by its id (no PHI), with append-only chunk files of five seconds behind one
-//! reader, so that each chunk can later be encrypted by itself. A chunk is a header (which chunk, which first
-//! sample), frames of 20 ms, and once it is full or the call is over a seal (how many frames, their checksum).
-//! A chunk without a seal is being written, or was torn by a crash: it ends at its last whole frame.
+//! reader. A chunk is a header (which chunk, which first sample), frames of 20 ms, each encrypted by itself under the
+//! patient's key for audio, and once it is full or the call is over a seal (how many frames). A chunk without a seal is being written, or was torn by a crash: it ends at its last whole frame.
 
 mod chunk;
+mod cipher;
 mod reader;
 mod wav;
 mod writer;
@@ -19,6 +19,8 @@ pub use chunk::{CHUNK_FRAMES, ChunkState, FRAME_BYTES};
 pub use reader::RecordingReader;
 pub use wav::speech_wav;
 pub use writer::RecordingWriter;
+
+use crate::vault::DataKey;
 
 /// Samples of one channel in a frame: 20 ms at 8 kHz.
 pub const FRAME_SAMPLES: usize = 160;
@@ -53,25 +55,46 @@ impl Recordings {
         Self { root: root.into() }
     }
 
-    /// Begins the recording of an attempt.
+    /// Begins the recording of an attempt, under the key for audio of its patient.
     ///
     /// # Errors
     /// When there is one already, or the folder cannot be written.
-    pub fn writer(&self, attempt: &AttemptId) -> Result<RecordingWriter, RecordingError> {
-        RecordingWriter::create(&self.folder(attempt)?, attempt)
+    pub fn writer(
+        &self,
+        attempt: &AttemptId,
+        key: &DataKey,
+    ) -> Result<RecordingWriter, RecordingError> {
+        RecordingWriter::create(&self.folder(attempt)?, attempt, key)
     }
 
     /// Opens the recording of an attempt as it stands now; the call may still run.
     ///
     /// # Errors
     /// [`RecordingError::None`] when nothing was recorded.
-    pub fn reader(&self, attempt: &AttemptId) -> Result<RecordingReader, RecordingError> {
-        RecordingReader::open(&self.folder(attempt)?, attempt)
+    pub fn reader(
+        &self,
+        attempt: &AttemptId,
+        key: &DataKey,
+    ) -> Result<RecordingReader, RecordingError> {
+        RecordingReader::open(&self.folder(attempt)?, attempt, key)
     }
 
     /// Whether anything was recorded.
     pub fn exists(&self, attempt: &AttemptId) -> bool {
         self.folder(attempt).is_ok_and(|folder| folder.is_dir())
+    }
+
+    /// Removes the recording of an attempt; false when there was none.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(&self, attempt: &AttemptId) -> Result<bool, RecordingError> {
+        let folder = self.folder(attempt)?;
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error("remove", &folder)(error)),
+        }
     }
 
     /// The id comes from outside in a request: it must not climb out of the folder.

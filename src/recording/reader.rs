@@ -10,10 +10,13 @@ use aftercall_core::codec::G711;
 use aftercall_core::id::AttemptId;
 
 use super::chunk::{
-    self, CHUNK_FRAMES, ChunkState, FRAME_BYTES, HEADER_BYTES, file_name, frames_in, index_of,
+    self, CHUNK_FRAMES, ChunkState, FRAME_BYTES, Layout, SEALED_FRAME_BYTES, SEALED_HEADER_BYTES,
+    file_name, index_of,
 };
+use super::cipher::FileCipher;
 use super::wav::{self, WAV_HEADER_BYTES};
 use super::{RecordingError, SILENCE, io_error};
+use crate::vault::DataKey;
 
 /// Bytes of sound in a full chunk.
 const CHUNK_SOUND: u64 = CHUNK_FRAMES as u64 * FRAME_BYTES as u64;
@@ -25,21 +28,36 @@ const CHUNK_SOUND: u64 = CHUNK_FRAMES as u64 * FRAME_BYTES as u64;
 #[derive(Debug)]
 pub struct RecordingReader {
     folder: PathBuf,
+    attempt: AttemptId,
+    key: DataKey,
     /// Whole frames of each chunk that is there.
     chunks: BTreeMap<u32, u32>,
     frames: u64,
     position: u64,
     /// The chunk read last: a player reads onwards.
-    open: Option<(u32, File)>,
+    open: Option<(u32, OpenChunk)>,
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    file: File,
+    /// None for version 1.
+    cipher: Option<FileCipher>,
 }
 
 impl RecordingReader {
-    pub(super) fn open(folder: &Path, attempt: &AttemptId) -> Result<Self, RecordingError> {
+    pub(super) fn open(
+        folder: &Path,
+        attempt: &AttemptId,
+        key: &DataKey,
+    ) -> Result<Self, RecordingError> {
         if !folder.is_dir() {
             return Err(RecordingError::None(attempt.clone()));
         }
         let mut reader = Self {
             folder: folder.to_owned(),
+            attempt: attempt.clone(),
+            key: key.clone(),
             chunks: BTreeMap::new(),
             frames: 0,
             position: 0,
@@ -120,7 +138,7 @@ impl RecordingReader {
         file.sync_all().map_err(io_error("write", path))
     }
 
-    /// The state of every chunk by its own checksum.
+    /// The state of every chunk by its own tags.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -128,7 +146,8 @@ impl RecordingReader {
         let check = |index: &u32| {
             let path = self.folder.join(file_name(*index));
             let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-            Ok((*index, chunk::state(&bytes, *index)))
+            let state = chunk::state(&bytes, *index, &self.key, &self.attempt);
+            Ok((*index, state))
         };
         self.chunks.keys().map(check).collect()
     }
@@ -155,19 +174,54 @@ impl RecordingReader {
         let part = &mut buffer[..length];
         if silent {
             part.fill(SILENCE);
-        } else {
-            self.file(index)?
-                .read_exact_at(part, HEADER_BYTES as u64 + within)?;
+            return Ok(length);
         }
-        Ok(length)
+        self.chunk(index)?.read(within, part)
     }
 
-    fn file(&mut self, index: u32) -> io::Result<&File> {
-        let file = match self.open.take() {
-            Some((open, file)) if open == index => file,
-            Some(_) | None => File::open(self.folder.join(file_name(index)))?,
+    fn chunk(&mut self, index: u32) -> io::Result<&OpenChunk> {
+        let chunk = match self.open.take() {
+            Some((open, chunk)) if open == index => chunk,
+            Some(_) | None => {
+                let path = self.folder.join(file_name(index));
+                OpenChunk::open(&path, &self.key, &self.attempt)?
+            }
         };
-        Ok(&self.open.insert((index, file)).1)
+        Ok(&self.open.insert((index, chunk)).1)
+    }
+}
+
+impl OpenChunk {
+    fn open(path: &Path, key: &DataKey, attempt: &AttemptId) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut head = [0; SEALED_HEADER_BYTES];
+        file.read_exact_at(&mut head, 0)?;
+        let cipher = match Layout::of(&head) {
+            Layout::Plain => None,
+            Layout::Sealed => Some(FileCipher::new(key, attempt, &head)),
+        };
+        Ok(Self { file, cipher })
+    }
+
+    /// Reads sound from position `within` of the chunk's; of an encrypted one no further than the frame's end.
+    fn read(&self, within: u64, part: &mut [u8]) -> io::Result<usize> {
+        let Some(cipher) = &self.cipher else {
+            let at = Layout::Plain.header_bytes() as u64 + within;
+            self.file.read_exact_at(part, at)?;
+            return Ok(part.len());
+        };
+        let position = u32::try_from(within / FRAME_BYTES as u64).unwrap_or(u32::MAX);
+        let offset = usize::try_from(within % FRAME_BYTES as u64).unwrap_or(0);
+        let at = SEALED_HEADER_BYTES as u64 + u64::from(position) * SEALED_FRAME_BYTES as u64;
+        let mut sealed = [0; SEALED_FRAME_BYTES];
+        self.file.read_exact_at(&mut sealed, at)?;
+        let frame = cipher.open_frame(position, &sealed).ok_or_else(|| {
+            io::Error::new(
+                ErrorKind::InvalidData,
+                "a frame of the recording does not open: it was changed, or its key is another",
+            )
+        })?;
+        Ok(fill(&frame[offset..], part))
     }
 }
 
@@ -196,7 +250,11 @@ fn list(folder: &Path) -> io::Result<BTreeMap<u32, u32>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if let Some(index) = entry.file_name().to_str().and_then(index_of) {
-            chunks.insert(index, frames_in(entry.metadata()?.len()));
+            let mut start = Vec::new();
+            let file = File::open(entry.path())?;
+            let bytes = file.metadata()?.len();
+            file.take(6).read_to_end(&mut start)?;
+            chunks.insert(index, Layout::of(&start).frames_in(bytes));
         }
     }
     Ok(chunks)
@@ -215,6 +273,10 @@ mod tests {
     use super::*;
     use crate::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 
+    fn key() -> DataKey {
+        DataKey::new([3; 32])
+    }
+
     fn frame(writer: &mut RecordingWriter, tag: u64) {
         let tag = u8::try_from(tag % 200).expect("below 200");
         writer
@@ -226,7 +288,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let recordings = Recordings::new(folder.path());
         let attempt = AttemptId("0190-a".to_owned());
-        let mut writer = recordings.writer(&attempt).expect("a new recording");
+        let mut writer = recordings
+            .writer(&attempt, &key())
+            .expect("a new recording");
         (0..frames).for_each(|tag| frame(&mut writer, tag));
         writer.finish().expect("a temporary folder is writable");
         (folder, recordings, attempt)
@@ -237,9 +301,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let recordings = Recordings::new(folder.path());
         let attempt = AttemptId("a".to_owned());
-        let mut writer = recordings.writer(&attempt).expect("a new recording");
+        let mut writer = recordings
+            .writer(&attempt, &key())
+            .expect("a new recording");
         frame(&mut writer, 7);
-        let mut reader = recordings.reader(&attempt).expect("it exists");
+        let mut reader = recordings.reader(&attempt, &key()).expect("it exists");
         assert_eq!(reader.duration_ms(), 20);
         (0..260).for_each(|tag| frame(&mut writer, tag));
         reader.refresh().expect("the folder is there");
@@ -253,7 +319,7 @@ mod tests {
     #[test]
     fn every_range_equals_the_same_bytes_of_the_whole() {
         let (_folder, recordings, attempt) = record(600);
-        let mut reader = recordings.reader(&attempt).expect("it exists");
+        let mut reader = recordings.reader(&attempt, &key()).expect("it exists");
         let mut whole = Vec::new();
         reader.read_to_end(&mut whole).expect("readable");
         for (from, length) in [
@@ -277,8 +343,8 @@ mod tests {
 
     #[test]
     fn a_chunk_torn_at_any_byte_is_cut_at_its_last_whole_frame() {
-        let (folder, recordings, attempt) = record(253);
-        let last = folder.path().join(&attempt.0).join(file_name(1));
+        let (folder, recordings, attempt) = record(3);
+        let last = folder.path().join(&attempt.0).join(file_name(0));
         let whole = fs::read(&last).expect("readable");
         for length in (0..=whole.len()).rev() {
             File::options()
@@ -287,9 +353,8 @@ mod tests {
                 .expect("there")
                 .set_len(length as u64)
                 .expect("shorter");
-            let mut reader = recordings.reader(&attempt).expect("it exists");
-            let frames =
-                250 + length.saturating_sub(HEADER_BYTES).min(3 * FRAME_BYTES) / FRAME_BYTES;
+            let mut reader = recordings.reader(&attempt, &key()).expect("it exists");
+            let frames = length.saturating_sub(SEALED_HEADER_BYTES) / SEALED_FRAME_BYTES;
             assert_eq!(
                 reader.duration_ms(),
                 frames as u64 * 20,
@@ -298,22 +363,54 @@ mod tests {
             let mut stream = Vec::new();
             reader.read_to_end(&mut stream).expect("readable");
             assert_eq!(stream.len(), WAV_HEADER_BYTES + frames * FRAME_BYTES);
-            let sealed = length == whole.len();
+            let expected = if length == whole.len() {
+                ChunkState::Sealed
+            } else {
+                ChunkState::Open
+            };
             let states = reader.verify().expect("readable");
-            assert_eq!(states[0].1, ChunkState::Sealed);
-            assert_eq!(
-                states[1].1 == ChunkState::Sealed,
-                sealed,
-                "cut to {length} bytes"
-            );
+            assert_eq!(states, [(0, expected)], "cut to {length} bytes");
         }
+    }
+
+    #[test]
+    fn nothing_that_was_said_lies_on_disk_and_no_other_key_opens_it() {
+        let (folder, recordings, attempt) = record(253);
+        let last = fs::read(folder.path().join(&attempt.0).join(file_name(1))).expect("readable");
+        let said = [52, 53].repeat(8);
+        assert!(
+            !last.windows(said.len()).any(|bytes| bytes == said),
+            "sound lies open"
+        );
+        let other = DataKey::new([4; 32]);
+        let mut reader = recordings.reader(&attempt, &other).expect("it exists");
+        let mut stream = Vec::new();
+        let refused = reader.read_to_end(&mut stream).expect_err("another key");
+        assert_eq!(refused.kind(), ErrorKind::InvalidData);
+        assert_eq!(stream.len(), WAV_HEADER_BYTES, "not one sample");
+        let states = reader.verify().expect("readable");
+        assert!(
+            states
+                .iter()
+                .all(|(_, state)| *state == ChunkState::Damaged)
+        );
+    }
+
+    #[test]
+    fn a_chunk_cannot_take_anothers_place() {
+        let (folder, recordings, attempt) = record(600);
+        let folder = folder.path().join(&attempt.0);
+        fs::copy(folder.join(file_name(0)), folder.join(file_name(1))).expect("writable");
+        let reader = recordings.reader(&attempt, &key()).expect("it exists");
+        let states = reader.verify().expect("readable");
+        assert_eq!(states[1], (1, ChunkState::Damaged));
     }
 
     #[test]
     fn a_lost_chunk_is_silence_and_later_times_stay_true() {
         let (folder, recordings, attempt) = record(700);
         fs::remove_file(folder.path().join(&attempt.0).join(file_name(1))).expect("there");
-        let mut reader = recordings.reader(&attempt).expect("it exists");
+        let mut reader = recordings.reader(&attempt, &key()).expect("it exists");
         assert_eq!(reader.duration_ms(), 14_000);
         let mut bytes = [0; 2];
         let frame_at = |frame: u64| WAV_HEADER_BYTES as u64 + frame * FRAME_BYTES as u64;
@@ -327,14 +424,25 @@ mod tests {
     fn a_changed_byte_is_seen() {
         let (folder, recordings, attempt) = record(10);
         let path = folder.path().join(&attempt.0).join(file_name(0));
-        let mut bytes = fs::read(&path).expect("readable");
-        bytes[HEADER_BYTES + 5] ^= 1;
-        fs::write(&path, bytes).expect("writable");
-        let reader = recordings.reader(&attempt).expect("it exists");
-        assert_eq!(
-            reader.verify().expect("readable"),
-            [(0, ChunkState::Damaged)]
-        );
+        let whole = fs::read(&path).expect("readable");
+        // In the header, its salt, a frame, and the seal's count and tag.
+        for at in [
+            8,
+            30,
+            SEALED_HEADER_BYTES + 5,
+            whole.len() - 20,
+            whole.len() - 1,
+        ] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).expect("writable");
+            let reader = recordings.reader(&attempt, &key()).expect("it exists");
+            assert_eq!(
+                reader.verify().expect("readable"),
+                [(0, ChunkState::Damaged)],
+                "byte {at}"
+            );
+        }
     }
 
     #[test]
@@ -342,7 +450,7 @@ mod tests {
         let recordings = Recordings::new("/nowhere");
         for id in ["..", "a/b", "", "a\0", "/etc"] {
             assert!(matches!(
-                recordings.reader(&AttemptId(id.to_owned())),
+                recordings.reader(&AttemptId(id.to_owned()), &key()),
                 Err(RecordingError::Id)
             ));
         }
@@ -352,7 +460,7 @@ mod tests {
     fn a_recording_is_never_written_over() {
         let (_folder, recordings, attempt) = record(1);
         assert!(matches!(
-            recordings.writer(&attempt),
+            recordings.writer(&attempt, &key()),
             Err(RecordingError::Exists(_))
         ));
     }
@@ -361,7 +469,7 @@ mod tests {
     fn a_wav_file_is_the_stream() {
         let (folder, recordings, attempt) = record(5);
         let path = folder.path().join("out.wav");
-        let mut reader = recordings.reader(&attempt).expect("it exists");
+        let mut reader = recordings.reader(&attempt, &key()).expect("it exists");
         reader
             .write_wav(&path)
             .expect("a temporary folder is writable");

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 
 use aftercall_core::id::AttemptId;
 
-use super::chunk::{CHUNK_FRAMES, Crc32, FRAME_BYTES, file_name, header, seal};
+use super::chunk::{CHUNK_FRAMES, FRAME_BYTES, file_name, header, seal};
+use super::cipher::FileCipher;
 use super::{FRAME_SAMPLES, RecordingError, io_error};
+use crate::vault::DataKey;
 
 /// Appends to the recording of one attempt. Off the media path: it blocks on the disk.
 #[derive(Debug)]
 pub struct RecordingWriter {
     folder: PathBuf,
+    attempt: AttemptId,
+    key: DataKey,
     chunk: Option<OpenChunk>,
     /// Index of the next chunk.
     next: u32,
@@ -25,11 +29,15 @@ struct OpenChunk {
     file: File,
     path: PathBuf,
     frames: u32,
-    checksum: Crc32,
+    cipher: FileCipher,
 }
 
 impl RecordingWriter {
-    pub(super) fn create(folder: &Path, attempt: &AttemptId) -> Result<Self, RecordingError> {
+    pub(super) fn create(
+        folder: &Path,
+        attempt: &AttemptId,
+        key: &DataKey,
+    ) -> Result<Self, RecordingError> {
         let parent = folder.parent().unwrap_or(Path::new("."));
         DirBuilder::new()
             .recursive(true)
@@ -45,6 +53,8 @@ impl RecordingWriter {
             })?;
         Ok(Self {
             folder: folder.to_owned(),
+            attempt: attempt.clone(),
+            key: key.clone(),
             chunk: None,
             next: 0,
             frames: 0,
@@ -70,9 +80,8 @@ impl RecordingWriter {
         };
         chunk
             .file
-            .write_all(&frame)
+            .write_all(&chunk.cipher.seal_frame(chunk.frames, &frame))
             .map_err(io_error("write", &chunk.path))?;
-        chunk.checksum.update(&frame);
         chunk.frames += 1;
         self.frames += 1;
         if chunk.frames == CHUNK_FRAMES {
@@ -101,7 +110,7 @@ impl RecordingWriter {
 
     fn open_chunk(&mut self) -> Result<OpenChunk, RecordingError> {
         let path = self.folder.join(file_name(self.next));
-        let head = header(self.next);
+        let head = header(self.next).map_err(io_error("create", &path))?;
         let mut file = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -109,21 +118,19 @@ impl RecordingWriter {
             .open(&path)
             .map_err(io_error("create", &path))?;
         file.write_all(&head).map_err(io_error("write", &path))?;
-        let mut checksum = Crc32::new();
-        checksum.update(&head);
         self.next += 1;
         Ok(OpenChunk {
             file,
             path,
             frames: 0,
-            checksum,
+            cipher: FileCipher::new(&self.key, &self.attempt, &head),
         })
     }
 }
 
 /// A sealed chunk survives a power cut; an open one only a crash of ours.
 fn close(mut chunk: OpenChunk) -> Result<(), RecordingError> {
-    let seal = seal(chunk.frames, chunk.checksum.value());
+    let seal = seal(&chunk.cipher, chunk.frames);
     chunk
         .file
         .write_all(&seal)

@@ -16,10 +16,12 @@ use super::decision::{decide, decision_of};
 use super::message::{NewMessage, write};
 use super::outbox::post;
 use super::row::{Columns, json, word};
+use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal};
 use super::step::StepChange;
 use super::suppression::suppress;
 use super::work_order::{Raise, Raised, raise_or_join};
 use super::{Store, StoreError, ms, patient};
+use crate::vault::Class;
 
 /// Everything that the end of a call changes, decided in core beforehand.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +70,11 @@ impl Store {
     /// # Errors
     /// When there is no such attempt.
     pub async fn append_turn(&self, attempt: &AttemptId, turn: &Turn) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        put_turn(&mut connection, attempt, turn).await
+        let mut tx = self.begin().await?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &attempt.0).await?;
+        put_turn(&mut tx, &seal, attempt, turn).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Saves a finding as soon as it is heard and raises or joins the work order with it, in one transaction.
@@ -87,9 +92,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Raised>, StoreError> {
         let mut tx = self.begin().await?;
-        put_finding(&mut tx, attempt, position, finding).await?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &attempt.0).await?;
+        put_finding(&mut tx, &seal, attempt, position, finding).await?;
         let raised = match raise {
-            Some(raise) => raise_or_join(&mut tx, raise, now).await?,
+            Some(raise) => raise_or_join(&mut tx, &self.keys, raise, now).await?,
             None => None,
         };
         tx.commit().await?;
@@ -102,7 +108,8 @@ impl Store {
     /// [`StoreError::Conflict`] when the attempt has ended otherwise than by an interruption.
     pub async fn finish_attempt(&self, finish: &Finish) -> Result<Finished, StoreError> {
         let mut tx = self.begin().await?;
-        let ended = end(&mut tx, finish).await?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &finish.attempt.0).await?;
+        let ended = end(&mut tx, &seal, finish).await?;
         let (patient, episode, disposition) = owner(&mut tx, &finish.attempt).await?;
         if !ended && disposition != Some(Disposition::Interrupted) {
             let state = disposition
@@ -115,16 +122,16 @@ impl Store {
             });
         }
         for turn in &finish.record.turns {
-            put_turn(&mut tx, &finish.attempt, turn).await?;
+            put_turn(&mut tx, &seal, &finish.attempt, turn).await?;
         }
         for (position, finding) in (0_u32..).zip(&finish.record.findings) {
-            put_finding(&mut tx, &finish.attempt, position, finding).await?;
+            put_finding(&mut tx, &seal, &finish.attempt, position, finding).await?;
         }
         for (position, suppressed) in (0_i64..).zip(&finish.record.suppressed) {
-            put_suppressed(&mut tx, &finish.attempt, position, suppressed).await?;
+            put_suppressed(&mut tx, &seal, &finish.attempt, position, suppressed).await?;
         }
         let raised = match &finish.raise {
-            Some(raise) => raise_or_join(&mut tx, raise, finish.at).await?,
+            Some(raise) => raise_or_join(&mut tx, &self.keys, raise, finish.at).await?,
             None => None,
         };
         if let Some(judged) = &finish.audit {
@@ -175,14 +182,14 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn turns(&self, id: &AttemptId) -> Result<Vec<Turn>, StoreError> {
-        let rows = sqlx::query(
-            "select position, node, prompt, kind, asks, respondent, prompt_from_ms, prompt_to_ms, reply from turn \
-             where attempt_id = $1 order by position",
-        )
-        .bind(&id.0)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(read_turn).collect()
+        let (rows, seal) = self
+            .told(
+                id,
+                "t.position, t.node, t.prompt, t.kind, t.asks, t.respondent, t.prompt_from_ms, t.prompt_to_ms, t.reply",
+                "turn",
+            )
+            .await?;
+        rows.iter().map(|row| read_turn(row, id, &seal)).collect()
     }
 
     /// The findings of a call, in the order heard.
@@ -190,14 +197,37 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn findings(&self, id: &AttemptId) -> Result<Vec<PlacedFinding>, StoreError> {
-        let rows = sqlx::query(
-            "select turn, node, concept, detail, polarity, urgency, confirmation, from_ms, to_ms, evidence, happens, \
-             subject, denied from finding where attempt_id = $1 order by position",
-        )
-        .bind(&id.0)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(read_finding).collect()
+        let (rows, seal) = self
+            .told(
+                id,
+                "t.position, t.turn, t.node, t.concept, t.detail, t.polarity, t.urgency, t.confirmation, t.from_ms, \
+                 t.to_ms, t.evidence, t.happens, t.subject, t.denied",
+                "finding",
+            )
+            .await?;
+        rows.iter()
+            .map(|row| read_finding(row, id, &seal))
+            .collect()
+    }
+
+    /// Rows of a call in a table, by position, with what opens them.
+    async fn told(
+        &self,
+        id: &AttemptId,
+        columns: &str,
+        table: &str,
+    ) -> Result<(Vec<AnyRow>, Seal), StoreError> {
+        let sql = format!(
+            "select {columns}, {KEY} from {table} t join attempt a on a.id = t.attempt_id {KEY_OF_ATTEMPT} \
+             where t.attempt_id = $1 order by t.position"
+        );
+        let mut connection = self.pool.acquire().await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&id.0)
+            .fetch_all(&mut *connection)
+            .await?;
+        let seal = Seal::of_rows(&mut connection, &self.keys, &rows, Class::Record).await?;
+        Ok((rows, seal))
     }
 
     /// Keeps what must outlive a crash of the call; the end of the call writes all its notes anew.
@@ -210,11 +240,14 @@ impl Store {
             return Ok(());
         }
         notes.push(note.clone());
+        let mut tx = self.begin().await?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &id.0).await?;
         sqlx::query("update attempt set notes = $2 where id = $1 and state <> 'ended'")
             .bind(&id.0)
-            .bind(json(&notes))
-            .execute(&self.pool)
+            .bind(seal.json(&notes_of(id), &notes)?)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -223,17 +256,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such attempt.
     pub async fn notes(&self, id: &AttemptId) -> Result<Vec<CallNote>, StoreError> {
-        let row = sqlx::query("select notes from attempt where id = $1")
+        let sql = format!("select a.notes, {KEY} from attempt a {KEY_OF_ATTEMPT} where a.id = $1");
+        let mut connection = self.pool.acquire().await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(&id.0)
-            .fetch_optional(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
-        match row {
-            Some(row) => Columns(&row).json("notes"),
-            None => Err(StoreError::NotFound {
+        let Some(row) = rows.first() else {
+            return Err(StoreError::NotFound {
                 what: "attempt",
                 id: id.0.clone(),
-            }),
-        }
+            });
+        };
+        let seal = Seal::of_rows(&mut connection, &self.keys, &rows, Class::Record).await?;
+        seal.open_json(&Columns(row), "notes", &notes_of(id))
     }
 
     /// What was matched and then suppressed, for the audit sample.
@@ -241,27 +277,40 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn suppressed(&self, id: &AttemptId) -> Result<Vec<Suppressed>, StoreError> {
-        let rows = sqlx::query(
-            "select concept, why, evidence from suppressed where attempt_id = $1 order by position",
-        )
-        .bind(&id.0)
-        .fetch_all(&self.pool)
-        .await?;
+        let columns = "t.position, t.concept, t.why, t.evidence";
+        let (rows, seal) = self.told(id, columns, "suppressed").await?;
         rows.iter()
             .map(|row| {
                 let row = Columns(row);
                 Ok(Suppressed {
                     concept: ConceptId(row.text("concept")?),
                     why: row.text("why")?,
-                    evidence: row.json("evidence")?,
+                    evidence: seal.open_json(
+                        &row,
+                        "evidence",
+                        &place("suppressed", id, row.int("position")?),
+                    )?,
                 })
             })
             .collect()
     }
 }
 
+/// Where a sealed column stands: it opens nowhere else.
+pub(super) fn place(column: &str, attempt: &AttemptId, position: i64) -> String {
+    format!("{column}/{attempt}/{position}")
+}
+
+fn notes_of(attempt: &AttemptId) -> String {
+    format!("notes/{attempt}")
+}
+
 /// The guarded end; false when the attempt had ended before.
-async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, StoreError> {
+async fn end(
+    connection: &mut AnyConnection,
+    seal: &Seal,
+    finish: &Finish,
+) -> Result<bool, StoreError> {
     let ending = &finish.record.ending;
     let done = sqlx::query(
         "update attempt set state = 'ended', ended_at_ms = $2, disposition = $3, sip_status = $4, q850_cause = $5, \
@@ -285,7 +334,7 @@ async fn end(connection: &mut AnyConnection, finish: &Finish) -> Result<bool, St
     .bind(i64::from(finish.record.progress.screened))
     .bind(i64::from(finish.record.progress.closing_spoken))
     .bind(finish.asked_for.map(ms))
-    .bind(json(&finish.record.notes))
+    .bind(seal.json(&notes_of(&finish.attempt), &finish.record.notes)?)
     .bind(finish.record.line.as_ref().map(json))
     .bind(ending.met.as_ref().map(json))
     .execute(connection)
@@ -346,26 +395,34 @@ async fn close_step(
 
 async fn put_turn(
     connection: &mut AnyConnection,
+    seal: &Seal,
     attempt: &AttemptId,
     turn: &Turn,
 ) -> Result<(), StoreError> {
+    let place = |column| place(column, attempt, turn.index.into());
+    let reply = turn.reply.as_ref();
+    let unheard = reply.map(|reply| reply.meaning.as_str());
+    let unheard = unheard.filter(|meaning| ["silence", "unclear"].contains(meaning));
+    let reply = reply.map(|reply| seal.json(&place("reply"), reply));
     sqlx::query(
         "insert into turn (attempt_id, position, node, prompt, kind, asks, respondent, prompt_from_ms, prompt_to_ms, \
-         reply) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         reply, unheard) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          on conflict (attempt_id, position) do update set node = excluded.node, prompt = excluded.prompt, \
          kind = excluded.kind, asks = excluded.asks, respondent = excluded.respondent, \
-         prompt_from_ms = excluded.prompt_from_ms, prompt_to_ms = excluded.prompt_to_ms, reply = excluded.reply",
+         prompt_from_ms = excluded.prompt_from_ms, prompt_to_ms = excluded.prompt_to_ms, reply = excluded.reply, \
+         unheard = excluded.unheard",
     )
     .bind(&attempt.0)
     .bind(i64::from(turn.index))
     .bind(&turn.node.0)
-    .bind(turn.prompt.expose())
+    .bind(seal.text(&place("prompt"), turn.prompt.expose())?)
     .bind(turn.kind.as_ref().map(word))
     .bind(json(&turn.asks))
     .bind(word(&turn.respondent))
     .bind(at_ms(turn.prompt_from_ms))
     .bind(at_ms(turn.prompt_to_ms))
-    .bind(turn.reply.as_ref().map(json))
+    .bind(reply.transpose()?)
+    .bind(unheard)
     .execute(connection)
     .await?;
     Ok(())
@@ -373,11 +430,15 @@ async fn put_turn(
 
 pub(super) async fn put_finding(
     connection: &mut AnyConnection,
+    seal: &Seal,
     attempt: &AttemptId,
     position: u32,
     placed: &PlacedFinding,
 ) -> Result<(), StoreError> {
     let finding = &placed.finding;
+    let place = |column| place(column, attempt, position.into());
+    let denied = placed.denied.as_ref();
+    let denied = denied.map(|denied| seal.json(&place("denied"), denied));
     sqlx::query(
         "insert into finding (attempt_id, position, turn, node, concept, detail, polarity, urgency, confirmation, \
          from_ms, to_ms, evidence, happens, subject, denied) \
@@ -398,10 +459,10 @@ pub(super) async fn put_finding(
     .bind(word(&finding.confirmation))
     .bind(at_ms(placed.from_ms))
     .bind(at_ms(placed.to_ms))
-    .bind(json(&finding.evidence))
+    .bind(seal.json(&place("evidence"), &finding.evidence)?)
     .bind(word(&finding.when))
     .bind(word(&finding.subject))
-    .bind(placed.denied.as_ref().map(json))
+    .bind(denied.transpose()?)
     .execute(connection)
     .await?;
     Ok(())
@@ -409,6 +470,7 @@ pub(super) async fn put_finding(
 
 async fn put_suppressed(
     connection: &mut AnyConnection,
+    seal: &Seal,
     attempt: &AttemptId,
     position: i64,
     suppressed: &Suppressed,
@@ -421,7 +483,7 @@ async fn put_suppressed(
     .bind(position)
     .bind(&suppressed.concept.0)
     .bind(&suppressed.why)
-    .bind(json(&suppressed.evidence))
+    .bind(seal.json(&place("suppressed", attempt, position), &suppressed.evidence)?)
     .execute(connection)
     .await?;
     Ok(())
@@ -431,23 +493,31 @@ fn at_ms(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-fn read_turn(row: &AnyRow) -> Result<Turn, StoreError> {
+fn read_turn(row: &AnyRow, attempt: &AttemptId, seal: &Seal) -> Result<Turn, StoreError> {
     let row = Columns(row);
+    let index = row.int("position")?;
+    let place = |column| place(column, attempt, index);
     Ok(Turn {
         index: row.count("position")?,
         node: NodeId(row.text("node")?),
-        prompt: Phi::new(row.text("prompt")?),
+        prompt: Phi::new(seal.open(&row, "prompt", &place("prompt"))?),
         kind: row.word_or_null("kind")?,
         asks: row.json("asks")?,
         respondent: row.word("respondent")?,
         prompt_from_ms: row.count("prompt_from_ms")?,
         prompt_to_ms: row.count("prompt_to_ms")?,
-        reply: row.json_or_null("reply")?,
+        reply: seal.open_json_or_null(&row, "reply", &place("reply"))?,
     })
 }
 
-fn read_finding(row: &AnyRow) -> Result<PlacedFinding, StoreError> {
+fn read_finding(
+    row: &AnyRow,
+    attempt: &AttemptId,
+    seal: &Seal,
+) -> Result<PlacedFinding, StoreError> {
     let row = Columns(row);
+    let position = row.int("position")?;
+    let place = |column| place(column, attempt, position);
     Ok(PlacedFinding {
         finding: Finding {
             concept: ConceptId(row.text("concept")?),
@@ -457,12 +527,12 @@ fn read_finding(row: &AnyRow) -> Result<PlacedFinding, StoreError> {
             confirmation: row.word("confirmation")?,
             when: row.word("happens")?,
             subject: row.word("subject")?,
-            evidence: row.json("evidence")?,
+            evidence: seal.open_json(&row, "evidence", &place("evidence"))?,
         },
         turn: row.count("turn")?,
         node: NodeId(row.text("node")?),
         from_ms: row.count("from_ms")?,
         to_ms: row.count("to_ms")?,
-        denied: row.json_or_null("denied")?,
+        denied: seal.open_json_or_null(&row, "denied", &place("denied"))?,
     })
 }

@@ -5,21 +5,24 @@
 use std::collections::BTreeMap;
 
 use aftercall_core::id::{EpisodeId, PatientId, StepId};
-use aftercall_core::patient::{Consent, Contact, Episode, EpisodeState, Patient};
+use aftercall_core::patient::{Consent, Episode, EpisodeState, Patient};
 use aftercall_core::plan::{Errand, ExpectedReading, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errand::upsert_errands;
 use super::expected::upsert_readings;
+use super::key::{self, Keys};
 use super::life::happen;
 use super::patient::{
-    EPISODE, PATIENT, UPSERT_STEP, enrol_consent, read_contact, read_episode, read_patient,
-    replace_contacts, set_episode_state, upsert_episode, upsert_patient,
+    EPISODE, PATIENT, UPSERT_STEP, enrol_consent, name_of, read_contact, read_episode,
+    read_patient, replace_contacts, sealed, set_episode_state, upsert_episode, upsert_patient,
 };
 use super::row::{Columns, json, word};
+use super::sealed::Seal;
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms, new_id};
+use crate::vault::Class;
 
 /// Values a statement. SQLite takes 32,766 of them, PostgreSQL 65,535; each statement is prepared once a connection.
 const VALUES: usize = 2000;
@@ -84,7 +87,7 @@ impl Store {
         numbers: &[&str],
     ) -> Result<KnownPatients, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        known(&mut connection, hospital, numbers).await
+        known(&mut connection, &self.keys, hospital, numbers).await
     }
 
     /// Saves what `decide` makes of what is known, all of it or nothing.
@@ -99,8 +102,8 @@ impl Store {
         decide: impl FnOnce(KnownPatients) -> Vec<Enrol> + Send,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let changes = decide(known(&mut tx, hospital, numbers).await?);
-        apply(&mut tx, &changes, by, now).await?;
+        let changes = decide(known(&mut tx, &self.keys, hospital, numbers).await?);
+        apply(&mut tx, &self.keys, &changes, by, now).await?;
         let heard: Vec<&PatientId> = changes
             .iter()
             .filter(|change| change.patient_is != Standing::New)
@@ -115,6 +118,7 @@ impl Store {
 /// Saves changes in the transaction of what told them. Patients who are new are confirmed by it.
 pub(super) async fn apply(
     connection: &mut AnyConnection,
+    keys: &Keys,
     changes: &[Enrol],
     by: &str,
     now: Timestamp,
@@ -125,19 +129,20 @@ pub(super) async fn apply(
         .filter(is_new)
         .map(|change| &change.patient)
         .collect();
-    insert_patients(connection, &new, now).await?;
-    insert_contacts(connection, &new).await?;
+    let seals = seals_of(connection, keys, &new).await?;
+    insert_patients(connection, &new, &seals, now).await?;
+    insert_contacts(connection, &new, &seals).await?;
     insert_consents(connection, &new, by, now).await?;
     for change in changes.iter().filter(|change| !is_new(change)) {
         let patient = &change.patient;
         if change.patient_is == Standing::Changed {
-            upsert_patient(connection, patient, now).await?;
+            upsert_patient(connection, keys, patient, now).await?;
         }
         if change.contacts_changed {
-            replace_contacts(connection, &patient.id, &patient.contacts).await?;
+            replace_contacts(connection, keys, &patient.id, &patient.contacts).await?;
         }
         if change.consent_changed {
-            enrol_consent(connection, &patient.id, &patient.consent, by, now).await?;
+            enrol_consent(connection, keys, &patient.id, &patient.consent, by, now).await?;
         }
         if change.episode_is == Standing::Changed {
             upsert_episode(connection, &patient.id, &change.episode, now).await?;
@@ -190,6 +195,7 @@ async fn confirm(
 
 pub(super) async fn known(
     connection: &mut AnyConnection,
+    keys: &Keys,
     hospital: &str,
     numbers: &[&str],
 ) -> Result<KnownPatients, StoreError> {
@@ -215,9 +221,12 @@ pub(super) async fn known(
         .fold(query, |query, value| query.bind(*value))
         .fetch_all(&mut *connection)
         .await?;
-    let mut patients = BTreeMap::new();
+    let (mut patients, mut seals) = (BTreeMap::new(), BTreeMap::new());
     for row in &rows {
-        let patient = read_patient(row, Vec::new())?;
+        let one = std::slice::from_ref(row);
+        let seal = Seal::of_rows(connection, keys, one, Class::Identity).await?;
+        let patient = read_patient(row, &seal, Vec::new())?;
+        seals.insert(patient.id.0.clone(), seal);
         patients.insert(
             patient.id.0.clone(),
             Known {
@@ -232,11 +241,13 @@ pub(super) async fn known(
     let ids: Vec<String> = patients.keys().cloned().collect();
     let held = places(0, ids.len());
     let sql = format!(
-        "select patient_id, name, relation, phone, topics from contact where patient_id in ({held}) order by patient_id, position"
+        "select patient_id, position, name, relation, phone, topics from contact where patient_id in ({held}) order by patient_id, position"
     );
     for row in in_list(connection, sql, &ids).await? {
-        if let Some(known) = patients.get_mut(&Columns(&row).text("patient_id")?) {
-            known.patient.contacts.push(read_contact(&row)?);
+        let id = Columns(&row).text("patient_id")?;
+        if let (Some(known), Some(seal)) = (patients.get_mut(&id), seals.get(&id)) {
+            let contact = read_contact(&row, &known.patient.id, seal)?;
+            known.patient.contacts.push(contact);
         }
     }
     let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
@@ -310,24 +321,57 @@ async fn in_list(
     Ok(query.fetch_all(connection).await?)
 }
 
+/// What seals names and numbers of patients who are new, made in as few statements as they are inserted.
+async fn seals_of(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    patients: &[&Patient],
+) -> Result<Vec<Seal>, StoreError> {
+    let mut seals = Vec::with_capacity(patients.len());
+    for patients in patients.chunks(VALUES / 4) {
+        let owners: Vec<&str> = patients
+            .iter()
+            .map(|patient| patient.id.0.as_str())
+            .collect();
+        let sql = format!(
+            "insert into data_key (owner, class, master, wrapped) values {}",
+            tuples(owners.len(), 4)
+        );
+        let made = key::wrapped(connection, keys, &owners, Class::Identity).await?;
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (owner, (key, wrapped)) in owners.iter().zip(made) {
+            query = query
+                .bind(*owner)
+                .bind(Class::Identity.word())
+                .bind(wrapped.by)
+                .bind(wrapped.text);
+            seals.push(Seal::by(key));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(seals)
+}
+
 async fn insert_patients(
     connection: &mut AnyConnection,
     patients: &[&Patient],
+    seals: &[Seal],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for patients in patients.chunks(VALUES / 15) {
+    let sealed: Vec<(&Patient, &Seal)> = patients.iter().copied().zip(seals).collect();
+    for patients in sealed.chunks(VALUES / 15) {
         let sql = format!(
             "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
          knows_diagnosis, life, created_at_ms, updated_at_ms, seen_at_ms) values {}",
             tuples(patients.len(), 15)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for patient in patients {
+        for (patient, seal) in patients {
             query = query
                 .bind(&patient.id.0)
                 .bind(&patient.hospital)
                 .bind(patient.number.expose())
-                .bind(patient.name.expose())
+                .bind(seal.text(&name_of(&patient.id), patient.name.expose())?)
                 .bind(word(patient.birth_date.expose()))
                 .bind(
                     patient
@@ -353,14 +397,14 @@ async fn insert_patients(
 async fn insert_contacts(
     connection: &mut AnyConnection,
     patients: &[&Patient],
+    seals: &[Seal],
 ) -> Result<(), StoreError> {
-    let mut contacts: Vec<(&Patient, i64, &Contact)> = Vec::new();
-    for patient in patients {
-        contacts.extend(
-            (0_i64..)
-                .zip(&patient.contacts)
-                .map(|(position, contact)| (*patient, position, contact)),
-        );
+    let mut contacts = Vec::new();
+    for (patient, seal) in patients.iter().zip(seals) {
+        for (position, contact) in (0_i64..).zip(&patient.contacts) {
+            let kept = sealed(seal, &patient.id, position, contact)?;
+            contacts.push((*patient, position, contact, kept));
+        }
     }
     for contacts in contacts.chunks(VALUES / 6) {
         let sql = format!(
@@ -368,18 +412,13 @@ async fn insert_contacts(
             tuples(contacts.len(), 6)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (patient, position, contact) in contacts {
+        for (patient, position, contact, (name, phone)) in contacts {
             query = query
                 .bind(&patient.id.0)
                 .bind(*position)
-                .bind(contact.name.expose())
+                .bind(name)
                 .bind(word(&contact.relation))
-                .bind(
-                    contact
-                        .phone
-                        .as_ref()
-                        .map(|phone| phone.expose().to_owned()),
-                )
+                .bind(phone.clone())
                 .bind(json(&contact.topics));
         }
         query.execute(&mut *connection).await?;

@@ -117,7 +117,7 @@ impl Store {
         }
         match end {
             ErrandEnd::Raised(raise) => {
-                raise_or_join(&mut tx, raise, now).await?;
+                raise_or_join(&mut tx, &self.keys, raise, now).await?;
             }
             ErrandEnd::Written(message) => {
                 write(&mut tx, message, now).await?;

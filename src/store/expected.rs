@@ -128,7 +128,7 @@ impl Store {
             return Ok(false);
         }
         if let Some(raise) = &then.raise {
-            raise_or_join(&mut tx, raise, now).await?;
+            raise_or_join(&mut tx, &self.keys, raise, now).await?;
         }
         tx.commit().await?;
         Ok(true)

@@ -10,6 +10,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::enrol::{Enrol, Known, KnownPatients, Standing, apply, known};
+use super::key::Keys;
 use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::patient::{patient, stays_of};
@@ -177,7 +178,7 @@ impl Store {
     ) -> Result<Settled, StoreError> {
         let mut tx = self.begin().await?;
         let told_of = match numbers {
-            Some(numbers) => feed_known(&mut tx, numbers).await?,
+            Some(numbers) => feed_known(&mut tx, &self.keys, numbers).await?,
             None => FeedKnown::default(),
         };
         // What is kept stands under the number that is in use, whichever the message knows.
@@ -191,7 +192,7 @@ impl Store {
         });
         let settled = decide(told_of);
         if let Some(change) = &settled.change {
-            apply(&mut tx, std::slice::from_ref(change), by, now).await?;
+            apply(&mut tx, &self.keys, std::slice::from_ref(change), by, now).await?;
             confirm(&mut tx, change, settled.person_told_at, now).await?;
         }
         if let Some(numbers) = numbers {
@@ -202,7 +203,7 @@ impl Store {
                 put_person(&mut tx, numbers, at, settled.died).await?;
             }
             if let Some(merge) = &settled.merge {
-                put_merge(&mut tx, numbers, merge, now).await?;
+                put_merge(&mut tx, &self.keys, numbers, merge, now).await?;
             }
         }
         let fault = settled.fault.as_ref();
@@ -320,10 +321,11 @@ fn read_message(row: &AnyRow) -> Result<FeedMessage, StoreError> {
 
 async fn feed_known(
     connection: &mut AnyConnection,
+    keys: &Keys,
     numbers: Numbers<'_>,
 ) -> Result<FeedKnown, StoreError> {
     let wanted: Vec<&str> = [numbers.number].into_iter().chain(numbers.prior).collect();
-    let mut patients: KnownPatients = known(connection, numbers.hospital, &wanted).await?;
+    let mut patients: KnownPatients = known(connection, keys, numbers.hospital, &wanted).await?;
     let patient = patients.get(numbers.number).cloned();
     let prior = numbers.prior.and_then(|prior| patients.remove(prior));
     // Marks stand under the number that is in use.
@@ -438,13 +440,14 @@ async fn put_visit(
 /// Everything of the one record becomes the other's; the number that is given up means it from now on.
 async fn put_merge(
     connection: &mut AnyConnection,
+    keys: &Keys,
     numbers: Numbers<'_>,
     merge: &Merge,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let goes_on = match merge {
         Merge::Into(prior, goes_on) => {
-            move_record(connection, prior, goes_on, now).await?;
+            move_record(connection, keys, prior, goes_on, now).await?;
             Some(goes_on)
         }
         Merge::Renumber(patient) => {
@@ -489,6 +492,7 @@ async fn put_merge(
 /// Moves stays, plans, calls, orders and readings. A stay that both have stays behind, and its plan is ended.
 async fn move_record(
     connection: &mut AnyConnection,
+    keys: &Keys,
     from: &PatientId,
     to: &PatientId,
     now: Timestamp,
@@ -513,7 +517,12 @@ async fn move_record(
     let readings = "update observation set patient_id = $2 where patient_id = $1 and not exists \
          (select 1 from observation o where o.patient_id = $2 and o.kind = observation.kind \
          and o.taken_at_ms = observation.taken_at_ms and o.source = observation.source)";
-    let mut statements = vec![stays.to_owned(), readings.to_owned()];
+    // What they told stays under the key that it was sealed by.
+    let sealed = ["attempt", "work_order"].map(|table| {
+        format!("update {table} set sealed_by = patient_id where patient_id = $1 and $1 <> $2 and sealed_by is null")
+    });
+    let mut statements = Vec::from(sealed);
+    statements.extend([stays.to_owned(), readings.to_owned()]);
     statements.extend(["step", "errand", "attempt", "work_order"].map(of_stay));
     statements.push("update merged_number set patient_id = $2 where patient_id = $1".to_owned());
     for sql in statements {
@@ -532,7 +541,7 @@ async fn move_record(
         let stay = last.id.clone();
         happen(connection, to, &LifeEvent::Discharged { stay }, now).await?;
     }
-    if patient(connection, to).await?.life == Life::Dead {
+    if patient(connection, keys, to).await?.life == Life::Dead {
         happen(connection, to, &LifeEvent::Died, now).await?;
     }
     Ok(())

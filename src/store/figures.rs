@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aftercall_core::attempt::{AnsweredBy, TurnReply};
 use aftercall_core::figures::{CallFact, DueFact, Facts, Of, OrderFact};
 use aftercall_core::finding::Urgency;
-use aftercall_core::id::{AttemptId, ConceptId, NodeId, PatientId};
+use aftercall_core::id::{AttemptId, ConceptId, NodeId, PatientId, WorkOrderId};
 use aftercall_core::plan::learn::AgeBand;
 use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
@@ -16,9 +16,13 @@ use jiff::tz::TimeZone;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::call::place;
 use super::row::{Columns, word};
 use super::scope::seen;
+use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal};
+use super::work_order::{KEY_OF_ORDER, cause_of};
 use super::{Store, StoreError, ms};
+use crate::vault::Class;
 
 /// Days by the hospital's calendar, both included.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,15 +97,15 @@ impl Store {
     ) -> Result<Vec<NodeFacts>, StoreError> {
         let (scope, names) = seen(wards, "a.patient_id", 4);
         let sql = format!(
-            "with said as (select t.attempt_id, t.node, t.prompt_from_ms, t.reply, a.disposition, \
+            "with said as (select t.attempt_id, t.node, t.prompt_from_ms, t.unheard, a.disposition, \
              lead(t.prompt_from_ms) over (partition by t.attempt_id order by t.position) as next_ms \
              from turn t join attempt a on a.id = t.attempt_id where a.state = 'ended' \
              and a.started_at_ms >= $1 and a.started_at_ms < $2 and a.script = $3{scope}) \
              select node, count(distinct attempt_id) as reached, count(*) as asked, \
              sum(case when next_ms is null and disposition in ('partial', 'cut_in_emergency', 'unidentified') \
              then 1 else 0 end) as hung_up, \
-             sum(case when reply like '%\"meaning\":\"unclear\"%' then 1 else 0 end) as not_understood, \
-             sum(case when reply like '%\"meaning\":\"silence\"%' then 1 else 0 end) as silent, \
+             sum(case when unheard = 'unclear' then 1 else 0 end) as not_understood, \
+             sum(case when unheard = 'silence' then 1 else 0 end) as silent, \
              cast(avg(next_ms - prompt_from_ms) as double precision) as lasted_ms from said group by node order by node"
         );
         let (from, until) = days.bounds();
@@ -185,13 +189,19 @@ impl Store {
 
     /// What was answered to the questions with a scale from 0 to 10, by call and node; the last answer stands.
     async fn scores(&self, days: &Days) -> Result<BTreeMap<(String, String), f64>, StoreError> {
-        let sql = "select t.attempt_id, t.node, t.reply from turn t join attempt a on a.id = t.attempt_id \
+        let sql = format!(
+            "select t.attempt_id, t.position, t.node, t.reply, {KEY} \
+             from turn t join attempt a on a.id = t.attempt_id {KEY_OF_ATTEMPT} \
              where a.started_at_ms >= $1 and a.started_at_ms < $2 and t.node in ('satisfaction', 'recommend') \
-             and t.reply is not null order by t.attempt_id, t.position";
+             and t.reply is not null order by t.attempt_id, t.position"
+        );
         let mut scores = BTreeMap::new();
-        for row in &self.of_days(sql.to_owned(), days, &[]).await? {
+        for row in &self.of_days(sql, days, &[]).await? {
+            let seal = self.seal_of(row).await?;
             let row = Columns(row);
-            let reply: TurnReply = row.json("reply")?;
+            let attempt = AttemptId(row.text("attempt_id")?);
+            let place = place("reply", &attempt, row.int("position")?);
+            let reply: TurnReply = seal.open_json(&row, "reply", &place)?;
             if let Ok(score) = reply.meaning.parse() {
                 scores.insert((row.text("attempt_id")?, row.text("node")?), score);
             }
@@ -229,17 +239,22 @@ impl Store {
     async fn order_facts(&self, days: &Days, wards: &Wards) -> Result<Vec<OrderFact>, StoreError> {
         let mut concepts: BTreeMap<String, BTreeSet<ConceptId>> = BTreeMap::new();
         let causes = format!(
-            "select c.work_order_id, c.cause {} order by c.work_order_id, c.position",
-            ORDERS.replacen(
-                "from work_order w",
-                "from work_order_cause c join work_order w on w.id = c.work_order_id",
-                1
-            )
+            "select c.work_order_id, c.position, c.cause, {KEY} {} order by c.work_order_id, c.position",
+            ORDERS
+                .replacen(
+                    "from work_order w",
+                    "from work_order_cause c join work_order w on w.id = c.work_order_id",
+                    1
+                )
+                .replacen(" where ", &format!(" {KEY_OF_ORDER} where "), 1)
         );
         for row in &self.of_days(causes, days, &[]).await? {
+            let seal = self.seal_of(row).await?;
             let row = Columns(row);
-            if let Cause::Finding { finding, .. } = row.json("cause")? {
-                let of = concepts.entry(row.text("work_order_id")?).or_default();
+            let order = WorkOrderId(row.text("work_order_id")?);
+            let place = cause_of(&order, row.int("position")?);
+            if let Cause::Finding { finding, .. } = seal.open_json(&row, "cause", &place)? {
+                let of = concepts.entry(order.0).or_default();
                 of.insert(finding.finding.concept);
             }
         }
@@ -265,6 +280,13 @@ impl Store {
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// What opens a row that has the columns of its key.
+    async fn seal_of(&self, row: &AnyRow) -> Result<Seal, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let one = std::slice::from_ref(row);
+        Seal::of_rows(&mut connection, &self.keys, one, Class::Record).await
     }
 
     async fn of_days(

@@ -60,7 +60,7 @@ impl Store {
         step: &StepId,
     ) -> Result<Vec<(AttemptId, EarlierCall)>, StoreError> {
         let rows = sqlx::query(
-            "select id, started_at_ms, script_hash, disposition, identified, screened, closing_spoken, notes from attempt \
+            "select id, started_at_ms, script_hash, disposition, identified, screened, closing_spoken from attempt \
              where step_id = $1 and identified = 1 and state = 'ended' order by started_at_ms, id",
         )
         .bind(&step.0)
@@ -79,7 +79,7 @@ impl Store {
                     screened: row.flag("screened")?,
                     closing_spoken: row.flag("closing_spoken")?,
                 },
-                notes: row.json("notes")?,
+                notes: self.notes(&id).await?,
                 turns: self.turns(&id).await?,
                 findings: self.findings(&id).await?,
             };

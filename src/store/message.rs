@@ -257,7 +257,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if (before.kind, delivery.state) == (MessageKind::Form, MessageState::Failed) {
-                raise_or_join(&mut tx, letter, now).await?;
+                raise_or_join(&mut tx, &self.keys, letter, now).await?;
             }
         }
         let after = message(&mut tx, id).await?;

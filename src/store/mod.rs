@@ -12,12 +12,14 @@ pub mod change;
 pub mod decision;
 pub mod draft;
 pub mod enrol;
+pub mod erase;
 pub mod errand;
 pub mod expected;
 pub mod feed;
 pub mod figures;
 pub mod history;
 pub mod import;
+pub mod key;
 pub mod life;
 pub mod message;
 mod migrate;
@@ -31,6 +33,7 @@ pub mod rota;
 mod row;
 mod scope;
 pub mod script;
+mod sealed;
 pub mod second_look;
 pub mod staff;
 pub mod step;
@@ -51,6 +54,8 @@ use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
+use crate::vault::{Source, VaultError};
+
 static DRIVERS: Once = Once::new();
 
 /// The database of one hospital. Cheap to clone: it is a handle on a pool.
@@ -60,6 +65,7 @@ pub struct Store {
     backend: Backend,
     /// What every handle knows: the rota is asked for often and changes weekly.
     rota: Arc<Mutex<rota::Known>>,
+    keys: Arc<key::Keys>,
 }
 
 /// Which database answers.
@@ -99,6 +105,16 @@ pub enum StoreError {
     /// A row holds what this version cannot read.
     #[error("column {column} holds a value that cannot be read")]
     Corrupt { column: &'static str },
+    /// Something stands against an erasure.
+    #[error("patient {id} is not erased: {why}")]
+    Kept { id: String, why: &'static str },
+    /// What it sealed is gone for good.
+    #[error("the keys of {id} were destroyed")]
+    Destroyed { id: String },
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("the erasure was not written down outside the database")]
+    Journal(#[source] io::Error),
     #[error("page cursor was not made by this list")]
     Cursor,
     /// The database's own words; its detail, which may quote values, is dropped.
@@ -138,7 +154,11 @@ impl StoreError {
             | StoreError::NotFound { .. }
             | StoreError::Conflict { .. }
             | StoreError::Corrupt { .. }
+            | StoreError::Kept { .. }
+            | StoreError::Destroyed { .. }
             | StoreError::Cursor => false,
+            // A master key that is not there now may come back: what is told waits for it.
+            StoreError::Vault(_) | StoreError::Journal(_) => true,
         }
     }
 }
@@ -160,11 +180,11 @@ fn code_may_pass(code: &str) -> bool {
 impl Store {
     /// Opens `sqlite://PATH`, `sqlite::memory:` or `postgres://…` and runs the migrations that are missing.
     ///
-    /// A SQLite file is created (mode 0600) where there is none.
+    /// A SQLite file is created (mode 0600) where there is none. The master key is read, and made, when it is first needed.
     ///
     /// # Errors
     /// When the address is no database's, the database cannot be reached, or a migration fails.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, master_key: &Source) -> Result<Self, StoreError> {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let backend = Backend::of(url).ok_or(StoreError::Scheme)?;
         let in_memory = url.contains(":memory:");
@@ -196,6 +216,7 @@ impl Store {
             pool,
             backend,
             rota: Arc::default(),
+            keys: Arc::new(key::Keys::new(master_key.clone())),
         };
         let mut tx = store.begin().await?;
         audit::adopt(&mut tx).await?;
@@ -232,6 +253,24 @@ impl Store {
         self.pool.close().await;
     }
 
+    /// Copies a SQLite database as it stands, without its keys, into a new file.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        create_file(to)?;
+        sqlx::query("vacuum into $1")
+            .bind(to.display().to_string())
+            .execute(&self.pool)
+            .await?;
+        let mut copy = AnyConnection::connect(&format!("sqlite://{}", to.display())).await?;
+        // Vacuum again, so that no page that is free by now holds a key.
+        for statement in ["delete from data_key", "vacuum"] {
+            copy.execute(statement).await?;
+        }
+        Ok(copy.close().await?)
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let statement = match self.backend {
             // A deferred transaction that reads first cannot wait for a writer: it fails at once (SQLITE_BUSY).
@@ -261,6 +300,8 @@ impl Backend {
                 connection.execute("pragma journal_mode = wal").await?;
                 connection.execute("pragma synchronous = full").await?;
                 connection.execute("pragma foreign_keys = on").await?;
+                // A key that was destroyed is overwritten.
+                connection.execute("pragma secure_delete = on").await?;
                 // 32 MiB a connection: an import's indices outgrow the usual 2.
                 connection.execute("pragma cache_size = -32768").await?;
             }
@@ -276,6 +317,11 @@ impl Backend {
 /// A new opaque id (UUIDv7: ids sort by the time they were made).
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+/// The file of a SQLite address.
+pub(crate) fn file_of(url: &str) -> Option<PathBuf> {
+    (Backend::of(url) == Some(Backend::Sqlite)).then(|| sqlite_path(url))
 }
 
 /// The path of a SQLite address: between the scheme and the parameters.

@@ -13,11 +13,14 @@ use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::key::Keys;
 use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::scope::seen;
+use super::sealed::Seal;
 use super::{Store, StoreError, ms, new_id};
+use crate::vault::Class;
 
 /// What an import or a discharge message makes of one stay.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +51,10 @@ pub struct PatientChange {
 }
 
 pub(super) const PATIENT: &str = "select p.id, p.hospital, p.number, p.name, p.birth_date, p.phone, p.lang, p.dialect, p.hearing, \
-     p.zone, p.knows_diagnosis, p.life, c.basis, c.text_version, c.given_on, c.recording \
-     from patient p left join consent c on c.patient_id = p.id and c.superseded_at_ms is null";
+     p.zone, p.knows_diagnosis, p.life, c.basis, c.text_version, c.given_on, c.recording, \
+     (select count(*) from erasure x where x.patient_id = p.id) as erased, k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped \
+     from patient p left join consent c on c.patient_id = p.id and c.superseded_at_ms is null \
+     left join data_key k on k.owner = p.id and k.class = 'identity'";
 
 pub(super) const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk \
      from episode";
@@ -71,10 +76,18 @@ impl Store {
     ) -> Result<Enrolled, StoreError> {
         let mut tx = self.begin().await?;
         let told = with_number_in_use(&mut tx, &enrolment.patient).await?;
-        let new_patient = upsert_patient(&mut tx, &told, now).await?;
+        let new_patient = upsert_patient(&mut tx, &self.keys, &told, now).await?;
         let patient = patient_id(&mut tx, &told).await?;
-        replace_contacts(&mut tx, &patient, &enrolment.patient.contacts).await?;
-        enrol_consent(&mut tx, &patient, &enrolment.patient.consent, by, now).await?;
+        replace_contacts(&mut tx, &self.keys, &patient, &enrolment.patient.contacts).await?;
+        enrol_consent(
+            &mut tx,
+            &self.keys,
+            &patient,
+            &enrolment.patient.consent,
+            by,
+            now,
+        )
+        .await?;
         let new_episode = upsert_episode(&mut tx, &patient, &enrolment.episode, now).await?;
         confirm(&mut tx, &patient, now).await?;
         let episode = episode_id(&mut tx, &patient, &enrolment.episode.encounter).await?;
@@ -122,7 +135,7 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn patient(&self, id: &PatientId) -> Result<Patient, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        patient(&mut connection, id).await
+        patient(&mut connection, &self.keys, id).await
     }
 
     /// The patient whom a hospital knows by its number.
@@ -218,7 +231,9 @@ impl Store {
             .unwrap_or_default();
         let mut connection = self.pool.acquire().await?;
         let (seen, names) = seen(wards, "p.id", 3);
-        let sql = format!("{PATIENT} where p.id > $1{seen} order by p.id limit $2");
+        let sql = format!(
+            "{PATIENT} where p.id > $1 and not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id limit $2"
+        );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
             .bind(page.fetch());
@@ -229,8 +244,7 @@ impl Store {
             .await?;
         let mut patients = Vec::with_capacity(rows.len());
         for row in &rows {
-            let contacts = contacts(&mut connection, &Columns(row).text("id")?).await?;
-            patients.push(read_patient(row, contacts)?);
+            patients.push(whole(&mut connection, &self.keys, row).await?);
         }
         Ok(page.cut(patients, |patient| (vec![], patient.id.0.clone())))
     }
@@ -244,28 +258,35 @@ impl Store {
         text: &str,
         wards: &Wards,
     ) -> Result<Vec<(Patient, Vec<String>)>, StoreError> {
+        const MOST: usize = 50;
         let mut connection = self.pool.acquire().await?;
-        let (seen, names) = seen(wards, "p.id", 3);
+        let (seen, names) = seen(wards, "p.id", 1);
         let sql = format!(
-            "{PATIENT} where (p.number = $1 or lower(p.name) like $2 escape '!'){seen} order by p.name, p.id limit 50"
+            "{PATIENT} where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id"
         );
-        let begins = text
-            .to_lowercase()
-            .replace('!', "!!")
-            .replace('%', "!%")
-            .replace('_', "!_");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(text)
-            .bind(format!("{begins}%"));
         let rows = names
             .iter()
-            .fold(query, |query, name| query.bind(name))
+            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, name| {
+                query.bind(name)
+            })
             .fetch_all(&mut *connection)
             .await?;
-        let mut found = Vec::with_capacity(rows.len());
+        // Names lie under their patients' keys, which no index reads: some microseconds a patient.
+        let begins = text.to_lowercase();
+        let mut fits = Vec::new();
         for row in &rows {
-            let contacts = contacts(&mut connection, &Columns(row).text("id")?).await?;
-            found.push((read_patient(row, contacts)?, Vec::new()));
+            let one = std::slice::from_ref(row);
+            let seal = Seal::of_rows(&mut connection, &self.keys, one, Class::Identity).await?;
+            let patient = read_patient(row, &seal, Vec::new())?;
+            let name = patient.name.expose().to_lowercase();
+            if patient.number.expose() == text || name.starts_with(&begins) {
+                fits.push((name, patient.id.0, row));
+            }
+        }
+        fits.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        let mut found = Vec::new();
+        for (_, _, row) in fits.into_iter().take(MOST) {
+            found.push((whole(&mut connection, &self.keys, row).await?, Vec::new()));
         }
         drop(connection);
         for (patient, wards) in &mut found {
@@ -299,7 +320,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Patient, StoreError> {
         let mut tx = self.begin().await?;
-        let before = patient(&mut tx, id).await?;
+        let before = patient(&mut tx, &self.keys, id).await?;
         sqlx::query(
             "update patient set lang = $2, dialect = $3, hearing = $4, knows_diagnosis = $5, updated_at_ms = $6 \
              where id = $1",
@@ -313,9 +334,9 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if let Some(contacts) = &change.contacts {
-            replace_contacts(&mut tx, id, contacts).await?;
+            replace_contacts(&mut tx, &self.keys, id, contacts).await?;
         }
-        let after = patient(&mut tx, id).await?;
+        let after = patient(&mut tx, &self.keys, id).await?;
         tx.commit().await?;
         Ok(after)
     }
@@ -509,6 +530,7 @@ pub(super) async fn set_episode_state(
 
 pub(super) async fn patient(
     connection: &mut AnyConnection,
+    keys: &Keys,
     id: &PatientId,
 ) -> Result<Patient, StoreError> {
     let sql = format!("{PATIENT} where p.id = $1");
@@ -522,35 +544,71 @@ pub(super) async fn patient(
             id: id.0.clone(),
         });
     };
-    let contacts = contacts(connection, &id.0).await?;
-    read_patient(&row, contacts)
+    whole(connection, keys, &row).await
+}
+
+/// The patient of a row, with the contacts.
+async fn whole(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    row: &AnyRow,
+) -> Result<Patient, StoreError> {
+    let id = PatientId(Columns(row).text("id")?);
+    if Columns(row).flag("erased")? {
+        return Err(StoreError::Destroyed { id: id.0 });
+    }
+    let seal = Seal::of_rows(connection, keys, std::slice::from_ref(row), Class::Identity).await?;
+    let contacts = contacts(connection, &seal, &id).await?;
+    read_patient(row, &seal, contacts)
 }
 
 async fn contacts(
     connection: &mut AnyConnection,
-    patient: &str,
+    seal: &Seal,
+    patient: &PatientId,
 ) -> Result<Vec<Contact>, StoreError> {
     let rows = sqlx::query(
-        "select name, relation, phone, topics from contact where patient_id = $1 order by position",
+        "select position, name, relation, phone, topics from contact where patient_id = $1 order by position",
     )
-    .bind(patient)
+    .bind(&patient.0)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(read_contact).collect()
+    rows.iter()
+        .map(|row| read_contact(row, patient, seal))
+        .collect()
 }
 
-pub(super) fn read_contact(row: &AnyRow) -> Result<Contact, StoreError> {
+/// Where a sealed column of a contact stands: it opens nowhere else.
+pub(super) fn place(column: &str, patient: &PatientId, position: i64) -> String {
+    format!("{column}/{patient}/{position}")
+}
+
+pub(super) fn read_contact(
+    row: &AnyRow,
+    patient: &PatientId,
+    seal: &Seal,
+) -> Result<Contact, StoreError> {
     let row = Columns(row);
+    let position = row.int("position")?;
+    let place = |column| place(column, patient, position);
+    let phone = seal.open_or_null(&row, "phone", &place("phone"))?;
+    let phone = phone.map(|phone| PhoneNumber::parse(&phone)).transpose();
     Ok(Contact {
-        name: Phi::new(row.text("name")?),
+        name: Phi::new(seal.open(&row, "name", &place("name"))?),
         relation: row.word("relation")?,
-        phone: row.phone_or_null("phone")?,
+        phone: phone.map_err(|_| StoreError::Corrupt { column: "phone" })?,
         topics: row.json("topics")?,
     })
 }
 
-pub(super) fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patient, StoreError> {
+pub(super) fn read_patient(
+    row: &AnyRow,
+    seal: &Seal,
+    contacts: Vec<Contact>,
+) -> Result<Patient, StoreError> {
     let row = Columns(row);
+    let id = PatientId(row.text("id")?);
+    let name = seal.open(&row, "name", &name_of(&id))?;
     let consent = match row.word_or_null::<ConsentBasis>("basis")? {
         None => Consent::default(),
         Some(basis) => Consent {
@@ -561,10 +619,10 @@ pub(super) fn read_patient(row: &AnyRow, contacts: Vec<Contact>) -> Result<Patie
         },
     };
     Ok(Patient {
-        id: PatientId(row.text("id")?),
+        id,
         hospital: row.text("hospital")?,
         number: Phi::new(row.text("number")?),
-        name: Phi::new(row.text("name")?),
+        name: Phi::new(name),
         birth_date: Phi::new(row.word("birth_date")?),
         phone: row.phone_or_null("phone")?,
         lang: row.word("lang")?,
@@ -613,16 +671,34 @@ async fn with_number_in_use(
     Ok(told)
 }
 
+pub(super) fn name_of(patient: &PatientId) -> String {
+    format!("name/{patient}")
+}
+
 async fn patient_id(
     connection: &mut AnyConnection,
     patient: &Patient,
 ) -> Result<PatientId, StoreError> {
+    known_id(connection, patient)
+        .await?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "patient",
+            id: patient.id.0.clone(),
+        })
+}
+
+/// The id of who has this number, which need not be the one that is told.
+async fn known_id(
+    connection: &mut AnyConnection,
+    patient: &Patient,
+) -> Result<Option<PatientId>, StoreError> {
     let row = sqlx::query("select id from patient where hospital = $1 and number = $2")
         .bind(&patient.hospital)
         .bind(patient.number.expose())
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await?;
-    Ok(PatientId(Columns(&row).text("id")?))
+    row.map(|row| Columns(&row).text("id").map(PatientId))
+        .transpose()
 }
 
 async fn episode_id(
@@ -640,42 +716,28 @@ async fn episode_id(
 
 pub(super) async fn upsert_patient(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &Patient,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(
-        "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) \
-         on conflict (hospital, number) do nothing",
-    )
-    .bind(&patient.id.0)
-    .bind(&patient.hospital)
-    .bind(patient.number.expose())
-    .bind(patient.name.expose())
-    .bind(word(patient.birth_date.expose()))
-    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
-    .bind(word(&patient.lang))
-    .bind(patient.dialect.clone())
-    .bind(word(&patient.hearing))
-    .bind(&patient.zone)
-    .bind(i64::from(patient.knows_diagnosis))
-    .bind(word(&patient.life))
-    .bind(ms(now))
-    .execute(&mut *connection)
-    .await?;
-    if inserted.rows_affected() == 1 {
+    let known = known_id(connection, patient).await?;
+    if known.is_none() && insert_patient(connection, keys, patient, now).await? {
         return Ok(true);
     }
+    // Where another was faster, it has an id by now.
+    let id = match known {
+        Some(id) => id,
+        None => patient_id(connection, patient).await?,
+    };
+    let seal = Seal::of(connection, keys, &id.0, Class::Identity).await?;
     sqlx::query(
-        "update patient set name = $3, birth_date = $4, phone = $5, lang = $6, dialect = $7, hearing = $8, \
-         zone = $9, knows_diagnosis = $10, \
-         life = case when $11 = 'alive' then life when life = 'dead' then life else $11 end, updated_at_ms = $12 \
-         where hospital = $1 and number = $2",
+        "update patient set name = $2, birth_date = $3, phone = $4, lang = $5, dialect = $6, hearing = $7, \
+         zone = $8, knows_diagnosis = $9, \
+         life = case when $10 = 'alive' then life when life = 'dead' then life else $10 end, updated_at_ms = $11 \
+         where id = $1",
     )
-    .bind(&patient.hospital)
-    .bind(patient.number.expose())
-    .bind(patient.name.expose())
+    .bind(&id.0)
+    .bind(seal.text(&name_of(&id), patient.name.expose())?)
     .bind(word(patient.birth_date.expose()))
     .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
     .bind(word(&patient.lang))
@@ -690,8 +752,41 @@ pub(super) async fn upsert_patient(
     Ok(false)
 }
 
+/// False when the number is known.
+async fn insert_patient(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    patient: &Patient,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let seal = Seal::of(connection, keys, &patient.id.0, Class::Identity).await?;
+    let inserted = sqlx::query(
+        "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
+         knows_diagnosis, life, created_at_ms, updated_at_ms) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) \
+         on conflict (hospital, number) do nothing",
+    )
+    .bind(&patient.id.0)
+    .bind(&patient.hospital)
+    .bind(patient.number.expose())
+    .bind(seal.text(&name_of(&patient.id), patient.name.expose())?)
+    .bind(word(patient.birth_date.expose()))
+    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(word(&patient.lang))
+    .bind(patient.dialect.clone())
+    .bind(word(&patient.hearing))
+    .bind(&patient.zone)
+    .bind(i64::from(patient.knows_diagnosis))
+    .bind(word(&patient.life))
+    .bind(ms(now))
+    .execute(&mut *connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
 pub(super) async fn replace_contacts(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &PatientId,
     contacts: &[Contact],
 ) -> Result<(), StoreError> {
@@ -699,21 +794,21 @@ pub(super) async fn replace_contacts(
         .bind(&patient.0)
         .execute(&mut *connection)
         .await?;
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
     for (position, contact) in (0_i64..).zip(contacts) {
+        let (name, phone) = sealed(&seal, patient, position, contact)?;
         sqlx::query(
             "insert into contact (patient_id, position, name, relation, phone, topics) \
              values ($1, $2, $3, $4, $5, $6)",
         )
         .bind(&patient.0)
         .bind(position)
-        .bind(contact.name.expose())
+        .bind(name)
         .bind(word(&contact.relation))
-        .bind(
-            contact
-                .phone
-                .as_ref()
-                .map(|phone| phone.expose().to_owned()),
-        )
+        .bind(phone)
         .bind(json(&contact.topics))
         .execute(&mut *connection)
         .await?;
@@ -721,15 +816,30 @@ pub(super) async fn replace_contacts(
     Ok(())
 }
 
+/// Name and number of a contact as they are kept.
+pub(super) fn sealed(
+    seal: &Seal,
+    patient: &PatientId,
+    position: i64,
+    contact: &Contact,
+) -> Result<(String, Option<String>), StoreError> {
+    let place = |column| place(column, patient, position);
+    let name = seal.text(&place("name"), contact.name.expose())?;
+    let phone = contact.phone.as_ref();
+    let phone = phone.map(|phone| seal.text(&place("phone"), phone.expose()));
+    Ok((name, phone.transpose()?))
+}
+
 /// An import does not bring back a consent that was withdrawn, and adds no history where nothing changed.
 pub(super) async fn enrol_consent(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient_id: &PatientId,
     consent: &Consent,
     by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let before = patient(connection, patient_id).await?.consent;
+    let before = patient(connection, keys, patient_id).await?.consent;
     if before.basis == ConsentBasis::Withdrawn || before == *consent {
         return Ok(());
     }

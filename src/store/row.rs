@@ -25,6 +25,10 @@ impl Columns<'_> {
         Ok(self.0.try_get(column)?)
     }
 
+    pub(super) fn int_or_null(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
     pub(super) fn double(&self, column: &'static str) -> Result<f64, StoreError> {
         Ok(self.0.try_get(column)?)
     }

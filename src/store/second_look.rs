@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::call::put_finding;
 use super::row::Columns;
+use super::sealed::Seal;
 use super::work_order::{Raise, Raised, raise_or_join};
 use super::{Store, StoreError, ms};
 
@@ -85,11 +86,12 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         let free: u32 = Columns(&row).count("free")?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &look.attempt.0).await?;
         for (position, placed) in (free..).zip(&look.adds) {
-            put_finding(&mut tx, &look.attempt, position, placed).await?;
+            put_finding(&mut tx, &seal, &look.attempt, position, placed).await?;
         }
         let raised = match &look.raise {
-            Some(raise) => raise_or_join(&mut tx, raise, now).await?,
+            Some(raise) => raise_or_join(&mut tx, &self.keys, raise, now).await?,
             None => None,
         };
         tx.commit().await?;

@@ -145,7 +145,7 @@ impl Store {
             decide(&mut tx, &id.0, &decision).await?;
         }
         let raised = match raise {
-            Some(raise) => raise_or_join(&mut tx, raise, now).await?,
+            Some(raise) => raise_or_join(&mut tx, &self.keys, raise, now).await?,
             None => None,
         };
         if let Some(message) = message {

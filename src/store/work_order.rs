@@ -14,11 +14,14 @@ use jiff::SignedDuration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::key::Keys;
 use super::outbox::post_with;
 use super::page::{Page, PageRequest};
-use super::row::{Columns, json, word};
+use super::row::{Columns, word};
 use super::scope::seen;
+use super::sealed::{KEY, Seal};
 use super::{Store, StoreError, ms, new_id};
+use crate::vault::Class;
 
 /// What a call, or a plan at its end, hands to a human; `core::work_order` decides what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +67,10 @@ const ORDER: &str = "select id, patient_id, episode_id, attempt_id, urgency, urg
      level, exhausted, ward, owner, promised_by_ms, spoken_by, spoken_at_ms, acknowledged_by, acknowledged_at_ms, \
      closed_by, closed_at_ms, outcome, note from work_order";
 
+/// Joins the key of an order's record to a query on `work_order w`.
+pub(super) const KEY_OF_ORDER: &str = "left join data_key k \
+     on k.owner = coalesce(w.sealed_by, w.patient_id, w.attempt_id, w.id) and k.class = 'record'";
+
 impl Store {
     /// Raises an order, or joins the one of the episode that is not closed; `None` without a cause.
     ///
@@ -75,7 +82,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Raised>, StoreError> {
         let mut tx = self.begin().await?;
-        let raised = raise_or_join(&mut tx, raise, now).await?;
+        let raised = raise_or_join(&mut tx, &self.keys, raise, now).await?;
         tx.commit().await?;
         Ok(raised)
     }
@@ -86,7 +93,7 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn work_order(&self, id: &WorkOrderId) -> Result<WorkOrder, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        work_order(&mut connection, id).await
+        work_order(&mut connection, &self.keys, id).await
     }
 
     /// Orders by urgency, then age.
@@ -130,8 +137,7 @@ impl Store {
             .await?;
         let mut orders = Vec::with_capacity(rows.len());
         for row in &rows {
-            let causes = causes(&mut connection, &Columns(row).text("id")?).await?;
-            orders.push(read_order(row, causes)?);
+            orders.push(whole(&mut connection, &self.keys, row).await?);
         }
         Ok(page.cut(orders, |order| {
             (
@@ -155,7 +161,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<WorkOrder, StoreError> {
         let mut tx = self.begin().await?;
-        let mut order = locked(&mut tx, id).await?;
+        let mut order = locked(&mut tx, &self.keys, id).await?;
         let conflict = |state: &str| StoreError::Conflict {
             what: "work order",
             id: id.0.clone(),
@@ -167,8 +173,9 @@ impl Store {
         if *act == Act::Reopen && has_successor(&mut tx, id).await? {
             return Err(conflict("superseded"));
         }
-        update(&mut tx, &order).await?;
-        put_event(&mut tx, id, &event).await?;
+        let seal = seal_of(&mut tx, &self.keys, &order).await?;
+        update(&mut tx, &seal, &order).await?;
+        put_event(&mut tx, &seal, id, &event).await?;
         post_change(&mut tx, &order, &event).await?;
         tx.commit().await?;
         Ok(order)
@@ -185,12 +192,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let mut order = locked(&mut tx, id).await?;
+        let mut order = locked(&mut tx, &self.keys, id).await?;
         let Some(event) = order.assign(to, now) else {
             return Ok(());
         };
-        update(&mut tx, &order).await?;
-        put_event(&mut tx, id, &event).await?;
+        let seal = seal_of(&mut tx, &self.keys, &order).await?;
+        update(&mut tx, &seal, &order).await?;
+        put_event(&mut tx, &seal, id, &event).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -200,13 +208,16 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn work_order_events(&self, id: &WorkOrderId) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(
-            "select at_ms, who, what, from_state, to_state, owner, level, note from work_order_event \
-             where work_order_id = $1 order by position",
-        )
-        .bind(&id.0)
-        .fetch_all(&self.pool)
-        .await?;
+        let sql = format!(
+            "select t.at_ms, t.who, t.what, t.from_state, t.to_state, t.owner, t.level, t.note, {KEY} \
+             from work_order_event t join work_order w on w.id = t.work_order_id {KEY_OF_ORDER} where t.work_order_id = $1 order by t.position"
+        );
+        let mut connection = self.pool.acquire().await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&id.0)
+            .fetch_all(&mut *connection)
+            .await?;
+        let seal = Seal::of_rows(&mut connection, &self.keys, &rows, Class::Record).await?;
         let event = |row| {
             let row = Columns(row);
             Ok(Event {
@@ -217,7 +228,7 @@ impl Store {
                 to: row.word("to_state")?,
                 owner: row.text_or_null("owner")?,
                 level: row.count("level")?,
-                note: row.text("note")?,
+                note: seal.open(&row, "note", &note_of(id))?,
             })
         };
         rows.iter().map(event).collect()
@@ -243,8 +254,7 @@ impl Store {
             .await?;
         let mut orders = Vec::with_capacity(rows.len());
         for row in &rows {
-            let causes = causes(&mut connection, &Columns(row).text("id")?).await?;
-            orders.push(read_order(row, causes)?);
+            orders.push(whole(&mut connection, &self.keys, row).await?);
         }
         Ok(orders)
     }
@@ -260,7 +270,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let mut current = locked(&mut tx, &order.id).await?;
+        let mut current = locked(&mut tx, &self.keys, &order.id).await?;
         let is_same = |current: &WorkOrder| {
             (current.state, current.level, current.due_at)
                 == (order.state, order.level, order.due_at)
@@ -269,8 +279,9 @@ impl Store {
             return Ok(false);
         }
         let event = current.climb(climb, now);
-        update(&mut tx, &current).await?;
-        put_event(&mut tx, &current.id, &event).await?;
+        let seal = seal_of(&mut tx, &self.keys, &current).await?;
+        update(&mut tx, &seal, &current).await?;
+        put_event(&mut tx, &seal, &current.id, &event).await?;
         post_change(&mut tx, &current, &event).await?;
         tx.commit().await?;
         Ok(true)
@@ -333,6 +344,7 @@ impl Store {
 /// Inserts, or joins what is there; `None` without a cause.
 pub(super) async fn raise_or_join(
     connection: &mut AnyConnection,
+    keys: &Keys,
     raise: &Raise,
     now: Timestamp,
 ) -> Result<Option<Raised>, StoreError> {
@@ -344,7 +356,7 @@ pub(super) async fn raise_or_join(
         (None, None) => id.0.clone(),
     };
     let raise = &Raise {
-        causes: not_closed_before(connection, raise, &owner).await?,
+        causes: not_closed_before(connection, keys, raise, &owner).await?,
         ..raise.clone()
     };
     let Some(order) = work_order::raise(id, subject, raise.causes.clone(), &raise.deadlines, now)
@@ -354,9 +366,10 @@ pub(super) async fn raise_or_join(
     // PostgreSQL alone: the order may be closed between the insert and the join; then there is room for a new one.
     for _ in 0..TRIES {
         if insert(connection, &order, &owner).await? {
-            put_causes(connection, &order, now).await?;
+            let seal = seal_of(connection, keys, &order).await?;
+            put_causes(connection, &seal, &order, now).await?;
             let event = order.raised();
-            put_event(connection, &order.id, &event).await?;
+            put_event(connection, &seal, &order.id, &event).await?;
             post_change(connection, &order, &event).await?;
             return Ok(Some(Raised {
                 id: order.id,
@@ -364,7 +377,7 @@ pub(super) async fn raise_or_join(
                 urgency: order.urgency,
             }));
         }
-        if let Some(joined) = join(connection, &owner, raise, now).await? {
+        if let Some(joined) = join(connection, keys, &owner, raise, now).await? {
             return Ok(Some(joined));
         }
     }
@@ -378,16 +391,23 @@ pub(super) async fn raise_or_join(
 /// Without what a person has seen as it is and closed: a call's end tells again what was told while it went on.
 async fn not_closed_before(
     connection: &mut AnyConnection,
+    keys: &Keys,
     raise: &Raise,
     owner: &str,
 ) -> Result<Vec<Cause>, StoreError> {
-    let rows = sqlx::query("select id from work_order where subject = $1 and state = 'closed'")
+    let sql = format!("{ORDER} where subject = $1 and state = 'closed'");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(owner)
         .fetch_all(&mut *connection)
         .await?;
     let mut seen = Vec::new();
     for row in &rows {
-        seen.extend(causes(connection, &Columns(row).text("id")?).await?);
+        match whole(connection, keys, row).await {
+            Ok(order) => seen.extend(order.causes),
+            // What nobody can read any more, nobody has seen.
+            Err(StoreError::Destroyed { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let attempt = raise.subject.attempt.as_ref();
     let mut fresh = raise.causes.clone();
@@ -454,6 +474,7 @@ async fn insert(
 /// The first update takes the row's lock, so two joiners follow one another and none loses a cause. `None`: it is closed.
 async fn join(
     connection: &mut AnyConnection,
+    keys: &Keys,
     owner: &str,
     raise: &Raise,
     now: Timestamp,
@@ -470,8 +491,7 @@ async fn join(
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let id: String = Columns(&row).text("id")?;
-    let mut order = read_order(&row, causes(connection, &id).await?)?;
+    let mut order = whole(connection, keys, &row).await?;
     let before = order.clone();
     freshen(&mut order, raise);
     let joined = work_order::join(
@@ -488,11 +508,12 @@ async fn join(
     if order.urgency < before.urgency && order.state == WorkOrderState::Open {
         order.due_at = order.due_at.min(raise.deadlines.due_at(order.urgency, now));
     }
-    update(connection, &order).await?;
-    put_causes(connection, &order, now).await?;
+    let seal = seal_of(connection, keys, &order).await?;
+    update(connection, &seal, &order).await?;
+    put_causes(connection, &seal, &order, now).await?;
     let events = order.joined(&before, joined, now);
     for event in &events {
-        put_event(connection, &order.id, event).await?;
+        put_event(connection, &seal, &order.id, event).await?;
     }
     // One notice, whatever the rows; that it is more urgent says more.
     if let Some(event) = events.last() {
@@ -520,7 +541,13 @@ fn freshen(order: &mut WorkOrder, raise: &Raise) {
     }
 }
 
-async fn update(connection: &mut AnyConnection, order: &WorkOrder) -> Result<(), StoreError> {
+async fn update(
+    connection: &mut AnyConnection,
+    seal: &Seal,
+    order: &WorkOrder,
+) -> Result<(), StoreError> {
+    let note = order.note.as_ref();
+    let note = note.map(|note| seal.text(&note_of(&order.id), note));
     sqlx::query(
         "update work_order set urgency = $2, urgency_rank = $3, due_at_ms = $4, level = $5, state = $6, \
          acknowledged_by = $7, acknowledged_at_ms = $8, exhausted = $9, owner = $10, promised_by_ms = $11, \
@@ -543,19 +570,23 @@ async fn update(connection: &mut AnyConnection, order: &WorkOrder) -> Result<(),
     .bind(order.closed_by.clone())
     .bind(order.closed_at.map(ms))
     .bind(order.outcome.as_ref().map(word))
-    .bind(order.note.clone())
+    .bind(note.transpose()?)
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// The order, with its row's lock: whoever changes it next waits for this transaction.
-async fn locked(connection: &mut AnyConnection, id: &WorkOrderId) -> Result<WorkOrder, StoreError> {
+async fn locked(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    id: &WorkOrderId,
+) -> Result<WorkOrder, StoreError> {
     sqlx::query("update work_order set revision = revision + 1 where id = $1")
         .bind(&id.0)
         .execute(&mut *connection)
         .await?;
-    work_order(connection, id).await
+    work_order(connection, keys, id).await
 }
 
 /// Whether its subject has another order that is not closed.
@@ -587,6 +618,7 @@ fn state_of(refusal: Refusal) -> &'static str {
 /// Rows are counted under the order's lock.
 async fn put_event(
     connection: &mut AnyConnection,
+    seal: &Seal,
     id: &WorkOrderId,
     event: &Event,
 ) -> Result<(), StoreError> {
@@ -602,7 +634,7 @@ async fn put_event(
     .bind(word(&event.to))
     .bind(event.owner.clone())
     .bind(i64::from(event.level))
-    .bind(&event.note)
+    .bind(seal.text(&note_of(id), &event.note)?)
     .execute(connection)
     .await?;
     Ok(())
@@ -635,6 +667,7 @@ async fn post_change(
 /// Causes keep the order in which they came, and the time at which each was first told.
 async fn put_causes(
     connection: &mut AnyConnection,
+    seal: &Seal,
     order: &WorkOrder,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -645,7 +678,7 @@ async fn put_causes(
         )
         .bind(&order.id.0)
         .bind(position)
-        .bind(json(cause))
+        .bind(seal.json(&cause_of(&order.id, position), cause)?)
         .bind(ms(now))
         .execute(&mut *connection)
         .await?;
@@ -700,6 +733,7 @@ fn cause_key<'a>(cause: &'a Cause, attempt: Option<&'a AttemptId>) -> Option<Cau
 
 async fn work_order(
     connection: &mut AnyConnection,
+    keys: &Keys,
     id: &WorkOrderId,
 ) -> Result<WorkOrder, StoreError> {
     let sql = format!("{ORDER} where id = $1");
@@ -713,21 +747,63 @@ async fn work_order(
             id: id.0.clone(),
         });
     };
-    let causes = causes(connection, &id.0).await?;
-    read_order(&row, causes)
+    whole(connection, keys, &row).await
 }
 
-async fn causes(connection: &mut AnyConnection, id: &str) -> Result<Vec<Cause>, StoreError> {
-    let rows = sqlx::query(
-        "select cause from work_order_cause where work_order_id = $1 order by position",
+/// The order of a row, with its causes.
+async fn whole(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    row: &AnyRow,
+) -> Result<WorkOrder, StoreError> {
+    let id = WorkOrderId(Columns(row).text("id")?);
+    let sql = format!(
+        "select t.position, t.cause, {KEY} from work_order_cause t join work_order w on w.id = t.work_order_id {KEY_OF_ORDER} \
+         where t.work_order_id = $1 order by t.position"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&id.0)
+        .fetch_all(&mut *connection)
+        .await?;
+    let seal = Seal::of_rows(connection, keys, &rows, Class::Record).await?;
+    let cause = |row| {
+        let row = Columns(row);
+        seal.open_json(&row, "cause", &cause_of(&id, row.int("position")?))
+    };
+    let causes = rows.iter().map(cause).collect::<Result<Vec<_>, _>>()?;
+    let note = seal.open_or_null(&Columns(row), "note", &note_of(&id))?;
+    read_order(row, causes, note)
+}
+
+/// What seals an order: the key of whom it is about.
+async fn seal_of(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    order: &WorkOrder,
+) -> Result<Seal, StoreError> {
+    let row = sqlx::query(
+        "select coalesce(sealed_by, patient_id, attempt_id, id) as owner from work_order where id = $1",
     )
-    .bind(id)
-    .fetch_all(connection)
+    .bind(&order.id.0)
+    .fetch_one(&mut *connection)
     .await?;
-    rows.iter().map(|row| Columns(row).json("cause")).collect()
+    let owner = Columns(&row).text("owner")?;
+    Seal::of(connection, keys, &owner, Class::Record).await
 }
 
-fn read_order(row: &AnyRow, causes: Vec<Cause>) -> Result<WorkOrder, StoreError> {
+pub(super) fn cause_of(order: &WorkOrderId, position: i64) -> String {
+    format!("cause/{order}/{position}")
+}
+
+fn note_of(order: &WorkOrderId) -> String {
+    format!("note/{order}")
+}
+
+fn read_order(
+    row: &AnyRow,
+    causes: Vec<Cause>,
+    note: Option<String>,
+) -> Result<WorkOrder, StoreError> {
     let row = Columns(row);
     Ok(WorkOrder {
         id: WorkOrderId(row.text("id")?),
@@ -751,7 +827,7 @@ fn read_order(row: &AnyRow, causes: Vec<Cause>) -> Result<WorkOrder, StoreError>
         closed_by: row.text_or_null("closed_by")?,
         closed_at: row.time_or_null("closed_at_ms")?,
         outcome: row.word_or_null("outcome")?,
-        note: row.text_or_null("note")?,
+        note,
     })
 }
 

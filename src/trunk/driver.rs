@@ -54,6 +54,7 @@ use crate::trunk::names::{self, Answers};
 use crate::trunk::pulse::Pulse;
 use crate::trunk::socket::{self, Reach, SipSocket, SocketError};
 use crate::trunk::standing::Standing;
+use crate::vault::DataKey;
 
 /// The longest sleep: commands and words wait no longer than this.
 const NAP: Duration = Duration::from_millis(10);
@@ -75,8 +76,8 @@ pub struct StartCall {
     pub caller: Option<String>,
     pub script: Arc<Script>,
     pub facts: Facts,
-    /// The patient agreed to be recorded.
-    pub record: bool,
+    /// What the recording is encrypted by, where the patient agreed to be recorded.
+    pub record: Option<DataKey>,
     /// A voicemail is left a message.
     pub leaves_message: bool,
     /// Who is tried, in this order, when a person is asked for; [`LONGEST_LADDER`] at most.

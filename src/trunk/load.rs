@@ -23,6 +23,7 @@ use super::descriptors;
 use super::line::{Line, Playback, Played, Until, open_rtp};
 use super::socket::{self, Reach, SipSocket};
 use crate::recording::Recordings;
+use crate::vault::DataKey;
 
 /// How often memory is looked at, and every call at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -291,7 +292,10 @@ impl Crowd<'_> {
         let whom = &self.numbers[(number - 1) % self.numbers.len()];
         let config = self.trunk.leg_config(whom, &reach, port, credentials);
         let attempt = AttemptId(format!("call-{number}"));
-        let recording = self.recordings.as_ref().map(|all| all.writer(&attempt));
+        let recording = self
+            .recordings
+            .as_ref()
+            .map(|all| anyhow::Ok(all.writer(&attempt, &DataKey::random()?)?));
         let order = Playback {
             samples: Arc::clone(&self.load.samples),
             until: Until::SinceAnswer(self.load.talk),

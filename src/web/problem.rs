@@ -118,6 +118,12 @@ impl From<StoreError> for Problem {
                 };
                 Self::new(StatusCode::CONFLICT, code, detail)
             }
+            StoreError::Kept { why, .. } => Self::new(StatusCode::CONFLICT, "kept", *why),
+            StoreError::Destroyed { .. } => Self::new(
+                StatusCode::GONE,
+                "erased",
+                "its key was destroyed: nobody can read it any more",
+            ),
             StoreError::Cursor => Self {
                 field: Some("cursor".to_owned()),
                 ..Self::new(
@@ -141,6 +147,8 @@ impl From<StoreError> for Problem {
             | StoreError::Newer { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Database(_)
+            | StoreError::Vault(_)
+            | StoreError::Journal(_)
             | StoreError::Refused { .. } => Self::ours(&error),
         }
     }

@@ -36,8 +36,9 @@ pub async fn listen(
 ) -> Result<Response, Problem> {
     let attempt = state.store.attempt(&AttemptId(id)).await?.attempt.id;
     let recordings = state.recordings.clone();
+    let key = state.store.recording_key(&attempt).await?;
     let wanted = attempt.clone();
-    let reader = spawn_blocking(move || recordings.reader(&wanted))
+    let reader = spawn_blocking(move || recordings.reader(&wanted, &key))
         .await
         .map_err(|_| broken())??;
     let total = reader.wav_bytes();

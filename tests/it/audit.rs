@@ -16,7 +16,7 @@ use aftercall_core::work_order::{Act, Outcome};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::record::{at, calling, deadlines, finding, finish};
+use crate::record::{at, calling, deadlines, finding, finish, master_key};
 use crate::web::{Server, body, problem, send};
 
 /// A call of a new patient that ended so: its order, where it raised one.
@@ -304,7 +304,7 @@ pub async fn a_late_alert_is_no_quiet_call(store: Store) {
 #[tokio::test]
 async fn a_recorded_call_is_drawn_by_the_configured_shares() {
     for (share, expected) in [(1.0, 2), (0.0, 0)] {
-        let store = Store::open("sqlite::memory:")
+        let store = Store::open("sqlite::memory:", &master_key())
             .await
             .expect("a new database");
         let (new, _) = calling(&store, "1").await;
@@ -498,7 +498,9 @@ async fn qa_decides_over_the_api_and_reads_the_figures() {
 async fn qa_decides_at_the_command_line() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}/a.db", folder.path().display());
-    let store = Store::open(&url).await.expect("a new database");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("a new database");
     ended(
         &store,
         "1",

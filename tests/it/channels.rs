@@ -32,7 +32,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use crate::phones::Network;
-use crate::record::{at, calling, clinic, deadlines, finding, finish, found, raise};
+use crate::record::{at, calling, clinic, deadlines, finding, finish, found, master_key, raise};
 use crate::sipp::trunk;
 
 /// What a server was sent.
@@ -117,7 +117,9 @@ impl Desk {
     async fn open(channels: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/a.db", folder.path().display());
-        let store = Store::open(&url).await.expect("a new database");
+        let store = Store::open(&url, &master_key())
+            .await
+            .expect("a new database");
         let config = Config::parse("a.toml", &format!("channels = [{channels}]\n"));
         let config = config.expect("a good file");
         let plain = Config::default();

@@ -10,7 +10,7 @@ use aftercall_core::attempt::{AttemptState, Disposition};
 use aftercall_core::finding::Urgency;
 use aftercall_core::plan::StepState;
 
-use crate::record::{at, calling, finding, finish, found, raise, turn};
+use crate::record::{at, calling, finding, finish, found, master_key, raise, turn};
 
 /// Names the database of the process that is to be killed.
 const DATABASE: &str = "AFTERCALL_TEST_CRASH_DATABASE";
@@ -21,7 +21,9 @@ async fn the_process_that_is_killed() {
     let Ok(url) = std::env::var(DATABASE) else {
         return;
     };
-    let store = Store::open(&url).await.expect("the parent made the folder");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("the parent made the folder");
     for number in 0.. {
         let (new, _) = calling(&store, &number.to_string()).await;
         tell("begun");
@@ -53,7 +55,7 @@ async fn a_kill_at_any_moment_leaves_a_consistent_record() {
     for steps in [1, 2, 3, 4, 5, 7, 10, 15, 22] {
         let url = format!("sqlite://{}/{steps}.db", folder.path().display());
         let told = run_and_kill(&url, steps);
-        let store = Store::open(&url)
+        let store = Store::open(&url, &master_key())
             .await
             .expect("a killed process leaves a database that opens");
         check(&store, &told).await;

@@ -11,6 +11,7 @@ use aftercall::store::Store;
 use aftercall::store::attempt::AttemptRow;
 use aftercall::store::page::PageRequest;
 use aftercall::store::work_order::WorkOrderFilter;
+use aftercall::vault::Source;
 use aftercall_core::attempt::{AttemptState, Disposition};
 use aftercall_core::id::AttemptId;
 use aftercall_core::plan::StepState;
@@ -144,12 +145,10 @@ impl Stage {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        Store::open(&format!(
-            "sqlite://{}",
-            self.path("data/aftercall.db").display()
-        ))
-        .await
-        .expect("a killed process leaves a database that opens")
+        let url = format!("sqlite://{}", self.path("data/aftercall.db").display());
+        Store::open(&url, &Source::File(self.path("data.key")))
+            .await
+            .expect("a killed process leaves a database that opens")
     }
 
     /// What the telephones saw, in order: `(event, phone)`.
@@ -324,7 +323,7 @@ async fn a_kill_with_a_call_in_every_state_leaves_nobody_lost_and_nobody_rung_tw
 
     assert_eq!(before.len(), LINES, "one waits for a line");
     for who in [IDENTIFIED, ANSWERED] {
-        check_recording(&stage, &of(&before, who).attempt.id, killed_at);
+        check_recording(&stage, &of(&before, who).attempt.id, killed_at).await;
     }
     assert!(
         !of(&before, IDENTIFIED).attempt.progress.screened,
@@ -510,10 +509,13 @@ fn check_wire(stage: &Stage) {
 }
 
 /// Whole up to the kill: the last frame is as old as a frame may be, none is missing, and it plays.
-fn check_recording(stage: &Stage, attempt: &AttemptId, killed_at: SystemTime) {
+async fn check_recording(stage: &Stage, attempt: &AttemptId, killed_at: SystemTime) {
+    let store = stage.store().await;
+    let key = store.recording_key(attempt).await.expect("a key");
+    store.close().await;
     let recordings = Recordings::new(stage.path("data/recordings"));
     let mut reader = recordings
-        .reader(attempt)
+        .reader(attempt, &key)
         .expect("both agreed to be recorded");
     let states = reader.verify().expect("readable");
     let (last, sealed) = states.split_last().expect("it has chunks");

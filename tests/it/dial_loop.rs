@@ -13,7 +13,7 @@ use jiff::civil::Weekday;
 
 use crate::jobs::Ward;
 use crate::postgres::Postgres;
-use crate::record::{ENGINE, at, enrol, new_attempt};
+use crate::record::{ENGINE, at, enrol, master_key, new_attempt};
 use crate::resume::wards;
 
 fn hours(hours: i64) -> SignedDuration {
@@ -67,7 +67,9 @@ async fn engines_that_dial_in_the_same_instant_share_a_caller_ids_hour() {
     let url = postgres.database("caller_race").await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     for url in [format!("sqlite://{}/race.db", folder.path().display()), url] {
-        let store = Store::open(&url).await.expect("a new database opens");
+        let store = Store::open(&url, &master_key())
+            .await
+            .expect("a new database opens");
         for number in 0..8 {
             enrol(&store, &number.to_string()).await;
         }

@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use crate::record::finding;
+use crate::record::{finding, master_key};
 
 #[derive(Deserialize)]
 pub(crate) struct Expected {
@@ -70,7 +70,9 @@ impl Ward {
     pub(crate) async fn open(lines: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/jobs.db", folder.path().display());
-        let store = Store::open(&url).await.expect("a new database opens");
+        let store = Store::open(&url, &master_key())
+            .await
+            .expect("a new database opens");
         Self::on(store, folder, lines).await
     }
 
@@ -571,7 +573,9 @@ async fn a_caller_id_rings_no_more_than_its_cap_allows_and_a_restart_forgets_not
     assert!(waiting.iter().all(|step| step.next_at == midnight));
     // The same day, after a restart, with one more caller id: the others stay used up.
     let url = format!("sqlite://{}/jobs.db", ward._folder.path().display());
-    ward.store = Store::open(&url).await.expect("the database opens again");
+    ward.store = Store::open(&url, &master_key())
+        .await
+        .expect("the database opens again");
     ward.lines.callers.push(caller("4003", 1));
     let midnight = midnight - SignedDuration::from_hours(16);
     let day = (midnight, midnight + SignedDuration::from_hours(24));

@@ -20,16 +20,24 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::work_order::Cause;
 use tokio::sync::watch;
 
-use crate::record::{ENGINE, at, calling, clinic, finish};
+use crate::record::{ENGINE, at, calling, clinic, finish, master_key};
 use crate::speech::model;
 
 /// The clip on the patient's side from `from_ms` on, silence elsewhere.
-fn record(recordings: &Recordings, attempt: &AttemptId, clip: &str, from_ms: usize) {
+async fn record(
+    store: &Store,
+    recordings: &Recordings,
+    attempt: &AttemptId,
+    clip: &str,
+    from_ms: usize,
+) {
     let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/audio");
     let mut samples = vec![0_i16; from_ms * 8];
     samples.extend(decode_file(&clips.join(clip)).expect("a clip of ours"));
     samples.resize(samples.len().next_multiple_of(FRAME_SAMPLES), 0);
-    let mut writer = recordings.writer(attempt).expect("a new recording");
+    let key = store.recording_key(attempt).await.expect("a key");
+    let writer = recordings.writer(attempt, &key);
+    let mut writer = writer.expect("a new recording");
     for frame in G711::A.encode_all(&samples).as_chunks::<FRAME_SAMPLES>().0 {
         writer
             .append(&[SILENCE; FRAME_SAMPLES], frame)
@@ -42,7 +50,9 @@ fn record(recordings: &Recordings, attempt: &AttemptId, clip: &str, from_ms: usi
 async fn what_the_call_did_not_hear_goes_to_a_nurse_once_and_unconfirmed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}/again.db", folder.path().display());
-    let store = Store::open(&url).await.expect("a new database opens");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("a new database opens");
     let recordings = Recordings::new(folder.path().join("recordings"));
 
     // The first call's ear heard nothing of a tight chest; who is well says so on the second; the third has no recording.
@@ -58,8 +68,15 @@ async fn what_the_call_did_not_hear_goes_to_a_nurse_once_and_unconfirmed() {
         end.record.turns[0].index = 0;
         store.finish_attempt(&end).await.expect("ended");
     }
-    record(&recordings, &missed.id, "mr_xi_chest_tight.flac", 11_500);
-    record(&recordings, &well.id, "mr_xi_chest.flac", 11_500);
+    record(
+        &store,
+        &recordings,
+        &missed.id,
+        "mr_xi_chest_tight.flac",
+        11_500,
+    )
+    .await;
+    record(&store, &recordings, &well.id, "mr_xi_chest.flac", 11_500).await;
 
     let mut rules = Rules::of(&Config::default(), PlanClock::set_to(at(300)), clinic())
         .expect("the defaults are lawful");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use totp_rs::{Builder, Secret};
 
-use crate::record::{at, calling, enrolment, raise};
+use crate::record::{at, calling, enrolment, master_key, raise};
 use crate::web::{Server, body, problem, send};
 
 pub const PASSWORD: &str = "a long walk by the river";
@@ -495,7 +495,9 @@ pub async fn the_audit_logs_head_is_sent_outside(store: Store) {
 
 // On both databases: see `store`. Two engines write at once, and the chain has no fork.
 pub async fn engines_append_to_one_chain(store: Store, url: String) {
-    let other = Store::open(&url).await.expect("a second engine");
+    let other = Store::open(&url, &master_key())
+        .await
+        .expect("a second engine");
     let write = |store: Store, who: &'static str| async move {
         for second in 0..40 {
             store
@@ -526,7 +528,7 @@ pub async fn what_was_written_before_the_chain_is_taken_in(store: Store, url: St
             .expect("as an older version wrote");
     }
     behind.close().await.expect("closed");
-    let again = Store::open(&url).await.expect("opened anew");
+    let again = Store::open(&url, &master_key()).await.expect("opened anew");
     let head = again.verify_audit(None, |_| {}).await.expect("read");
     assert_eq!(head.expect("intact").seq, 3);
     again.close().await;

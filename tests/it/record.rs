@@ -10,6 +10,7 @@ use aftercall::store::patient::{Enrolled, Enrolment};
 use aftercall::store::step::StepChange;
 use aftercall::store::work_order::Raise;
 use aftercall::store::{Store, new_id};
+use aftercall::vault::{DataKey, KEY_BYTES, Source};
 use aftercall_core::attempt::{
     AnsweredBy, CallRecord, Disposition, Ending, Progress, Turn, TurnReply,
 };
@@ -106,6 +107,11 @@ fn step(patient: &Patient, episode: &Episode, day: u16) -> Step {
         next_at: at((i64::from(day) - 3) * 86_400),
         reason: String::new(),
     }
+}
+
+/// The master key of databases that a test opens by itself.
+pub fn master_key() -> Source {
+    Source::Given(DataKey::new([0x5a; KEY_BYTES]))
 }
 
 pub async fn enrol(store: &Store, number: &str) -> (Enrolled, Enrolment) {

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use crate::jobs::{Outcome, Ward, none, tell};
 use crate::postgres::Postgres;
-use crate::record::{finding, turn};
+use crate::record::{finding, master_key, turn};
 
 const IDENTIFIED: Progress = Progress {
     identified: true,
@@ -27,7 +27,9 @@ const IDENTIFIED: Progress = Progress {
 /// The demo's ward on SQLite and on PostgreSQL.
 pub(crate) async fn wards(postgres: &Postgres, name: &str, lines: u32) -> [Ward; 2] {
     let url = postgres.database(name).await;
-    let store = Store::open(&url).await.expect("a new database opens");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("a new database opens");
     let folder = tempfile::tempdir().expect("a temporary folder");
     [
         Ward::open(lines).await,

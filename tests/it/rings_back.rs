@@ -26,7 +26,7 @@ use aftercall_core::script::RingBack;
 use aftercall_core::time::Timestamp;
 
 use crate::process::Process;
-use crate::record::{ENGINE, calling, clinic, enrol, enrolment, finish, phone};
+use crate::record::{ENGINE, calling, clinic, enrol, enrolment, finish, master_key, phone};
 use crate::sipp::{free_port, ran_to_its_end};
 
 /// A Monday, 10:00 in Shanghai; the call of day 3 is due since the day before, and not dialled before the evening.
@@ -39,7 +39,9 @@ fn morning() -> Timestamp {
 /// A new store, and the rules of that morning.
 async fn ward(folder: &Path) -> (Store, Rules) {
     let url = format!("sqlite://{}/rings.db", folder.display());
-    let store = Store::open(&url).await.expect("a new database opens");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("a new database opens");
     let clock = PlanClock::set_to(morning());
     let rules = Rules::of(&Config::default(), clock, clinic()).expect("the defaults are lawful");
     let engine = ENGINE.to_owned();

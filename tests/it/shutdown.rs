@@ -89,7 +89,7 @@ impl Line {
                 today,
                 earlier: None,
             },
-            record: false,
+            record: None,
             leaves_message: false,
             on_call: on_call.collect(),
         });

@@ -25,16 +25,18 @@ use aftercall_core::work_order::{Act, Cause, Joined, Outcome, WorkOrderState, du
 
 use crate::audit;
 use crate::drafts;
+use crate::end_of_data;
 use crate::feed;
 use crate::figures;
 use crate::import;
 use crate::people;
 use crate::postgres::Postgres;
 use crate::record::{
-    ENGINE, at, calling, deadlines, enrol, enrolment, finding, finish, found, new_attempt, phone,
-    raise, turn,
+    ENGINE, at, calling, deadlines, enrol, enrolment, finding, finish, found, master_key,
+    new_attempt, phone, raise, turn,
 };
 use crate::reviews;
+use crate::vault;
 
 /// A check on a fresh database; the address lets it open a second store, as another engine would.
 type Check = fn(Store, String) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -187,6 +189,31 @@ const CHECKS: &[(&str, Check)] = &[
     ("a_draft_is_signed_by_somebody_else", |store, _| {
         Box::pin(drafts::a_draft_is_signed_by_somebody_else(store))
     }),
+    ("a_destroyed_key_opens_nothing", |store, url| {
+        Box::pin(vault::a_destroyed_key_opens_nothing(store, url))
+    }),
+    ("a_rotation_wraps_every_key_anew", |store, url| {
+        Box::pin(vault::a_rotation_wraps_every_key_anew(store, url))
+    }),
+    ("what_was_said_lies_under_the_patients_key", |store, url| {
+        Box::pin(vault::what_was_said_lies_under_the_patients_key(store, url))
+    }),
+    ("an_erasure_leaves_nothing_that_opens", |store, url| {
+        Box::pin(end_of_data::an_erasure_leaves_nothing_that_opens(
+            store, url,
+        ))
+    }),
+    ("a_restore_replays_erasures", |store, url| {
+        Box::pin(end_of_data::a_restore_replays_erasures(store, url))
+    }),
+    ("what_is_kept_no_longer_goes_by_class", |store, url| {
+        Box::pin(end_of_data::what_is_kept_no_longer_goes_by_class(
+            store, url,
+        ))
+    }),
+    ("a_database_has_one_master_key", |store, url| {
+        Box::pin(vault::a_database_has_one_master_key(store, url))
+    }),
     ("migrations_run_once", |store, url| {
         Box::pin(migrations_run_once(store, url))
     }),
@@ -213,21 +240,21 @@ async fn every_check_passes_on_postgres() {
 #[tokio::test]
 async fn an_address_of_no_database_is_refused() {
     assert!(matches!(
-        Store::open("mysql://localhost").await,
+        Store::open("mysql://localhost", &master_key()).await,
         Err(StoreError::Scheme)
     ));
     assert!(matches!(
-        Store::open("sqlite:///dev/null/x.db").await,
+        Store::open("sqlite:///dev/null/x.db", &master_key()).await,
         Err(StoreError::File { .. })
     ));
-    let nobody = Store::open("postgres://nobody@127.0.0.1:1/none")
+    let nobody = Store::open("postgres://nobody@127.0.0.1:1/none", &master_key())
         .await
         .expect_err("no server listens there");
     let why = std::error::Error::source(&nobody)
         .map(ToString::to_string)
         .unwrap_or_default();
     assert!(why.contains("refused"), "it says why at once: {why}");
-    let memory = Store::open("sqlite::memory:")
+    let memory = Store::open("sqlite::memory:", &master_key())
         .await
         .expect("memory needs no file");
     let ahead = memory.clock_ahead_ms(at(0)).await.expect("it answers");
@@ -235,7 +262,7 @@ async fn an_address_of_no_database_is_refused() {
 }
 
 async fn run(name: &str, check: Check, url: String, backend: Backend) {
-    let store = Store::open(&url)
+    let store = Store::open(&url, &master_key())
         .await
         .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     assert_eq!(store.backend(), backend);
@@ -473,7 +500,9 @@ async fn two_engines_never_claim_one_step(store: Store, url: String) {
     for number in 0..12 {
         enrol(&store, &number.to_string()).await;
     }
-    let other = Store::open(&url).await.expect("a second engine");
+    let other = Store::open(&url, &master_key())
+        .await
+        .expect("a second engine");
     let (first, second) = tokio::join!(
         store.claim_due_steps(at(0), 12, at(60), "engine-a"),
         other.claim_due_steps(at(0), 12, at(60), "engine-b")
@@ -1027,7 +1056,9 @@ async fn a_finding_changes_in_its_place(store: Store) {
 
 async fn parallel_raises_make_one_order(store: Store, url: String) {
     let (new, _) = calling(&store, "1").await;
-    let other = Store::open(&url).await.expect("a second engine");
+    let other = Store::open(&url, &master_key())
+        .await
+        .expect("a second engine");
     let raises: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
         .map(|node| {
             raise(
@@ -1078,7 +1109,9 @@ async fn one_of_two_nurses_gets_the_order(store: Store, url: String) {
         )
         .await;
     assert!(matches!(early, Err(StoreError::Conflict { state, .. }) if state == "open"));
-    let other = Store::open(&url).await.expect("another desk");
+    let other = Store::open(&url, &master_key())
+        .await
+        .expect("another desk");
     let terms = deadlines();
     let (first, second) = tokio::join!(
         store.act_on_work_order(&id, &Act::Acknowledge, "anna", "", &terms, at(7)),
@@ -1616,7 +1649,9 @@ async fn audit_and_imports_are_lists(store: Store) {
 
 async fn migrations_run_once(store: Store, url: String) {
     enrol(&store, "1").await;
-    let again = Store::open(&url).await.expect("nothing left to migrate");
+    let again = Store::open(&url, &master_key())
+        .await
+        .expect("nothing left to migrate");
     assert_eq!(
         again
             .patients(&PageRequest::default())

@@ -48,7 +48,9 @@ fn call() -> Kept {
 }
 
 async fn keep(url: &str, trace: Kept) {
-    let store = Store::open(url).await.expect("a new database opens");
+    let store = Store::open(url, &crate::record::master_key())
+        .await
+        .expect("a new database opens");
     let started_at: Timestamp = "2026-11-23T02:00:00.5Z".parse().expect("an instant");
     let attempt = NewAttempt {
         inbound: false,

@@ -26,7 +26,7 @@ use aftercall_core::trend::{Line, trends};
 use aftercall_core::work_order::{Cause, WorkOrder};
 
 use crate::postgres::Postgres;
-use crate::record::{ENGINE, at, clinic, enrol};
+use crate::record::{ENGINE, at, clinic, enrol, master_key};
 
 /// One question and its answer.
 struct Said {
@@ -71,7 +71,9 @@ struct Stay {
 
 impl Stay {
     async fn open(url: &str) -> Self {
-        let store = Store::open(url).await.expect("a new database opens");
+        let store = Store::open(url, &master_key())
+            .await
+            .expect("a new database opens");
         let clock = PlanClock::set_to(at(0));
         let rules = Rules::of(&Config::default(), clock, clinic()).expect("lawful");
         let (enrolled, sent) = enrol(&store, "1").await;

@@ -10,6 +10,7 @@ use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
 use aftercall::store::Store;
 use aftercall::store::page::PageRequest;
+use aftercall::vault::{DataKey, KEY_BYTES};
 use aftercall::web::{Access, AppState, Changes, Limits, Listening, Watched, openapi, router};
 use aftercall_core::attempt::Disposition;
 use aftercall_core::finding::Urgency;
@@ -22,7 +23,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::record::{at, calling, deadlines, finding, finish, found, phone, raise};
+use crate::record::{at, calling, deadlines, finding, finish, found, master_key, phone, raise};
 use crate::reviews;
 
 /// A server with an empty database, and a client that has a token.
@@ -49,7 +50,9 @@ impl Server {
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/a.db", folder.path().display());
-        let store = Store::open(&url).await.expect("a new database");
+        let store = Store::open(&url, &master_key())
+            .await
+            .expect("a new database");
         let recordings = Recordings::new(folder.path().join("recordings"));
         let mut hospital = Config::default();
         hospital.hospital.id = "first".to_owned();
@@ -544,7 +547,9 @@ async fn a_recording_is_heard_by_range_while_it_grows() {
     let (new, _) = calling(&server.store, "1").await;
     let path = format!("/calls/{}/recording", new.id);
     problem(server.request(Method::GET, &path), 404, "not_found").await;
-    let mut writer = server.recordings.writer(&new.id).expect("a new recording");
+    let key = server.store.recording_key(&new.id).await.expect("a key");
+    let writer = server.recordings.writer(&new.id, &key);
+    let mut writer = writer.expect("a new recording");
     speak(&mut writer, 100);
     let whole = send(server.request(Method::GET, &path)).await;
     assert_eq!(
@@ -1040,7 +1045,7 @@ async fn an_id_from_a_request_never_reaches_the_file_system() {
     assert!(
         server
             .recordings
-            .reader(&AttemptId("..".to_owned()))
+            .reader(&AttemptId("..".to_owned()), &DataKey::new([0; KEY_BYTES]))
             .is_err()
     );
     assert!(

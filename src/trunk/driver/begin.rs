@@ -12,7 +12,9 @@ use tracing::{debug, info};
 
 use super::lines::LONGEST_LADDER;
 use super::live::Live;
+use super::tape::ToRecord;
 use super::{Media, QUARANTINE, RTCP, Report, StartCall, Told};
+use crate::vault::DataKey;
 
 impl Media {
     pub(super) fn begin(&mut self, start: StartCall) {
@@ -59,7 +61,7 @@ impl Media {
             leg,
             script,
             facts,
-            record,
+            record: self.record_under(&attempt, record),
             leaves_message,
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
@@ -74,6 +76,16 @@ impl Media {
         let trace = Trace::new(now);
         self.calls.insert(number, Live { trace, ..live });
         self.drain(number);
+    }
+
+    /// Gives the recorder the key of a call that is recorded, before its first frame.
+    pub(super) fn record_under(&self, attempt: &AttemptId, key: Option<DataKey>) -> bool {
+        let Some(key) = key else { return false };
+        let attempt = attempt.clone();
+        if self.recorder.send(ToRecord::Open { attempt, key }).is_err() {
+            debug!("the recorder has ended");
+        }
+        true
     }
 
     pub(super) fn not_started(&self, attempt: AttemptId, why: String) {

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::lines::{LONGEST_LADDER, OnCall};
 use super::live::Live;
 use super::{Media, RTCP, Told};
+use crate::vault::DataKey;
 
 /// How a call that came is answered.
 pub struct Answer {
@@ -28,7 +29,7 @@ pub struct Answer {
     pub kind: RingBack,
     pub script: Arc<Script>,
     pub facts: Facts,
-    pub record: bool,
+    pub record: Option<DataKey>,
     pub on_call: Arc<[OnCall]>,
 }
 
@@ -242,7 +243,7 @@ impl Media {
                 .leg_back(&self.reach, port, self.credentials.clone()),
             script,
             facts,
-            record,
+            record: self.record_under(&attempt, record),
             leaves_message: false,
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };

@@ -7,13 +7,19 @@ use aftercall_core::call::FRAME;
 use aftercall_core::id::AttemptId;
 use tracing::warn;
 
-use crate::recording::{RecordingWriter, Recordings};
+use crate::recording::{RecordingError, RecordingWriter, Recordings};
+use crate::vault::DataKey;
 
 #[expect(
     clippy::large_enum_variant,
     reason = "a frame lives for one slot; a box for each would be dearer"
 )]
 pub(super) enum ToRecord {
+    /// The frames of this call are encrypted by this key.
+    Open {
+        attempt: AttemptId,
+        key: DataKey,
+    },
     Frame {
         attempt: AttemptId,
         left: [u8; FRAME],
@@ -27,33 +33,28 @@ pub(super) fn start_recorder(root: Option<Recordings>) -> std::io::Result<Sender
     std::thread::Builder::new()
         .name("recorder".to_owned())
         .spawn(move || {
-            let mut open: BTreeMap<AttemptId, RecordingWriter> = BTreeMap::new();
+            let Some(root) = root else { return };
+            let mut tapes: BTreeMap<AttemptId, Tape> = BTreeMap::new();
             while let Ok(message) = inbox.recv() {
-                let Some(root) = &root else { continue };
                 match message {
+                    ToRecord::Open { attempt, key } => {
+                        tapes.insert(attempt, Tape { key, writer: None });
+                    }
                     ToRecord::Frame {
                         attempt,
                         left,
                         right,
                     } => {
-                        let writer = match open.entry(attempt) {
-                            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                            std::collections::btree_map::Entry::Vacant(entry) => {
-                                match root.writer(entry.key()) {
-                                    Ok(writer) => entry.insert(writer),
-                                    Err(error) => {
-                                        warn!(%error, "a recording cannot be written");
-                                        continue;
-                                    }
-                                }
-                            }
+                        let Some(tape) = tapes.get_mut(&attempt) else {
+                            continue;
                         };
-                        if let Err(error) = writer.append(&left, &right) {
+                        if let Err(error) = tape.append(&root, &attempt, &left, &right) {
                             warn!(%error, "a recording cannot be written");
                         }
                     }
                     ToRecord::Close(attempt) => {
-                        if let Some(writer) = open.remove(&attempt)
+                        let writer = tapes.remove(&attempt).and_then(|tape| tape.writer);
+                        if let Some(writer) = writer
                             && let Err(error) = writer.finish()
                         {
                             warn!(%error, "a recording was not closed");
@@ -63,4 +64,26 @@ pub(super) fn start_recorder(root: Option<Recordings>) -> std::io::Result<Sender
             }
         })?;
     Ok(frames)
+}
+
+/// The recording of one call; its folder is made with its first frame.
+struct Tape {
+    key: DataKey,
+    writer: Option<RecordingWriter>,
+}
+
+impl Tape {
+    fn append(
+        &mut self,
+        root: &Recordings,
+        attempt: &AttemptId,
+        left: &[u8; FRAME],
+        right: &[u8; FRAME],
+    ) -> Result<(), RecordingError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => root.writer(attempt, &self.key)?,
+        };
+        self.writer.insert(writer).append(left, right)
+    }
 }
