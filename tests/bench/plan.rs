@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aftercall::import::{DischargeList, preview, read_discharges, save_discharges};
 use aftercall::store::Store;
+use aftercall::vault::{DataKey, KEY_BYTES, Source};
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::{Cadence, Pathways};
 use aftercall_core::time::Timestamp;
@@ -58,7 +59,9 @@ async fn measure(patients: usize) -> usize {
         ),
         ("PostgreSQL", postgres.database("plan").await),
     ] {
-        let store = Store::open(&url).await.expect("a new database opens");
+        let store = Store::open(&url, &Source::Given(DataKey::new([7; KEY_BYTES])))
+            .await
+            .expect("a new database opens");
         missed += import(name, &store, &bytes).await;
         missed += due(name, &store).await;
         store.close().await;

@@ -10,6 +10,7 @@ use aftercall::jobs::{PlanClock, Rules, recover};
 use aftercall::store::Store;
 use aftercall::store::attempt::AttemptRow;
 use aftercall::store::page::PageRequest;
+use aftercall::vault::Source;
 use aftercall_core::attempt::AttemptState;
 use aftercall_core::id::AttemptId;
 use aftercall_core::plan::StepState;
@@ -63,7 +64,7 @@ impl Drop for Engines {
 }
 
 impl Engines {
-    fn new(database: &str, far: &str, zone: &str) -> Self {
+    fn new(database: &str, key: &Path, far: &str, zone: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (at, name) in NAMES.iter().enumerate() {
@@ -88,7 +89,7 @@ impl Engines {
             let every_day =
                 "days = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]";
             let config = format!(
-                "data_dir = \"{own}\"\n[database]\nurl = \"{database}\"\n[web]\nbind = \"127.0.0.1:0\"\n\
+                "data_dir = \"{own}\"\n[database]\nurl = \"{database}\"\n[vault]\nkey_file = \"{key}\"\n[web]\nbind = \"127.0.0.1:0\"\n\
                  [hospital]\nid = \"first\"\nzone = \"{zone}\"\n\
                  [calling]\nholidays = \"none\"\nnoon_rest = []\nmin_gap_minutes = 5\n\
                  windows = [{{ {every_day}, from = \"08:00\", to = \"21:00\" }}]\n\
@@ -97,6 +98,7 @@ impl Engines {
                  [ears]\nworkers = 1\nmodel = \"{root}/models/ggml-base-q8_0.bin\"\n\
                  [scripts]\ndir = \"{root}/dialogs\"\n[engine]\nname = \"{name}\"\nlease_seconds = {lease}\n",
                 own = own.display(),
+                key = key.display(),
                 root = root.display(),
                 lease = LEASE.as_secs(),
             );
@@ -228,7 +230,11 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
     let patients = usize::try_from(60 + kills * 12).expect("some thousands");
     let postgres = Postgres::start();
     let url = postgres.database("killed").await;
-    let store = Store::open(&url).await.expect("a new database opens");
+    let keys = tempfile::tempdir().expect("a temporary folder");
+    let key = keys.path().join("master.key");
+    let store = Store::open(&url, &Source::File(key.clone()))
+        .await
+        .expect("a new database opens");
     let zone = zone_of_morning();
     enrol(&store, patients, &zone).await;
     let phones = tempfile::tempdir().expect("a temporary folder");
@@ -237,7 +243,7 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
         std::fs::write(file, telephone(number)).expect("own folder");
     }
     let network = Network::with(phones.path(), false);
-    let mut engines = Engines::new(&url, &network.at, &zone);
+    let mut engines = Engines::new(&url, &key, &network.at, &zone);
     for name in NAMES {
         engines.start(name);
     }

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use crate::record::new_attempt;
+use crate::record::{master_key, new_attempt};
 use crate::tls::certify;
 
 /// A listener on a port of its own.
@@ -616,7 +616,9 @@ fn connector(bus: &Path, own: Option<&Path>) -> TlsConnector {
 async fn over_tls_only_who_shows_a_certificate_of_the_hospitals_is_heard() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}/a.db", folder.path().display());
-    let store = Store::open(&url).await.expect("a new database");
+    let store = Store::open(&url, &master_key())
+        .await
+        .expect("a new database");
     let [bus_side, own, stranger] = ["bus", "own", "stranger"].map(|name| {
         let side = folder.path().join(name);
         std::fs::create_dir(&side).expect("own folder");

@@ -9,6 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use crate::postgres::Postgres;
+use crate::record::master_key;
 
 /// The newest migration but two: what an installation of some weeks ago has.
 async fn old(url: &str) -> i64 {
@@ -51,7 +52,7 @@ async fn is_brought_up_once(url: &str) {
 }
 
 async fn open(url: String) -> Result<Store, StoreError> {
-    Store::open(&url).await
+    Store::open(&url, &master_key()).await
 }
 
 async fn is_refused_when_it_is_newer(url: &str) {
@@ -60,7 +61,7 @@ async fn is_refused_when_it_is_newer(url: &str) {
                select 9999, description, success, checksum, execution_time from _sqlx_migrations where version = 1";
     connection.execute(row).await.expect("a row");
     connection.close().await.expect("closed");
-    let error = Store::open(url)
+    let error = Store::open(url, &master_key())
         .await
         .expect_err("it knows more than we do");
     let known = StoreError::Newer {

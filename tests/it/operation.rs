@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aftercall::store::Store;
+use aftercall::vault::Source;
 use aftercall_core::staff::{Role, Wards};
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
@@ -67,7 +68,9 @@ impl Served {
 
     async fn store(folder: &tempfile::TempDir) -> Store {
         let url = format!("sqlite://{}/aftercall.db", folder.path().display());
-        Store::open(&url).await.expect("the engine's database")
+        let key = Source::File(format!("{}.key", folder.path().display()).into());
+        let store = Store::open(&url, &key).await;
+        store.expect("the engine's database")
     }
 
     async fn health(&self) -> (StatusCode, Value) {
