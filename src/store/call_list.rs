@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftercall_core::attempt::Disposition;
-use aftercall_core::id::ConceptId;
+use aftercall_core::id::{ConceptId, PatientId};
 use aftercall_core::phi::Phi;
 use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
@@ -19,7 +19,7 @@ use super::{Store, StoreError, ms};
 /// Which calls; what is left out narrows nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallFilter {
-    /// The hospital's number or the whole name of a patient.
+    /// The hospital's number of a patient, or how the name begins.
     pub patient: Option<Phi<String>>,
     pub since: Option<Timestamp>,
     /// Not included.
@@ -73,26 +73,32 @@ impl Conditions {
     /// Adds a condition in which `?` stands for the value, where there is one.
     fn add(&mut self, condition: &str, value: Option<String>) {
         let Some(value) = value else { return };
-        let place = format!("${}", self.first + self.bound.len());
         self.sql.push_str(" and ");
-        self.sql.push_str(&condition.replace('?', &place));
-        self.bound.push(value);
+        self.place(condition, &value);
+    }
+
+    fn place(&mut self, sql: &str, value: &str) {
+        let place = format!("${}", self.first + self.bound.len());
+        self.sql.push_str(&sql.replace('?', &place));
+        self.bound.push(value.to_owned());
     }
 }
 
 impl CallFilter {
-    fn conditions(&self, by: &str) -> Conditions {
+    /// `patients` are those that the filter names.
+    fn conditions(&self, by: &str, patients: &[PatientId]) -> Conditions {
         let mut conditions = Conditions {
             sql: String::new(),
             bound: Vec::new(),
             first: 6,
         };
-        conditions.add(
-            "patient_id in (select p.id from patient p where p.number = ? or p.name = ?)",
-            self.patient
-                .as_ref()
-                .map(|patient| patient.expose().clone()),
-        );
+        if self.patient.is_some() {
+            conditions.sql.push_str(" and patient_id in (''");
+            for patient in patients {
+                conditions.place(", ?", &patient.0);
+            }
+            conditions.sql.push(')');
+        }
         conditions.add("disposition = ?", self.disposition.as_ref().map(word));
         conditions.add("script = ?", self.script.clone());
         conditions.add(
@@ -139,7 +145,12 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<CallLine>, StoreError> {
         let ([before_ms], before_id) = page.keys::<1>()?.unwrap_or(([i64::MAX], "~"));
-        let conditions = filter.conditions(by);
+        let patients = match &filter.patient {
+            Some(text) => self.find_patients(text.expose(), wards).await?,
+            None => Vec::new(),
+        };
+        let patients: Vec<PatientId> = patients.into_iter().map(|(one, _)| one.id).collect();
+        let conditions = filter.conditions(by, &patients);
         let (seen, names) = seen(
             wards,
             "attempt.patient_id",

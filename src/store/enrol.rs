@@ -15,7 +15,7 @@ use super::expected::upsert_readings;
 use super::key::{self, Keys};
 use super::life::happen;
 use super::patient::{
-    EPISODE, PATIENT, UPSERT_STEP, enrol_consent, name_of, read_contact, read_episode,
+    EPISODE, PATIENT, UPSERT_STEP, enrol_consent, name_of, phone_of, read_contact, read_episode,
     read_patient, replace_contacts, sealed, set_episode_state, upsert_episode, upsert_patient,
 };
 use super::row::{Columns, json, word};
@@ -412,13 +412,13 @@ async fn insert_contacts(
             tuples(contacts.len(), 6)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (patient, position, contact, (name, phone)) in contacts {
+        for (patient, position, contact, name) in contacts {
             query = query
                 .bind(&patient.id.0)
                 .bind(*position)
                 .bind(name)
                 .bind(word(&contact.relation))
-                .bind(phone.clone())
+                .bind(phone_of(contact))
                 .bind(json(&contact.topics));
         }
         query.execute(&mut *connection).await?;

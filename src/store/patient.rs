@@ -590,13 +590,10 @@ pub(super) fn read_contact(
 ) -> Result<Contact, StoreError> {
     let row = Columns(row);
     let position = row.int("position")?;
-    let place = |column| place(column, patient, position);
-    let phone = seal.open_or_null(&row, "phone", &place("phone"))?;
-    let phone = phone.map(|phone| PhoneNumber::parse(&phone)).transpose();
     Ok(Contact {
-        name: Phi::new(seal.open(&row, "name", &place("name"))?),
+        name: Phi::new(seal.open(&row, "name", &place("name", patient, position))?),
         relation: row.word("relation")?,
-        phone: phone.map_err(|_| StoreError::Corrupt { column: "phone" })?,
+        phone: row.phone_or_null("phone")?,
         topics: row.json("topics")?,
     })
 }
@@ -799,7 +796,7 @@ pub(super) async fn replace_contacts(
     }
     let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
     for (position, contact) in (0_i64..).zip(contacts) {
-        let (name, phone) = sealed(&seal, patient, position, contact)?;
+        let name = sealed(&seal, patient, position, contact)?;
         sqlx::query(
             "insert into contact (patient_id, position, name, relation, phone, topics) \
              values ($1, $2, $3, $4, $5, $6)",
@@ -808,7 +805,7 @@ pub(super) async fn replace_contacts(
         .bind(position)
         .bind(name)
         .bind(word(&contact.relation))
-        .bind(phone)
+        .bind(phone_of(contact))
         .bind(json(&contact.topics))
         .execute(&mut *connection)
         .await?;
@@ -816,18 +813,19 @@ pub(super) async fn replace_contacts(
     Ok(())
 }
 
-/// Name and number of a contact as they are kept.
+/// The name of a contact as it is kept.
 pub(super) fn sealed(
     seal: &Seal,
     patient: &PatientId,
     position: i64,
     contact: &Contact,
-) -> Result<(String, Option<String>), StoreError> {
-    let place = |column| place(column, patient, position);
-    let name = seal.text(&place("name"), contact.name.expose())?;
-    let phone = contact.phone.as_ref();
-    let phone = phone.map(|phone| seal.text(&place("phone"), phone.expose()));
-    Ok((name, phone.transpose()?))
+) -> Result<String, StoreError> {
+    seal.text(&place("name", patient, position), contact.name.expose())
+}
+
+/// The telephone of a contact: in the clear as the patient's is, for who rings is known by it.
+pub(super) fn phone_of(contact: &Contact) -> Option<&str> {
+    contact.phone.as_ref().map(PhoneNumber::expose)
 }
 
 /// An import does not bring back a consent that was withdrawn, and adds no history where nothing changed.

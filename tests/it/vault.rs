@@ -56,7 +56,6 @@ async fn said_in_rows(url: &str) -> Vec<(&'static str, String)> {
         ("attempt", "notes"),
         ("patient", "name"),
         ("contact", "name"),
-        ("contact", "phone"),
     ];
     let mut raw = AnyConnection::connect(url).await.expect("the database");
     let mut found = Vec::new();
