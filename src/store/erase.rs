@@ -375,6 +375,11 @@ async fn empty(
         format!("delete from suppressed where {CALLS}"),
         format!("delete from attempt_trace where {CALLS}"),
         format!("update audit_item set note = null where {CALLS}"),
+        format!("delete from review where {CALLS}"),
+        "update patient_message set phone = null, reason = '', state = case when state = 'waiting' then 'withheld' else state end \
+         where patient_id = $1"
+            .to_owned(),
+        "update expected_reading set state = 'over' where patient_id = $1".to_owned(),
         format!("delete from work_order_cause where {ORDERS}"),
         format!("update work_order_event set note = '' where {ORDERS}"),
         "update work_order set note = null where patient_id = $1".to_owned(),
