@@ -387,7 +387,7 @@ mod tests {
         let mut stream = Vec::new();
         let refused = reader.read_to_end(&mut stream).expect_err("another key");
         assert_eq!(refused.kind(), ErrorKind::InvalidData);
-        assert_eq!(stream.len(), WAV_HEADER_BYTES, "not one sample");
+        assert!(stream.len() <= WAV_HEADER_BYTES, "not one sample");
         let states = reader.verify().expect("readable");
         assert!(
             states

@@ -343,8 +343,8 @@ async fn a_patient_gets_what_is_held_about_her() {
     let store = Store::open(&url, &Source::File(path("data.key"))).await;
     let store = store.expect("opens");
     let recordings = Recordings::new(path("data/recordings"));
-    let (new, enrolment) = called(&store, &recordings, "RH1", true).await;
-    let (_, stranger) = called(&store, &recordings, "RH2", false).await;
+    let (new, enrolment) = called(&store, &recordings, "100001", true).await;
+    let (_, stranger) = called(&store, &recordings, "100002", false).await;
     let turns = store.turns(&new.id).await.expect("hers");
     store.close().await;
     let run = |arguments: &[&str]| {
