@@ -195,7 +195,7 @@ fn speaking_recording_and_keys_reach_baresip_over_tcp() {
             "12#",
         ])
         .args(["--codecs", "pcmu,pcma", "--session-expires", "600"])
-        .args(["--hangup-after", "12"])
+        .args(["--hangup-after", "16"])
         .call();
     let record = &outcome.record;
     assert_eq!(
