@@ -328,7 +328,7 @@ function Calls({ name, only, asked, close }: { name: string; only: Only | null; 
       title: text.admin.dashboard.at,
       key: "at",
       render: (_: unknown, call: { id: string; started_at: string }) =>
-        may(me, "calls") ? <a href={`/qa/${call.id}`}>{moment(call.started_at)}</a> : moment(call.started_at),
+        may(me, "calls") ? <a href={`/qa/call/${call.id}`}>{moment(call.started_at)}</a> : moment(call.started_at),
     },
     { title: text.ward, dataIndex: "ward", render: (ward: string) => <span translate="no">{ward}</span> },
     { title: text.admin.by.script, dataIndex: "script", render: (script: string) => word(text.script, script) },
