@@ -1,6 +1,6 @@
 //! A leg on real sockets against SIPp's own user agent server, from Debian's package.
 
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant as WallClock};
@@ -66,9 +66,16 @@ pub fn wait_for_listener(port: u16) {
     }
 }
 
+/// Free for datagrams and connections, and the next one too: a telephone takes it for TLS.
 pub fn free_port() -> u16 {
-    let probe = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("bound").port()
+    loop {
+        let probe = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let port = probe.local_addr().expect("bound").port();
+        let tls = port.saturating_add(1);
+        if [port, tls].map(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) == [true, true] {
+            return port;
+        }
+    }
 }
 
 /// A trunk's sockets, and the leg's clock.
