@@ -26,6 +26,7 @@ pub mod review_forms;
 pub mod run;
 pub mod scripts;
 pub mod speech;
+pub mod sso;
 pub mod store;
 pub mod trunk;
 pub mod vault;

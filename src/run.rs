@@ -41,6 +41,7 @@ use crate::speech::kokoro::KokoroConfig;
 use crate::speech::openai::OpenAiConfig;
 use crate::speech::remote::RemoteConfig;
 use crate::speech::voice::{Engine as VoiceOf, Voice, VoiceConfig};
+use crate::sso::Sso;
 use crate::store::script::ScriptVersion;
 use crate::store::{Store, StoreError};
 use crate::trunk::config::Trunk;
@@ -241,6 +242,8 @@ impl Engine {
             &rules,
             Arc::clone(&health),
         );
+        let sso = config.web.oidc.as_ref().map(Sso::load).transpose()?;
+        let state = state.with_sso(sso);
         let fed = Arc::clone(&state.feed);
         let (swap_routes, routes) = web::swappable(web::router(state.clone()));
         let dialling = vec![

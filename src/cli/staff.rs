@@ -23,7 +23,7 @@ use crate::store::staff::Staff;
 #[command(
     after_help = "Examples:\n  aftercall staff add li.na --display-name '李娜' --role nurse --ward 5A\n  \
     aftercall staff add zhao --role security_admin --totp\n  echo \"$SECRET\" | aftercall staff password li.na\n  \
-    aftercall staff change li.na --role nurse --role qa --ward 5A --ward 5B\n  aftercall staff list --json"
+    aftercall staff change li.na --role nurse --role qa --ward 5A --ward 5B\n  aftercall staff sso-name li.na li.na@hospital.example\n  aftercall staff list --json"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -43,6 +43,7 @@ enum Command {
     Change(Change),
     Password(Named),
     Totp(Totp),
+    SsoName(SsoName),
     /// End an account, and its sessions at once.
     Disable {
         name: String,
@@ -101,6 +102,17 @@ struct Totp {
     off: bool,
 }
 
+/// Write down what the provider of single sign-on calls somebody (`web.oidc.claim`: an e-mail in small letters, by default).
+///
+/// Whoever signed in under the old name is forgotten: the next one to sign in under the new name has the account.
+#[derive(Debug, clap::Args)]
+struct SsoName {
+    name: String,
+    /// As the provider has it; left out: they sign in by password alone.
+    #[arg(value_name = "NAME_THERE")]
+    there: Option<String>,
+}
+
 pub(super) fn role(text: &str) -> Result<Role, String> {
     let known = Role::ALL.into_iter().find(|role| role.to_string() == text);
     known.ok_or_else(|| {
@@ -147,6 +159,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Command::Totp(Totp { name, off }) => {
                 let staff = store.staff_member(name).await?;
                 set_totp(&store, &config, &staff, !off, args.json).await?;
+            }
+            Command::SsoName(SsoName { name, there }) => {
+                let staff = store.staff_member(name).await?;
+                let now = Timestamp::now();
+                store.set_sso_name(name, there.as_deref(), now).await?;
+                store
+                    .audit("command_line", "staff.sso_name", &staff.id, "", now)
+                    .await?;
+                match there {
+                    Some(there) => println!("{name} signs in as {there} at the provider"),
+                    None => println!("{name} signs in by password alone"),
+                }
             }
             Command::Disable { name } => set_active(&store, name, false).await?,
             Command::Enable { name } => set_active(&store, name, true).await?,
@@ -296,7 +320,7 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
     if json {
         for staff in &staff {
             let line = json!({ "name": staff.name, "display_name": staff.display_name, "roles": staff.roles,
-                "wards": staff.wards, "two_factor": staff.two_factor, "active": staff.active,
+                "wards": staff.wards, "two_factor": staff.two_factor, "sso_name": staff.sso_name, "active": staff.active,
                 "locked_until": staff.locked_until, "created_at": staff.created_at });
             println!("{line}");
         }

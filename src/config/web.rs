@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Oidc;
+
 /// Where the API is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub struct Web {
     pub key: Option<PathBuf>,
     /// Who speaks TLS for us, and whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Single sign-on.
+    pub oidc: Option<Oidc>,
 }
 
 impl Default for Web {
@@ -25,6 +29,7 @@ impl Default for Web {
             certificate: None,
             key: None,
             trusted_proxies: Vec::new(),
+            oidc: None,
         }
     }
 }
@@ -50,6 +55,6 @@ impl Web {
                          web.certificate and web.key, or name the TLS proxy in web.trusted_proxies";
             return Err(("web.bind", fault.to_owned()));
         }
-        Ok(())
+        self.oidc.as_ref().map_or(Ok(()), Oidc::check)
     }
 }

@@ -35,6 +35,7 @@ mod scope;
 pub mod script;
 mod sealed;
 pub mod second_look;
+pub mod sso;
 pub mod staff;
 pub mod step;
 pub mod suppression;

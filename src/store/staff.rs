@@ -22,6 +22,8 @@ pub struct Staff {
     pub wards: Wards,
     /// A code is asked for beside the password.
     pub two_factor: bool,
+    /// What the provider of single sign-on calls them.
+    pub sso_name: Option<String>,
     pub active: bool,
     pub locked_until: Option<Timestamp>,
     pub created_at: Timestamp,
@@ -42,9 +44,18 @@ pub struct Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub staff: Staff,
+    pub by: SignedInBy,
     /// What a request that changes something must carry.
     pub csrf: String,
     pub expires_at: Timestamp,
+}
+
+/// Who said that it is they.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedInBy {
+    Password,
+    /// The provider of single sign-on; a second factor is its matter.
+    Provider,
 }
 
 /// How long a sign-in lasts.
@@ -67,8 +78,8 @@ impl Default for SessionLimits {
 /// `last seen` is written no oftener.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
-const STAFF: &str = "select id, name, display_name, roles, wards, password, totp, active, failures, locked_until_ms, \
-    created_at_ms from staff";
+pub(super) const STAFF: &str = "select id, name, display_name, roles, wards, password, totp, active, failures, \
+    locked_until_ms, created_at_ms, sso_name, sso_subject from staff";
 
 impl Store {
     /// Makes an account without a password.
@@ -273,6 +284,7 @@ impl Store {
     pub async fn open_session(
         &self,
         staff: Staff,
+        by: SignedInBy,
         limits: &SessionLimits,
         now: Timestamp,
     ) -> Result<(Session, String), StoreError> {
@@ -284,19 +296,21 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query(
-            "insert into session (hash, staff_id, csrf, created_at_ms, seen_at_ms, expires_at_ms) \
-             values ($1, $2, $3, $4, $4, $5)",
+            "insert into session (hash, staff_id, csrf, created_at_ms, seen_at_ms, expires_at_ms, sso) \
+             values ($1, $2, $3, $4, $4, $5, $6)",
         )
         .bind(hash(&key))
         .bind(&staff.id)
         .bind(&csrf)
         .bind(ms(now))
         .bind(ms(expires_at))
+        .bind(i64::from(by == SignedInBy::Provider))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
         let session = Session {
             staff,
+            by,
             csrf,
             expires_at,
         };
@@ -316,7 +330,7 @@ impl Store {
         let idle_since = before(now, limits.idle);
         let row = sqlx::query(
             "select s.id, s.name, s.display_name, s.roles, s.wards, s.totp, s.active, s.locked_until_ms, s.created_at_ms, \
-             x.csrf, x.expires_at_ms, x.seen_at_ms from session x join staff s on s.id = x.staff_id \
+             s.sso_name, x.csrf, x.expires_at_ms, x.seen_at_ms, x.sso from session x join staff s on s.id = x.staff_id \
              where x.hash = $1 and x.ended_at_ms is null and x.expires_at_ms > $2 and x.seen_at_ms > $3 and s.active = 1",
         )
         .bind(hash(key))
@@ -335,6 +349,10 @@ impl Store {
         }
         Ok(Some(Session {
             staff: read_staff(&row)?,
+            by: match columns.flag("sso")? {
+                true => SignedInBy::Provider,
+                false => SignedInBy::Password,
+            },
             csrf: columns.text("csrf")?,
             expires_at: columns.time("expires_at_ms")?,
         }))
@@ -367,7 +385,7 @@ async fn end_sessions(
     Ok(())
 }
 
-fn read_staff(row: &AnyRow) -> Result<Staff, StoreError> {
+pub(super) fn read_staff(row: &AnyRow) -> Result<Staff, StoreError> {
     let row = Columns(row);
     Ok(Staff {
         id: row.text("id")?,
@@ -376,6 +394,7 @@ fn read_staff(row: &AnyRow) -> Result<Staff, StoreError> {
         roles: row.json("roles")?,
         wards: wards(&row)?,
         two_factor: row.text_or_null("totp")?.is_some(),
+        sso_name: row.text_or_null("sso_name")?,
         active: row.flag("active")?,
         locked_until: row.time_or_null("locked_until_ms")?,
         created_at: row.time("created_at_ms")?,
@@ -389,7 +408,7 @@ pub(super) fn wards(row: &Columns<'_>) -> Result<Wards, StoreError> {
         .map_or(Wards::ALL, Wards::only))
 }
 
-fn nobody(name: &str) -> StoreError {
+pub(super) fn nobody(name: &str) -> StoreError {
     StoreError::NotFound {
         what: "account",
         id: name.to_owned(),

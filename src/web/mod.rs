@@ -32,6 +32,7 @@ mod scripts;
 mod serve;
 mod session;
 mod site;
+mod sso;
 mod staff;
 mod system;
 mod trends;
@@ -70,6 +71,7 @@ use crate::health::Health;
 use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
 use crate::recording::Recordings;
+use crate::sso::Sso;
 use crate::store::Store;
 use crate::store::audit::AuditLine;
 
@@ -95,6 +97,8 @@ pub struct AppState {
     pub deadlines: Arc<Deadlines>,
     /// How people sign in.
     pub access: Arc<Access>,
+    /// The hospital's provider of single sign-on.
+    pub sso: Option<Arc<Sso>>,
     pub site: Arc<Site>,
     /// What open pages are told of.
     pub changes: Changes,
@@ -144,6 +148,7 @@ impl AppState {
             policy: Arc::new(rules.policy.clone()),
             deadlines: Arc::new(rules.deadlines.clone()),
             access: Arc::new(Access::new(&config.staff)),
+            sso: None,
             site: Arc::new(Site::of(config)),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(config.web.trusted_proxies.clone())),
@@ -151,6 +156,14 @@ impl AppState {
             config: Arc::new(config.clone()),
             lexicon: Arc::clone(&rules.clinic.lexicon),
             health,
+        }
+    }
+
+    /// The same, and people may sign in by this provider.
+    pub fn with_sso(self, sso: Option<Sso>) -> Self {
+        Self {
+            sso: sso.map(Arc::new),
+            ..self
         }
     }
 

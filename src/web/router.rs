@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::{
     AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures,
     imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews,
-    rota, scripts, session, site, staff, system, trends, trunks, why, windows, work_orders,
+    rota, scripts, session, site, sso, staff, system, trends, trunks, why, windows, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -32,6 +32,9 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 fn open() -> OpenApiRouter<AppState> {
     let sign_in = OpenApiRouter::new()
         .routes(routes!(session::open))
+        .routes(routes!(sso::ways))
+        .routes(routes!(sso::depart))
+        .routes(routes!(sso::arrive))
         .layer(DefaultBodyLimit::max(SIGN_IN_LIMIT));
     OpenApiRouter::new()
         .routes(routes!(system::health))

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::{AppState, Caller};
 use crate::config;
 use crate::password;
-use crate::store::staff::{Credentials, Session, SessionLimits};
+use crate::store::staff::{Credentials, Session, SessionLimits, SignedInBy};
 
 /// What sign-in and access are held to.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ pub async fn open(
     }
     let (session, key) = state
         .store
-        .open_session(known.staff, &state.access.limits, now)
+        .open_session(known.staff, SignedInBy::Password, &state.access.limits, now)
         .await?;
     let staff = &session.staff;
     state
@@ -282,22 +282,26 @@ async fn failed(
 }
 
 /// `Secure` unless the page itself comes from this machine: a browser keeps no such cookie there without TLS.
-fn cookie(key: String, headers: &HeaderMap) -> Cookie<'static> {
+pub(super) fn cookie(key: String, headers: &HeaderMap) -> Cookie<'static> {
+    Cookie::build((COOKIE, key))
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(!is_here(headers))
+        .path("/")
+        .build()
+}
+
+/// Whether the page comes from this machine.
+pub(super) fn is_here(headers: &HeaderMap) -> bool {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let here = name == "localhost" || name == "[::1]" || name.starts_with("127.");
-    Cookie::build((COOKIE, key))
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(!here)
-        .path("/")
-        .build()
+    name == "localhost" || name == "[::1]" || name.starts_with("127.")
 }
 
-fn set_cookie(response: &mut Response, cookie: &Cookie<'_>) {
+pub(super) fn set_cookie(response: &mut Response, cookie: &Cookie<'_>) {
     let line = HeaderValue::from_str(&cookie.to_string()).expect("base64 and attributes");
     response.headers_mut().append(header::SET_COOKIE, line);
 }

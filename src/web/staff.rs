@@ -26,6 +26,8 @@ pub struct StaffView {
     pub wards: Option<Vec<String>>,
     /// A code is asked for beside the password.
     pub two_factor: bool,
+    /// What the provider of single sign-on calls them.
+    pub sso_name: Option<String>,
     pub active: bool,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub locked_until: Option<Timestamp>,
@@ -59,6 +61,10 @@ pub struct StaffChange {
     pub wards: Option<WardsBody>,
     #[serde(default)]
     pub active: Option<bool>,
+    /// What the provider of single sign-on calls them; empty: they sign in by password alone. Whoever signed in under the
+    /// old one is forgotten.
+    #[serde(default)]
+    pub sso_name: Option<String>,
     /// True: a new password is made, and shown once.
     #[serde(default)]
     pub new_password: bool,
@@ -160,6 +166,14 @@ pub async fn change(
     }
     staff.active = change.active.unwrap_or(staff.active);
     state.store.change_staff(&staff, state.now()).await?;
+    if let Some(sso_name) = change.sso_name {
+        staff.sso_name = (!sso_name.is_empty()).then_some(sso_name);
+        let given = staff.sso_name.as_deref();
+        state.store.set_sso_name(&name, given, state.now()).await?;
+        state
+            .audit(&caller, "staff.sso_name", &staff.id, "")
+            .await?;
+    }
     let password = if change.new_password {
         Some(new_password(&state, &staff).await?)
     } else {
@@ -202,7 +216,7 @@ fn check_roles(state: &AppState, roles: &[Role]) -> Result<(), Problem> {
     }
 }
 
-fn roles_of(staff: &Staff) -> String {
+pub(super) fn roles_of(staff: &Staff) -> String {
     let roles: Vec<String> = staff.roles.iter().map(ToString::to_string).collect();
     let active = if staff.active {
         ""
@@ -220,6 +234,7 @@ impl From<Staff> for StaffView {
             roles: staff.roles,
             wards: staff.wards.names().map(<[String]>::to_vec),
             two_factor: staff.two_factor,
+            sso_name: staff.sso_name,
             active: staff.active,
             locked_until: staff.locked_until,
             created_at: staff.created_at,

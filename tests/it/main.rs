@@ -40,6 +40,7 @@ mod rota;
 mod shutdown;
 mod sipp;
 mod speech;
+mod sso;
 mod store;
 mod testbed;
 mod tls;

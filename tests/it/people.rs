@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aftercall::password;
-use aftercall::store::staff::{SessionLimits, Staff};
+use aftercall::store::staff::{SessionLimits, SignedInBy, Staff};
 use aftercall::store::work_order::Raise;
 use aftercall::store::{Store, StoreError};
 use aftercall_core::audit_chain::{Fault, Head, is_signed, sign_head};
@@ -358,7 +358,7 @@ pub async fn a_session_ends_by_idleness_and_by_age(store: Store) {
         idle: Duration::from_secs(600),
         longest: Duration::from_secs(3_600),
     };
-    let open = |now| store.open_session(staff.clone(), &limits, now);
+    let open = |now| store.open_session(staff.clone(), SignedInBy::Password, &limits, now);
     let (_, key) = open(at(0)).await.expect("opened");
     let at_work = |now| store.session(&key, &limits, now);
     assert!(at_work(at(599)).await.expect("read").is_some());

@@ -36,6 +36,7 @@ use crate::record::{
     new_attempt, phone, raise, turn,
 };
 use crate::reviews;
+use crate::sso;
 use crate::vault;
 
 /// A check on a fresh database; the address lets it open a second store, as another engine would.
@@ -166,6 +167,12 @@ const CHECKS: &[(&str, Check)] = &[
     ("a_session_ends_by_idleness_and_by_age", |store, _| {
         Box::pin(people::a_session_ends_by_idleness_and_by_age(store))
     }),
+    (
+        "a_journey_is_made_once_in_its_time_and_a_subject_has_one_account",
+        |store, _| {
+            Box::pin(sso::a_journey_is_made_once_in_its_time_and_a_subject_has_one_account(store))
+        },
+    ),
     ("tampering_with_the_audit_log_is_found", |store, url| {
         Box::pin(people::tampering_with_the_audit_log_is_found(store, url))
     }),

@@ -8,6 +8,7 @@ use aftercall::feed::Feed;
 use aftercall::jobs::PlanClock;
 use aftercall::metrics::Metrics;
 use aftercall::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
+use aftercall::sso::Sso;
 use aftercall::store::Store;
 use aftercall::store::page::PageRequest;
 use aftercall::vault::{DataKey, KEY_BYTES};
@@ -48,6 +49,16 @@ impl Server {
             reasons_for: names.iter().map(ToString::to_string).collect(),
             ..aftercall::config::Staff::default()
         };
+        Self::open(&staff, None).await
+    }
+
+    /// One where people may sign in by a provider.
+    pub async fn with_sso(sso: Sso) -> Self {
+        Self::open(&aftercall::config::Staff::default(), Some(Arc::new(sso))).await
+    }
+
+    /// One whose staff is held to this.
+    pub async fn open(staff: &aftercall::config::Staff, sso: Option<Arc<Sso>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/a.db", folder.path().display());
         let store = Store::open(&url, &master_key())
@@ -79,7 +90,8 @@ impl Server {
             trends: crate::record::trend_rules(),
             policy: Arc::new(CallingPolicy::default()),
             deadlines: Arc::new(deadlines()),
-            access: Arc::new(Access::new(&staff)),
+            access: Arc::new(Access::new(staff)),
+            sso,
             site: Arc::default(),
             changes: Changes::default(),
             limits: Arc::new(Limits::new(Vec::new())),

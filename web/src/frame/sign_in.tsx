@@ -1,6 +1,7 @@
+import { useQuery } from "@tanstack/react-query";
 import { Alert, Button, Card, Form, Input } from "antd";
-import { useState } from "react";
-import { Problem } from "../api/client";
+import { useEffect, useState } from "react";
+import { api, body, Problem } from "../api/client";
 import { useSession } from "../api/session";
 import { useLanguage } from "../text";
 import { inWords } from "./problems";
@@ -9,6 +10,33 @@ interface Fields {
   name?: string;
   password?: string;
   code?: string;
+}
+
+/** Why the provider's way in ended here, once: the address is cleaned so that a reload does not say it again. */
+function useReturned(): string | null {
+  const [why] = useState(() => new URLSearchParams(window.location.search).get("sso"));
+  useEffect(() => {
+    if (why) window.history.replaceState(null, "", window.location.pathname);
+  }, [why]);
+  return why;
+}
+
+/** The way in by the hospital's provider, where there is one. */
+function SingleSignOn() {
+  const { text, lang } = useLanguage();
+  const why = useReturned();
+  const ways = useQuery({ queryKey: ["ways"], queryFn: () => body(api.GET("/api/v1/session/ways")) });
+  const way = ways.data?.single_sign_on;
+  return (
+    <>
+      {why && <Alert type="error" showIcon title={text.signIn.returned[why] ?? text.signIn.returned.token} style={{ marginBottom: 16 }} />}
+      {way && (
+        <Button block href="/api/v1/session/sso" translate="no" style={{ marginTop: 12 }}>
+          {lang === "zh" ? way.label_zh : way.label_en}
+        </Button>
+      )}
+    </>
+  );
 }
 
 export function SignIn() {
@@ -52,6 +80,7 @@ export function SignIn() {
             {text.signIn.submit}
           </Button>
         </Form>
+        <SingleSignOn />
         <Button type="link" translate="no" onClick={() => setLang(lang === "zh" ? "en" : "zh")} style={{ marginTop: 8, padding: 0 }}>
           {text.frame.language}
         </Button>

@@ -30,6 +30,13 @@ export const en = {
     code: "Code from your authenticator",
     submit: "Sign in",
     missing: "Please fill this in.",
+    returned: {
+      unavailable: "The hospital's sign-on does not answer. Try again in a minute, or sign in by password.",
+      journey: "This sign-on was not begun here, or took too long. Please begin again.",
+      token: "The hospital's sign-on let nobody through.",
+      weak: "The hospital's sign-on did not ask for a second factor, and one is needed here.",
+      account: "No account here is yours, or it may not sign in. Ask your security admin.",
+    } as Record<string, string>,
   },
   problem: {
     unreachable: "The server does not answer. Try again in a minute.",

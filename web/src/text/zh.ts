@@ -31,6 +31,13 @@ export const zh: Texts = {
     code: "动态验证码",
     submit: "登录",
     missing: "请填写。",
+    returned: {
+      unavailable: "医院统一登录没有响应，请稍后再试，或用密码登录。",
+      journey: "这次登录不是从本页开始的，或者时间过长，请重新开始。",
+      token: "医院统一登录未予通过。",
+      weak: "医院统一登录没有使用第二因素验证，而这里必须使用。",
+      account: "这里没有您的账号，或账号不能登录，请联系安全管理员。",
+    } as Record<string, string>,
   },
   problem: {
     unreachable: "服务器没有响应，请稍后再试。",
