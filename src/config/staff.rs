@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftercall_core::staff::Lockout;
+use aftercall_core::staff::{Lockout, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::store::staff::SessionLimits;
@@ -20,6 +20,8 @@ pub struct Staff {
     pub separate_duties: bool,
     /// Names of the audit log for which the caller says why.
     pub reasons_for: Vec<String>,
+    /// Roles that do nothing before their second factor is set up.
+    pub second_factor_for: Vec<Role>,
 }
 
 /// Looks at records: what changes one says why in its body.
@@ -44,6 +46,7 @@ impl Default for Staff {
             lock_minutes: 15,
             separate_duties: false,
             reasons_for: Vec::new(),
+            second_factor_for: Vec::new(),
         }
     }
 }

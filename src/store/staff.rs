@@ -221,7 +221,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "update staff set totp = $2, totp_step = 0, changed_at_ms = $3 where name = $1 returning id",
+            "update staff set totp = $2, totp_pending = null, totp_step = 0, changed_at_ms = $3 where name = $1 returning id",
         )
         .bind(name)
         .bind(secret)
@@ -233,6 +233,72 @@ impl Store {
         end_sessions(&mut tx, &id, now).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Keeps a second factor (base32) that counts only when it is confirmed; an earlier one that never was is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the account has one: only a security admin takes that away.
+    pub async fn begin_totp(&self, id: &str, secret: &str) -> Result<(), StoreError> {
+        let done = sqlx::query("update staff set totp_pending = $2 where id = $1 and totp is null")
+            .bind(id)
+            .bind(secret)
+            .execute(&self.pool)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(taken("second factor", id));
+        }
+        Ok(())
+    }
+
+    /// The second factor (base32) that an account is setting up.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn pending_totp(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("select totp_pending from staff where id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map_or(Ok(None), |row| Columns(&row).text_or_null("totp_pending"))
+    }
+
+    /// Makes a second factor count from now on, its first code's step taken, and ends the account's other sessions; false
+    /// when it is no longer the one that was being set up.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn confirm_totp(
+        &self,
+        id: &str,
+        (secret, step): (&str, u64),
+        session: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "update staff set totp = totp_pending, totp_pending = null, totp_step = $3, changed_at_ms = $4 \
+             where id = $1 and totp_pending = $2 and totp is null",
+        )
+        .bind(id)
+        .bind(secret)
+        .bind(i64::try_from(step).unwrap_or(i64::MAX))
+        .bind(ms(now))
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "update session set ended_at_ms = $3 where staff_id = $1 and hash <> $2 and ended_at_ms is null",
+        )
+        .bind(id)
+        .bind(hash(session))
+        .bind(ms(now))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Counts one more failure; `lock` is told how many they are and says until when nobody may try.

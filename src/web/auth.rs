@@ -53,6 +53,17 @@ pub async fn require_right(
     let caller = known(&state, request.method(), request.headers()).await?;
     state.limits.request(&caller.name)?;
     let route = path.as_str().strip_prefix("/api/v1").unwrap_or_default();
+    if let Some(session) = &caller.session
+        && state.access.needs_second_factor(session)
+        && !matches!(route, "/session" | "/session/second-factor")
+    {
+        let detail = "your role needs a second factor: set it up by POST /session/second-factor";
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "second_factor_needed",
+            detail,
+        ));
+    }
     // An id that is no text is nobody's.
     let ids = ids.map_err(|_| Problem::not_found("record"))?;
     let id = ids.iter().find(|(name, _)| *name == "id");

@@ -29,6 +29,7 @@ mod rights;
 mod rota;
 mod router;
 mod scripts;
+mod second_factor;
 mod serve;
 mod session;
 mod site;

@@ -46,9 +46,9 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
     let attempt = About::One(Record::Attempt);
     let order = About::One(Record::Order);
     Some(match (method, path) {
-        ("GET" | "DELETE", "/session") | ("PUT", "/session/password") => {
-            (Right::Own, About::Nobody)
-        }
+        ("GET" | "DELETE", "/session")
+        | ("PUT", "/session/password")
+        | ("POST" | "PUT", "/session/second-factor") => (Right::Own, About::Nobody),
         // Ids alone, which open nothing by themselves; the hospital's names.
         ("GET", "/events" | "/site") => (Right::Own, About::Nobody),
         ("GET", "/patients" | "/steps" | "/attempts") => (Right::ReadPatients, About::Narrowed),

@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use super::{
     AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures,
     imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews,
-    rota, scripts, session, site, sso, staff, system, trends, trunks, why, windows, work_orders,
+    rota, scripts, second_factor, session, site, sso, staff, system, trends, trunks, why, windows,
+    work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -49,6 +50,7 @@ fn protected() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(session::show, session::end))
         .routes(routes!(session::change_password))
+        .routes(routes!(second_factor::begin, second_factor::confirm))
         .routes(routes!(staff::list, staff::add))
         .routes(routes!(staff::change))
         .routes(routes!(site::show))

@@ -30,6 +30,8 @@ pub struct Access {
     pub separate_duties: bool,
     /// Names of the audit log for which the caller says why.
     pub reasons_for: Vec<String>,
+    /// Roles that do nothing before their second factor is set up.
+    pub second_factor_for: Vec<Role>,
     /// Passwords hashed at once: each takes 19 MiB and some 20 ms.
     hashing: Arc<Semaphore>,
 }
@@ -41,8 +43,16 @@ impl Access {
             lockout: staff.lockout(),
             separate_duties: staff.separate_duties,
             reasons_for: staff.reasons_for.clone(),
+            second_factor_for: staff.second_factor_for.clone(),
             hashing: Arc::new(Semaphore::new(2)),
         }
+    }
+
+    /// Whether a sign-in is good for nothing but setting up a second factor. At the provider that is the provider's matter.
+    pub fn needs_second_factor(&self, session: &Session) -> bool {
+        let staff = &session.staff;
+        let asked = |role| self.second_factor_for.contains(role);
+        session.by == SignedInBy::Password && !staff.two_factor && staff.roles.iter().any(asked)
     }
 
     /// Hashes a password for an account, off the async threads.
@@ -111,6 +121,10 @@ pub struct SessionView {
     pub roles: Vec<Role>,
     /// `null`: every ward.
     pub wards: Option<Vec<String>>,
+    /// A code is asked for beside the password.
+    pub two_factor: bool,
+    /// Nothing is answered before `POST /session/second-factor` and its confirmation.
+    pub second_factor_needed: bool,
     /// A request that changes something carries it as `x-csrf-token`.
     pub csrf: String,
     #[schema(value_type = String, format = DateTime)]
@@ -118,8 +132,10 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, access: &Access) -> Self {
         Self {
+            two_factor: session.staff.two_factor,
+            second_factor_needed: access.needs_second_factor(session),
             name: session.staff.name.clone(),
             display_name: session.staff.display_name.clone(),
             roles: session.staff.roles.clone(),
@@ -190,7 +206,7 @@ pub async fn open(
         .audit(&staff.name, "session.open", &staff.id, "", now)
         .await?;
     let cookie = cookie(key, &headers);
-    let mut response = Json(SessionView::of(&session)).into_response();
+    let mut response = Json(SessionView::of(&session, &state.access)).into_response();
     set_cookie(&mut response, &cookie);
     Ok(response)
 }
@@ -200,9 +216,12 @@ pub async fn open(
     (status = OK, body = SessionView),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
 ))]
-pub async fn show(caller: Caller) -> Result<Json<SessionView>, Problem> {
+pub async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<SessionView>, Problem> {
     let session = caller.session.as_ref().ok_or_else(no_session)?;
-    Ok(Json(SessionView::of(session)))
+    Ok(Json(SessionView::of(session, &state.access)))
 }
 
 /// Signs out.
@@ -237,22 +256,27 @@ pub async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let session = caller.session.as_ref().ok_or_else(no_session)?;
     let name = session.staff.name.clone();
-    let now = state.now();
-    let known = state.store.credentials(&name).await?.ok_or_else(wrong)?;
-    if !state
-        .access
-        .fits(known.password.clone(), change.old)
-        .await?
-    {
-        return Err(failed(&state, &known, "password", now).await?);
-    }
+    check_password(&state, &name, change.old).await?;
     let phc = state.access.hash(&name, change.new).await?;
     let phc = phc.map_err(|weak| Problem::field("new", weak.to_string()))?;
-    state.store.set_password(&name, &phc, now).await?;
+    state.store.set_password(&name, &phc, state.now()).await?;
     state
         .audit(&caller, "staff.password", &session.staff.id, "")
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether it is the account's password; what is not counts as a failure to sign in.
+pub(super) async fn check_password(
+    state: &AppState,
+    name: &str,
+    password: String,
+) -> Result<(), Problem> {
+    let known = state.store.credentials(name).await?.ok_or_else(wrong)?;
+    if state.access.fits(known.password.clone(), password).await? {
+        return Ok(());
+    }
+    Err(failed(state, &known, "password", state.now()).await?)
 }
 
 /// Counts a failure, and says what is answered.
@@ -317,7 +341,7 @@ fn locked(until: Timestamp, now: Timestamp) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "locked_out", detail)
 }
 
-fn no_session() -> Problem {
+pub(super) fn no_session() -> Problem {
     let detail = "a token has no session; sign in by POST /session";
     Problem::new(StatusCode::CONFLICT, "no_session", detail)
 }

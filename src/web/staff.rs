@@ -65,6 +65,9 @@ pub struct StaffChange {
     /// old one is forgotten.
     #[serde(default)]
     pub sso_name: Option<String>,
+    /// True: no code is asked for beside the password any more, until they set up a new one.
+    #[serde(default)]
+    pub remove_second_factor: bool,
     /// True: a new password is made, and shown once.
     #[serde(default)]
     pub new_password: bool,
@@ -172,6 +175,13 @@ pub async fn change(
         state.store.set_sso_name(&name, given, state.now()).await?;
         state
             .audit(&caller, "staff.sso_name", &staff.id, "")
+            .await?;
+    }
+    if change.remove_second_factor {
+        staff.two_factor = false;
+        state.store.set_totp(&name, None, state.now()).await?;
+        state
+            .audit(&caller, "staff.totp_off", &staff.id, "")
             .await?;
     }
     let password = if change.new_password {

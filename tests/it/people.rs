@@ -155,23 +155,129 @@ async fn a_second_factor_is_asked_for_and_taken_once() {
         .set_totp("zhao", Some(&secret), at(0))
         .await
         .expect("an account");
-    let totp = Builder::new()
-        .with_secret(Secret::try_from_base32(&secret).expect("base32"))
-        .with_account_name("zhao")
-        .build()
-        .expect("a secret of 160 bits");
     let mut attempt = json!({ "name": "zhao", "password": PASSWORD });
     problem(sign_in(&server, &attempt), 401, "code_needed").await;
     // Not even that a code is needed is told without the password.
     let wrong = json!({ "name": "zhao", "password": "wrong wrong wrong" });
     problem(sign_in(&server, &wrong), 401, "wrong_credentials").await;
-    let now = u64::try_from(Timestamp::now().as_second()).expect("after 1970");
-    attempt["code"] = totp.generate(now).to_string().into();
+    attempt["code"] = totp(&secret).into();
     assert_eq!(
         send(sign_in(&server, &attempt)).await.status(),
         StatusCode::OK
     );
     problem(sign_in(&server, &attempt), 401, "wrong_credentials").await;
+}
+
+fn totp(secret: &str) -> String {
+    let secret = Secret::try_from_base32(secret).expect("base32");
+    let totp = Builder::new().with_secret(secret).with_account_name("a");
+    let now = u64::try_from(Timestamp::now().as_second()).expect("after 1970");
+    let totp = totp.build().expect("a secret of 160 bits");
+    totp.generate(now).to_string()
+}
+
+#[tokio::test]
+async fn who_sets_up_a_second_factor_proves_it_before_it_counts() {
+    let server = Server::start().await;
+    account(&server.store, "li.na", &[Role::Nurse], &Wards::ALL).await;
+    let nurse = Browser::open(&server, "li.na").await;
+    let elsewhere = Browser::open(&server, "li.na").await;
+    let path = "/session/second-factor";
+    let begin = |password: &str| {
+        let sent = json!({ "password": password });
+        nurse.request(Method::POST, path).json(&sent)
+    };
+    let confirm = |code: &str| {
+        let sent = json!({ "code": code });
+        nurse.request(Method::PUT, path).json(&sent)
+    };
+    problem(begin("not my password"), 401, "wrong_credentials").await;
+    problem(confirm("123456"), 409, "no_second_factor").await;
+    let made = send(begin(PASSWORD)).await;
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let made = body(made).await;
+    let secret = made["secret"].as_str().expect("shown once").to_owned();
+    let uri = made["uri"].as_str().expect("a URI");
+    assert!(
+        uri.starts_with("otpauth://totp/") && uri.contains(&secret),
+        "{uri}"
+    );
+    // It does not count yet: whoever closes the page now signs in as before.
+    let plain = json!({ "name": "li.na", "password": PASSWORD });
+    assert_eq!(send(sign_in(&server, &plain)).await.status(), 200);
+    problem(confirm("no code"), 400, "invalid_body").await;
+    let code = totp(&secret);
+    assert_eq!(send(confirm(&code)).await.status(), StatusCode::NO_CONTENT);
+    problem(sign_in(&server, &plain), 401, "code_needed").await;
+    let mut again = plain.clone();
+    again["code"] = code.into();
+    problem(sign_in(&server, &again), 401, "wrong_credentials").await;
+    assert_eq!(nurse.status(Method::GET, "/session").await, 200);
+    assert_eq!(elsewhere.status(Method::GET, "/session").await, 401);
+    // Nobody takes their own away, or puts another in its place; a security admin does.
+    problem(begin(PASSWORD), 409, "conflict").await;
+    account(&server.store, "zhao", &[Role::SecurityAdmin], &Wards::ALL).await;
+    let admin = Browser::open(&server, "zhao").await;
+    let off = json!({ "remove_second_factor": true });
+    let change = |name: &str| admin.request(Method::PATCH, &format!("/staff/{name}"));
+    problem(change("zhao").json(&off), 403, "own_account").await;
+    assert_eq!(send(change("li.na").json(&off)).await.status(), 200);
+    assert_eq!(nurse.status(Method::GET, "/session").await, 401);
+    assert_eq!(send(sign_in(&server, &plain)).await.status(), 200);
+    let log = server.store.audit_log(None, &all()).await.expect("listed");
+    for (who, what) in [("li.na", "staff.totp"), ("zhao", "staff.totp_off")] {
+        assert!(
+            log.items
+                .iter()
+                .any(|row| row.who == who && row.what == what),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_needs_a_second_factor_does_nothing_without() {
+    let staff = aftercall::config::Staff {
+        second_factor_for: vec![Role::SecurityAdmin],
+        ..aftercall::config::Staff::default()
+    };
+    let server = Server::open(&staff, None).await;
+    account(&server.store, "zhao", &[Role::SecurityAdmin], &Wards::ALL).await;
+    account(&server.store, "li.na", &[Role::Nurse], &Wards::ALL).await;
+    let nurse = Browser::open(&server, "li.na").await;
+    assert_eq!(nurse.status(Method::GET, "/work-orders").await, 200);
+    let admin = Browser::open(&server, "zhao").await;
+    let me = body(send(admin.bare(Method::GET, "/session")).await).await;
+    assert_eq!(me["second_factor_needed"], true);
+    let list = || admin.bare(Method::GET, "/staff");
+    problem(list(), 403, "second_factor_needed").await;
+    let begin = json!({ "password": PASSWORD });
+    let path = "/session/second-factor";
+    let made = body(send(admin.request(Method::POST, path).json(&begin)).await).await;
+    problem(list(), 403, "second_factor_needed").await;
+    let code = totp(made["secret"].as_str().expect("shown once"));
+    let confirm = admin
+        .request(Method::PUT, path)
+        .json(&json!({ "code": code }));
+    assert_eq!(send(confirm).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(send(list()).await.status(), StatusCode::OK);
+    // A provider's sign-in has its second factor there.
+    let known = server.store.staff_member("zhao").await.expect("known");
+    server
+        .store
+        .set_totp("zhao", None, at(0))
+        .await
+        .expect("an account");
+    let limits = SessionLimits::default();
+    let now = Timestamp::now();
+    let opened = server
+        .store
+        .open_session(known, SignedInBy::Provider, &limits, now);
+    let (_, key) = opened.await.expect("opened");
+    let listed = server
+        .bare(Method::GET, "/api/v1/staff")
+        .header("cookie", format!("aftercall_session={key}"));
+    assert_eq!(send(listed).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ export interface Me {
   name: string;
   displayName: string;
   roles: Role[];
+  /** A code is asked for beside the password. */
+  twoFactor: boolean;
+  /** Nothing is answered before one is set up. */
+  secondFactorNeeded: boolean;
 }
 
 /** What people do with scripts. */
@@ -51,6 +55,8 @@ interface Session {
   me: Me | null | undefined;
   signIn(with_: Credentials): Promise<void>;
   signOut(): Promise<void>;
+  /** Asks the server once more who is signed in. */
+  refresh(): Promise<void>;
 }
 
 const Context = createContext<Session | null>(null);
@@ -74,6 +80,8 @@ interface SessionBody {
   name: string;
   display_name: string;
   roles: Role[];
+  two_factor: boolean;
+  second_factor_needed: boolean;
   csrf: string;
 }
 
@@ -86,7 +94,13 @@ async function ask(method: "GET" | "POST" | "DELETE", sent?: unknown): Promise<R
 async function told(response: Response): Promise<Me> {
   const known = (await response.json()) as SessionBody;
   prove(known.csrf);
-  return { name: known.name, displayName: known.display_name || known.name, roles: known.roles };
+  return {
+    name: known.name,
+    displayName: known.display_name || known.name,
+    roles: known.roles,
+    twoFactor: known.two_factor,
+    secondFactorNeeded: known.second_factor_needed,
+  };
 }
 
 async function problem(response: Response): Promise<Problem> {
@@ -97,16 +111,18 @@ async function problem(response: Response): Promise<Problem> {
 export function SessionProvider({ children }: { children: ReactNode }) {
   const [me, setMe] = useState<Me | null>();
 
+  const refresh = useCallback(async () => {
+    const response = await ask("GET").catch(() => null);
+    setMe(response?.ok ? await told(response) : null);
+  }, []);
+
   useEffect(() => {
     onSignedOut(() => {
       prove(null);
       setMe(null);
     });
-    void (async () => {
-      const response = await ask("GET").catch(() => null);
-      setMe(response?.ok ? await told(response) : null);
-    })();
-  }, []);
+    void refresh();
+  }, [refresh]);
 
   const signIn = useCallback(async (credentials: Credentials) => {
     const response = await ask("POST", credentials);
@@ -120,6 +136,6 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     setMe(null);
   }, []);
 
-  const session = useMemo(() => ({ me, signIn, signOut }), [me, signIn, signOut]);
+  const session = useMemo(() => ({ me, signIn, signOut, refresh }), [me, signIn, signOut, refresh]);
   return <Context value={session}>{children}</Context>;
 }

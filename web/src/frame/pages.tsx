@@ -6,6 +6,7 @@ import { EventsProvider, useIsLive } from "../api/events";
 import { may, useMe, useSession, type Right } from "../api/session";
 import { useSite } from "../api/site";
 import { useLanguage } from "../text";
+import { OwnAccount, SecondFactorNeeded } from "./second_factor";
 import { SignIn } from "./sign_in";
 
 interface Page {
@@ -29,6 +30,7 @@ export function Pages() {
   const { me } = useSession();
   if (me === undefined) return <Spin fullscreen />;
   if (me === null) return <SignIn />;
+  if (me.secondFactorNeeded) return <SecondFactorNeeded />;
   return (
     <EventsProvider>
       <Frame />
@@ -64,7 +66,7 @@ function Frame() {
         <Button type="text" translate="no" onClick={() => setLang(lang === "zh" ? "en" : "zh")}>
           {text.frame.language}
         </Button>
-        {me.displayName && <span translate="no">{me.displayName}</span>}
+        <OwnAccount />
         <Button onClick={() => void signOut()}>{text.frame.signOut}</Button>
       </header>
       {!live && <Alert banner type="warning" title={text.frame.offline} />}

@@ -38,6 +38,15 @@ export const en = {
       account: "No account here is yours, or it may not sign in. Ask your security admin.",
     } as Record<string, string>,
   },
+  secondFactor: {
+    title: "Second factor",
+    needed: "Your role needs a second factor. Set it up now; nothing else is shown before.",
+    why: "Besides your password you will then be asked for a code that an authenticator on your phone shows.",
+    begin: "Set it up",
+    scan: "Scan this with your authenticator, or type the letters in. It is shown only now.",
+    confirm: "Confirm by a code",
+    isOn: "A code of your authenticator is asked for beside your password. If you lose it, a security admin takes it away.",
+  },
   problem: {
     unreachable: "The server does not answer. Try again in a minute.",
     database_unavailable: "The database does not answer. Try again in a minute.",

@@ -39,6 +39,15 @@ export const zh: Texts = {
       account: "这里没有您的账号，或账号不能登录，请联系安全管理员。",
     } as Record<string, string>,
   },
+  secondFactor: {
+    title: "第二因素验证",
+    needed: "您的角色必须使用第二因素验证。请现在设置，设置之前不能查看其他内容。",
+    why: "设置以后，登录时除密码外还要输入手机验证器上显示的动态验证码。",
+    begin: "开始设置",
+    scan: "请用验证器扫描二维码，或手工输入下面的字母。只在此时显示一次。",
+    confirm: "输入验证码确认",
+    isOn: "登录时除密码外还需要动态验证码。如果验证器遗失，请联系安全管理员取消。",
+  },
   problem: {
     unreachable: "服务器没有响应，请稍后再试。",
     database_unavailable: "数据库没有响应，请稍后再试。",
