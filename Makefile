@@ -186,7 +186,7 @@ fuzz: check-rust
 # The tool is built once.
 deb: check-rust packages-demo pages
 	@[ "$$(cargo deb --version 2>/dev/null)" = $(CARGO_DEB) ] || cargo install --quiet --locked cargo-deb@$(CARGO_DEB)
-	cargo deb --quiet
+	cargo deb --quiet --dbgsym
 	@ls -l target/debian/*.deb
 
 # The wheel has the program in it: seconds, where building it takes minutes.
