@@ -130,7 +130,7 @@ impl Engine {
             .trunk
             .lines
             .min(u32::try_from(trunk.lines).unwrap_or(u32::MAX));
-        let lines = Lines {
+        let mut lines = Lines {
             trunk: trunk.name.clone(),
             lines: at_most,
             pace: Pace::new(trunk.calls_per_second),
@@ -139,6 +139,7 @@ impl Engine {
             scripts: signed_scripts(&library),
             has_room,
             capacity: Capacity::new(at_most),
+            pulse: Arc::default(),
             reach: None,
         };
         if lines.scripts.is_empty() {
@@ -169,6 +170,7 @@ impl Engine {
         }
 
         let pulse = driver.pulse();
+        lines.pulse = Arc::clone(&pulse);
         let metrics = Arc::new(Metrics::of_engine(Arc::clone(&pulse), Arc::clone(&ears)));
         let health = Arc::new(Health::new(
             config.disks(),
@@ -546,7 +548,11 @@ fn signed_scripts(library: &Library) -> Vec<SignedScript> {
 
 fn say_goodbye(driver: &Driver, dialog: &str) {
     match serde_json::from_str::<DialogSnapshot>(dialog) {
-        Ok(snapshot) => driver.send(Command::Farewell(snapshot.farewell())),
+        Ok(snapshot) => {
+            for farewell in snapshot.farewells() {
+                driver.send(Command::Farewell(farewell));
+            }
+        }
         Err(error) => warn!(%error, "a stored dialog cannot be read; its far end hears no BYE"),
     }
 }

@@ -31,6 +31,7 @@ use crate::speech::voice::Voice;
 use crate::store::new_id;
 use crate::trunk::config::Trunk;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
+use crate::trunk::tape::Recorder;
 use crate::vault::DataKey;
 
 /// Place one call without a patient record, and print its turns and its record.
@@ -166,8 +167,11 @@ async fn place(args: &Args) -> anyhow::Result<ExitCode> {
     let is_plain = args.play.is_some() || args.send_keys.is_some() || args.refer_to.is_some();
     let exit = if is_plain {
         audit(&config, &attempt, &trunk).await?;
-        let writer = recordings.as_ref().map(|all| all.writer(&attempt, &key));
-        play::place(args, trunk, number, writer.transpose()?).await?
+        let recorder = recordings.clone().map(Recorder::start).transpose()?;
+        let tape = recorder.as_ref().map(|all| all.tape(&attempt, key.clone()));
+        let exit = play::place(args, trunk, number, tape).await?;
+        recorder.map_or(Ok(()), Recorder::finish)?;
+        exit
     } else {
         let tape = recordings.clone().map(|all| (all, key.clone()));
         converse(args, &config, trunk, number, &attempt, tape).await?

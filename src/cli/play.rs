@@ -12,11 +12,11 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::cli::call::Args;
-use crate::recording::RecordingWriter;
 use crate::speech::audio::decode_file;
 use crate::trunk::config::Trunk;
 use crate::trunk::line::{Playback, Played, Until};
 use crate::trunk::playback::play;
+use crate::trunk::tape::Tape;
 
 /// No test of a line needs longer.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -29,7 +29,7 @@ pub async fn place(
     args: &Args,
     trunk: Trunk,
     number: PhoneNumber,
-    recording: Option<RecordingWriter>,
+    recording: Option<Tape>,
 ) -> anyhow::Result<ExitCode> {
     let samples = match &args.play {
         Some(file) => decode_file(file).with_context(|| file.display().to_string())?,

@@ -12,6 +12,8 @@ pub const RATE_HZ: u32 = 8_000;
 pub const FRAME: usize = 160;
 /// Milliseconds of one frame.
 pub const FRAME_MS: u64 = 20;
+/// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
+pub const TELEPHONE_EVENT: u8 = 101;
 
 /// What may be agreed on: A-law (Europe, China), µ-law (North America, Japan), or the wide-band G.722, of which we use the
 /// lower half (`rtp::g722`).

@@ -1,6 +1,7 @@
 //! Hands out calls: claims due steps by lease, no more than there are free lines, and dials what the plan allows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aftercall_core::id::{AttemptId, StepId};
@@ -23,6 +24,7 @@ use super::settle::{Loaded, change, earlier, raise};
 use super::{Rules, RulesNow, next_round};
 use crate::store::attempt::{Begun, CallerMost, NewAttempt};
 use crate::store::{Store, StoreError, new_id};
+use crate::trunk::pulse::Pulse;
 
 /// One call to be made. Its attempt is on disk already: the driver must report its end, whatever happens.
 #[derive(Clone, Debug)]
@@ -64,6 +66,8 @@ pub struct Lines {
     pub has_room: watch::Receiver<bool>,
     /// What the ears have shown that they can follow.
     pub capacity: Capacity,
+    /// Of the media thread: telephones of people on call take lines too.
+    pub pulse: Arc<Pulse>,
     /// Which hours reach people, as it was counted last; `None`: not yet.
     pub reach: Option<Reach>,
 }
@@ -167,7 +171,8 @@ pub async fn once(
         return Ok(0);
     }
     let room = lines.capacity.room(live, now);
-    let mut free = lines.lines.saturating_sub(live).min(room);
+    let taken = live.saturating_add(lines.pulse.second_lines());
+    let mut free = lines.lines.saturating_sub(taken).min(room);
     let breaker = Breaker::of(&store.endings_of_trunk(&lines.trunk, ENDINGS).await?);
     if let Some(room) = breaker.room(live, rules.clock.now()) {
         free = free.min(room);

@@ -189,7 +189,7 @@ impl Exchange {
         const OURS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
         let offer = Sdp::parse(offer).map_err(|error| error.to_string())?;
         let answer = offer
-            .negotiate(&OURS, None, Guard::Clear)
+            .negotiate(&OURS, None, Guard::Clear, None)
             .map_err(|error| error.to_string())?;
         let host = self.local().ip();
         let socket = UdpSocket::bind((host, 0)).map_err(|error| error.to_string())?;

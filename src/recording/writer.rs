@@ -1,9 +1,10 @@
-//! Writing: one `write` a frame from the recorder's own thread, so a `kill -9` loses no frame that was appended.
+//! Writing: one `write` a frame from a thread of its own, so a `kill -9` loses no frame that was appended.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use aftercall_core::id::AttemptId;
 
@@ -22,6 +23,8 @@ pub struct RecordingWriter {
     /// Index of the next chunk.
     next: u32,
     frames: u64,
+    /// Who sees full chunks on disk; `None`: whoever appends waits for the disk.
+    keeper: Option<Sender<File>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,15 @@ impl RecordingWriter {
             chunk: None,
             next: 0,
             frames: 0,
+            keeper: None,
         })
+    }
+
+    /// Full chunks are seen on disk by somebody else.
+    #[must_use]
+    pub fn kept_by(mut self, keeper: Sender<File>) -> Self {
+        self.keeper = Some(keeper);
+        self
     }
 
     /// Appends 20 ms of both sides. What was appended is the operating system's when this returns.
@@ -85,7 +96,7 @@ impl RecordingWriter {
         chunk.frames += 1;
         self.frames += 1;
         if chunk.frames == CHUNK_FRAMES {
-            close(chunk)?;
+            self.close(chunk)?;
         } else {
             self.chunk = Some(chunk);
         }
@@ -103,7 +114,7 @@ impl RecordingWriter {
     /// When the disk refuses; the frames stay readable without the seal.
     pub fn finish(mut self) -> Result<(), RecordingError> {
         match self.chunk.take() {
-            Some(chunk) => close(chunk),
+            Some(chunk) => self.close(chunk),
             None => Ok(()),
         }
     }
@@ -126,17 +137,20 @@ impl RecordingWriter {
             cipher: FileCipher::new(&self.key, &self.attempt, &head),
         })
     }
-}
 
-/// A sealed chunk survives a power cut; an open one only a crash of ours.
-fn close(mut chunk: OpenChunk) -> Result<(), RecordingError> {
-    let seal = seal(&chunk.cipher, chunk.frames);
-    chunk
-        .file
-        .write_all(&seal)
-        .map_err(io_error("write", &chunk.path))?;
-    chunk
-        .file
-        .sync_data()
-        .map_err(io_error("write", &chunk.path))
+    /// A sealed chunk survives a power cut once it was seen on disk; an open one only a crash of ours.
+    fn close(&self, mut chunk: OpenChunk) -> Result<(), RecordingError> {
+        let seal = seal(&chunk.cipher, chunk.frames);
+        chunk
+            .file
+            .write_all(&seal)
+            .map_err(io_error("write", &chunk.path))?;
+        let left = match &self.keeper {
+            // Whom it cannot be handed to gives it back.
+            Some(keeper) => keeper.send(chunk.file).err().map(|lost| lost.0),
+            None => Some(chunk.file),
+        };
+        left.map_or(Ok(()), |file| file.sync_data())
+            .map_err(io_error("write", &chunk.path))
+    }
 }

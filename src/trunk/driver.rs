@@ -14,7 +14,6 @@ mod lines;
 mod live;
 mod ring;
 mod speaker;
-mod tape;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -43,7 +42,6 @@ use self::live::Live;
 pub use self::ring::Answer;
 use self::ring::Ringing;
 use self::speaker::{Spoken, ToSpeak, start_speaker};
-use self::tape::{ToRecord, start_recorder};
 use crate::recording::Recordings;
 use crate::speech::ears::Ears;
 use crate::speech::voice::Voice;
@@ -54,6 +52,7 @@ use crate::trunk::names::{self, Answers};
 use crate::trunk::pulse::Pulse;
 use crate::trunk::socket::{self, Reach, SipSocket, SocketError};
 use crate::trunk::standing::Standing;
+use crate::trunk::tape::Recorder;
 use crate::vault::DataKey;
 
 /// The longest sleep: commands and words wait no longer than this.
@@ -183,7 +182,7 @@ impl Driver {
             pulse: Arc::clone(&pulse),
             endpoint,
             standing,
-            recorder: start_recorder(recordings)?,
+            recorder: recordings.map(Recorder::start).transpose()?,
             speaker: start_speaker(voice, spoken_out)?,
             trunk,
             credentials,
@@ -274,7 +273,8 @@ struct Media {
     words: Sender<(u64, Heard)>,
     spoken: Receiver<Spoken>,
     speaker: Sender<ToSpeak>,
-    recorder: Sender<ToRecord>,
+    /// `None`: nothing is recorded.
+    recorder: Option<Recorder>,
     calls: BTreeMap<usize, Live>,
     /// Calls of others that are not decided on.
     ringing: BTreeMap<usize, Ringing>,
@@ -314,11 +314,22 @@ impl Media {
             }
             self.tell_refused();
             if !self.obey() {
-                return self.tell_traces();
+                self.tell_traces();
+                return self.put_away();
             }
             self.hear();
             self.wake_calls();
             self.care();
+        }
+    }
+
+    /// What was recorded is on disk before the thread ends.
+    fn put_away(mut self) {
+        self.calls.clear();
+        if let Some(recorder) = self.recorder
+            && let Err(error) = recorder.finish()
+        {
+            warn!(%error, "not all was recorded");
         }
     }
 
@@ -344,7 +355,7 @@ impl Media {
                 Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
                 // Which target the dialog was at is not known any more: the others answer 481.
                 Ok(Command::Farewell(bytes)) => {
-                    for place in &self.reach.targets {
+                    for place in self.reach.targets.iter().chain(&self.reach.elsewhere) {
                         self.carrier.send(&bytes, place.address);
                     }
                 }

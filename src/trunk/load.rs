@@ -22,6 +22,7 @@ use super::config::Trunk;
 use super::descriptors;
 use super::line::{Line, Playback, Played, Until, open_rtp};
 use super::socket::{self, Reach, SipSocket};
+use super::tape::Recorder;
 use crate::recording::Recordings;
 use crate::vault::DataKey;
 
@@ -154,6 +155,8 @@ pub fn run(trunk: &Trunk, numbers: &[PhoneNumber], load: Load) -> anyhow::Result
     let mut tag = [0; 8];
     getrandom::fill(&mut tag).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let agent = concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned();
+    let recordings = load.record.clone().map(Recordings::new);
+    let recorder = recordings.map(Recorder::start);
     let crowd = Crowd {
         trunk,
         numbers,
@@ -161,7 +164,7 @@ pub fn run(trunk: &Trunk, numbers: &[PhoneNumber], load: Load) -> anyhow::Result
         carrier,
         poll,
         endpoint: Endpoint::new(agent, format!("{:016x}", u64::from_be_bytes(tag))),
-        recordings: load.record.clone().map(Recordings::new),
+        recorder: recorder.transpose()?,
         load,
         lines: BTreeMap::new(),
         by_call_id: BTreeMap::new(),
@@ -186,7 +189,7 @@ struct Crowd<'a> {
     carrier: Carrier,
     poll: Poll,
     endpoint: Endpoint,
-    recordings: Option<Recordings>,
+    recorder: Option<Recorder>,
     load: Load,
     lines: BTreeMap<usize, Line>,
     by_call_id: BTreeMap<String, usize>,
@@ -229,6 +232,9 @@ impl Crowd<'_> {
             }
         }
         self.measured.took = self.began.elapsed();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish()?;
+        }
         self.measured.after = self.holds();
         Ok(self.measured)
     }
@@ -293,9 +299,9 @@ impl Crowd<'_> {
         let config = self.trunk.leg_config(whom, &reach, port, credentials);
         let attempt = AttemptId(format!("call-{number}"));
         let recording = self
-            .recordings
+            .recorder
             .as_ref()
-            .map(|all| anyhow::Ok(all.writer(&attempt, &DataKey::random()?)?));
+            .map(|recorder| anyhow::Ok(recorder.tape(&attempt, DataKey::random()?)));
         let order = Playback {
             samples: Arc::clone(&self.load.samples),
             until: Until::SinceAnswer(self.load.talk),
@@ -319,7 +325,7 @@ impl Crowd<'_> {
     fn receive(&mut self, token: Token) -> anyhow::Result<()> {
         if Carrier::owns(token) {
             for Received { datagram, from } in self.carrier.receive(token) {
-                match self.endpoint.route(&datagram) {
+                match self.endpoint.route(&datagram, from) {
                     Route::Leg(call_id) => {
                         let now = self.now();
                         if let Some(number) = self.by_call_id.get(&call_id).copied()
@@ -329,7 +335,7 @@ impl Crowd<'_> {
                             self.touched(number)?;
                         }
                     }
-                    Route::Reply(bytes) => self.carrier.send(&bytes, from),
+                    Route::Reply { bytes, to } => self.carrier.send(&bytes, to),
                     Route::Invite(_) | Route::Drop => {}
                 }
             }
@@ -357,7 +363,7 @@ impl Crowd<'_> {
                 let place = usize::try_from(tenths).map_or(TENTHS - 1, |at| at.min(TENTHS - 1));
                 self.measured.lateness[place] += 1;
             }
-            line.handle_timeout(now)?;
+            line.handle_timeout(now);
             self.touched(number)?;
         }
         Ok(())

@@ -17,4 +17,5 @@ pub mod playback;
 pub mod pulse;
 pub mod socket;
 pub mod standing;
+pub mod tape;
 pub mod trial;

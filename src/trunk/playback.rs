@@ -72,7 +72,7 @@ pub fn play(
         while let Some(to) = carrier.poll_refused() {
             line.handle_refused(to, now());
         }
-        line.handle_timeout(now())?;
+        line.handle_timeout(now());
     }
     while let Some((bytes, to)) = line.poll_sip() {
         carrier.send(&bytes, to);

@@ -2,7 +2,7 @@
 //! disk. Counts and times alone.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Pulse {
     ill: AtomicUsize,
     /// The registrar refused us, or said nothing, when it was asked last.
     unregistered: AtomicBool,
+    /// Telephones of people on call, beside the patients'.
+    second_lines: AtomicU32,
     /// How long after its time a call was woken: a frame is due every 20 ms.
     pub wake_late_seconds: Histogram,
     /// From the end of the utterance to the finding, and the order that it raises, on disk.
@@ -47,6 +49,7 @@ impl Default for Pulse {
             targets: AtomicUsize::new(0),
             ill: AtomicUsize::new(0),
             unregistered: AtomicBool::new(false),
+            second_lines: AtomicU32::new(0),
             wake_late_seconds: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5]),
             order_durable_seconds: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
             order_durable: Mutex::default(),
@@ -55,6 +58,16 @@ impl Default for Pulse {
 }
 
 impl Pulse {
+    pub fn has_second_lines(&self, open: usize) {
+        let open = u32::try_from(open).unwrap_or(u32::MAX);
+        self.second_lines.store(open, Ordering::Relaxed);
+    }
+
+    /// How many lines of the trunk are taken beside the calls'.
+    pub fn second_lines(&self) -> u32 {
+        self.second_lines.load(Ordering::Relaxed)
+    }
+
     pub fn stands(&self, stand: Stand) {
         self.targets.store(stand.targets, Ordering::Relaxed);
         self.ill.store(stand.ill, Ordering::Relaxed);

@@ -94,7 +94,7 @@ pub fn try_out(trunk: &Trunk) -> anyhow::Result<Trial> {
         poll.poll(&mut events, Some(Duration::from_millis(20)))?;
         for event in &events {
             for Received { datagram, from } in carrier.receive(event.token()) {
-                match endpoint.route(&datagram) {
+                match endpoint.route(&datagram, from) {
                     Route::Leg(call_id) => {
                         let ours = asked.iter_mut().map(|asked| &mut asked.probe);
                         if let Some(probe) = ours.into_iter().find(|p| p.call_id() == call_id) {
@@ -103,7 +103,7 @@ pub fn try_out(trunk: &Trunk) -> anyhow::Result<Trial> {
                             registration.handle_datagram(&datagram, now);
                         }
                     }
-                    Route::Reply(bytes) => carrier.send(&bytes, from),
+                    Route::Reply { bytes, to } => carrier.send(&bytes, to),
                     Route::Invite(_) | Route::Drop => {}
                 }
             }

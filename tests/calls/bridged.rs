@@ -97,6 +97,31 @@ fn the_patient_talks_to_the_nurse_who_pressed_the_key() {
 }
 
 #[test]
+fn a_crash_says_good_bye_to_the_nurse_too() {
+    let outcome = run("asks_for_a_person.toml", &[nurse(ANSWERS, TALKS)], |_| {});
+    let method = |farewell: &Vec<u8>| {
+        let text = String::from_utf8_lossy(farewell).into_owned();
+        text.split(' ').next().unwrap_or_default().to_owned()
+    };
+    let mut kept: Vec<Vec<String>> = Vec::new();
+    for event in &outcome.events {
+        if let CallEvent::Dialog(snapshot) = event {
+            kept.push(snapshot.farewells().iter().map(method).collect());
+        }
+    }
+    kept.dedup();
+    // The patient's line rings and is answered; then the nurse's; and it is over before the patient's.
+    let expected: [&[&str]; 5] = [
+        &["CANCEL"],
+        &["BYE"],
+        &["BYE", "CANCEL"],
+        &["BYE", "BYE"],
+        &["BYE"],
+    ];
+    assert_eq!(kept, expected, "{}", outcome.trace.join("\n"));
+}
+
+#[test]
 fn busy_silent_and_mechanical_telephones_are_passed_over() {
     let busy = nurse("\"+200ms 180\", \"+1s 486\"", "(silent)");
     let silent = nurse("\"+200ms 180\"", "(silent)");

@@ -19,6 +19,8 @@ struct Line {
     cseq: u32,
     /// Frames sent, and those of them with sound.
     sent: u32,
+    /// The last sequence number: whatever is held, none is left out, for it would count as lost.
+    seq: Option<u16>,
     voiced: u32,
     asked: u32,
     ended: bool,
@@ -42,6 +44,7 @@ impl Line {
             invite,
             cseq: 0,
             sent: 0,
+            seq: None,
             voiced: 0,
             asked: 0,
             ended: false,
@@ -97,6 +100,9 @@ impl Line {
                 }
                 Output::Rtp { packet, .. } => {
                     self.sent += 1;
+                    let seq = u16::from_be_bytes([packet[2], packet[3]]);
+                    let before = self.seq.replace(seq);
+                    assert!(before.is_none_or(|before| seq == before.wrapping_add(1)));
                     let silence = packet[12..].iter().all(|byte| byte & 0x7f == 0x55);
                     self.voiced += u32::from(!silence);
                 }

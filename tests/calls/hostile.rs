@@ -87,7 +87,8 @@ fn sip_messages() {
         let mut message = dice.of(&seeds).clone();
         bend(&mut dice, &mut message, &seeds);
         carried_by(&message);
-        if let Route::Reply(reply) = endpoint.route(&message) {
+        let from = ([192, 0, 2, 20], 5_060).into();
+        if let Route::Reply { bytes: reply, .. } = endpoint.route(&message, from) {
             assert!(
                 reply.starts_with(b"SIP/2.0 "),
                 "{}",

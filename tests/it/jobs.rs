@@ -1,6 +1,7 @@
 //! The loops of the engine on a real store: the demo's lists through to work orders, and a crash.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aftercall::config::Config;
 use aftercall::import::{read_discharges, read_do_not_call, save_discharges, save_do_not_call};
@@ -104,6 +105,7 @@ impl Ward {
             scripts: scripts.collect(),
             has_room,
             capacity: Capacity::new(lines),
+            pulse: Arc::default(),
             reach: None,
         };
         let (out, calls) = channel(64);

@@ -13,7 +13,9 @@ use super::second::{Second, Slot, Wants};
 use super::talk::TAIL_MS;
 use super::{Call, FRAME, Output, Stage, part_seed};
 use crate::attempt::CallNote;
+use crate::media_key::MediaKeys;
 use crate::script::{Act, Segment};
+use crate::sip::dialog::DialogSnapshot;
 use crate::sip::event::{LegConfig, LegOutput, Timer};
 use crate::time::Instant;
 
@@ -75,6 +77,11 @@ impl Bridge {
             .min_by_key(|(at, _)| *at)
     }
 
+    /// What ends each line after a crash.
+    pub(super) fn dialog_snapshots(&self) -> impl Iterator<Item = DialogSnapshot> {
+        self.lines.iter().filter_map(Second::dialog_snapshot)
+    }
+
     fn is_trying(&self) -> bool {
         matches!(self.state, State::Trying { .. })
     }
@@ -120,6 +127,7 @@ impl Call {
                 let part = 16u8.wrapping_add(u8::try_from(line).unwrap_or(u8::MAX));
                 let seed = part_seed(self.stream_seed, part);
                 self.bridge.lines.push(Second::new(line, config, seed, now));
+                self.remember_dialog();
             }
             None => {
                 self.outputs.push_back(Output::CloseLine { line });
@@ -156,6 +164,13 @@ impl Call {
         }
     }
 
+    /// A handshake gave a line its keys, or none: then it is as if nobody had answered there.
+    pub(super) fn line_secured(&mut self, line: u32, keys: Option<MediaKeys>, now: Instant) {
+        if let Some(second) = self.bridge.line(line) {
+            second.secured(keys, now);
+        }
+    }
+
     pub(super) fn wake_lines(&mut self, now: Instant) {
         for second in &mut self.bridge.lines {
             second.handle_timeout(now);
@@ -172,6 +187,17 @@ impl Call {
                     LegOutput::Event(_) => continue,
                 });
             }
+        }
+        let mut has_changed = false;
+        for second in &mut self.bridge.lines {
+            has_changed |= second.has_changed();
+            if let Some((to, dtls)) = second.poll_handshake() {
+                let line = Some(second.line);
+                self.outputs.push_back(Output::Secure { line, to, dtls });
+            }
+        }
+        if has_changed {
+            self.remember_dialog();
         }
         let present = self.bridge.present();
         let (is_gone, accepts) = present.map_or((false, false), |second| {

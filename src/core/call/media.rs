@@ -156,8 +156,11 @@ impl Call {
         }
     }
 
-    fn remember_dialog(&mut self) {
-        if let Some(snapshot) = self.leg.dialog_snapshot() {
+    pub(super) fn remember_dialog(&mut self) {
+        if let Some(mut snapshot) = self.leg.dialog_snapshot() {
+            for beside in self.bridge.dialog_snapshots() {
+                snapshot = snapshot.and(&beside);
+            }
             self.event(CallEvent::Dialog(Box::new(snapshot)));
         }
     }
@@ -193,7 +196,8 @@ impl Call {
                     self.dtls = Some(dtls);
                     stream.await_keys();
                     let to = answer.remote;
-                    self.outputs.push_back(Output::Secure { to, dtls });
+                    let line = None;
+                    self.outputs.push_back(Output::Secure { line, to, dtls });
                 }
             }
             // On hold at 0.0.0.0 the peer is where it was.
@@ -227,9 +231,13 @@ impl Call {
         if let Some(stream) = &mut self.stream {
             stream.pull(now);
             while stream.poll_key().is_some() {}
-            let packet = stream.send(&silence);
-            if let Some(to) = self.remote.filter(|to| !to.ip().is_unspecified()) {
-                self.send_rtp(to, packet);
+            match self.remote.filter(|to| !to.ip().is_unspecified()) {
+                Some(to) => {
+                    let packet = stream.send(&silence);
+                    self.send_rtp(to, packet);
+                }
+                // What cannot be sent takes no number: the peer would count it as lost.
+                None => stream.skip(1),
             }
         }
         if self.record {

@@ -142,8 +142,11 @@ pub enum Input<'a> {
         id: u32,
         audio: Option<Arc<[i16]>>,
     },
-    /// The handshake of [`Output::Secure`] gave these keys; `None`: it failed, and the call ends.
-    Secured(Option<MediaKeys>),
+    /// The handshake of [`Output::Secure`] gave these keys; `None`: it failed, and that line ends.
+    Secured {
+        line: Option<u32>,
+        keys: Option<MediaKeys>,
+    },
     /// A finding that was told is on disk.
     Stored {
         position: u32,
@@ -191,8 +194,9 @@ pub enum Output {
         to: SocketAddr,
         packet: Vec<u8>,
     },
-    /// A DTLS handshake is to give the audio's keys, from RTP's port with this place.
+    /// A DTLS handshake is to give the keys of a line's audio, from its RTP port with this place; `None`: of the patient's.
     Secure {
+        line: Option<u32>,
         to: SocketAddr,
         dtls: Dtls,
     },
@@ -509,7 +513,11 @@ impl Call {
         match input {
             Input::Sip { datagram, from } => self.leg.handle_datagram(datagram, from, now),
             Input::SipRefused { to } => self.leg.handle_refused_connection(to, now),
-            Input::Secured(keys) => match (keys, &mut self.stream) {
+            Input::Secured {
+                line: Some(line),
+                keys,
+            } => self.line_secured(line, keys, now),
+            Input::Secured { line: None, keys } => match (keys, &mut self.stream) {
                 (Some(keys), Some(stream)) => stream.set_keys(Some(keys)),
                 (None, _) | (_, None) => self.hang_up(now),
             },

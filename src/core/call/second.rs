@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::player::{Played, Player};
 use super::{FRAME, part_seed};
+use crate::media_key::MediaKeys;
 use crate::rtp::{Stream, StreamConfig};
+use crate::sip::dialog::DialogSnapshot;
 use crate::sip::event::{LegConfig, LegEvent, LegOutput, Timer};
 use crate::sip::leg::Leg;
-use crate::sip::sdp::MediaAnswer;
+use crate::sip::sdp::{Dtls, MediaAnswer};
 use crate::time::Instant;
 
 /// The key that takes the call: a voicemail presses none.
@@ -34,6 +36,11 @@ pub(super) struct Second {
     /// The next offer is due, or the last one was not taken.
     offer_at: Option<Instant>,
     accepted: bool,
+    /// What would end it after a crash has changed.
+    changed: bool,
+    /// Whose handshake gives the audio's keys, and where it is, until it was asked for.
+    dtls: Option<Dtls>,
+    handshake: Option<SocketAddr>,
     pub(super) ended: bool,
 }
 
@@ -70,6 +77,9 @@ impl Second {
             offers: 0,
             offer_at: None,
             accepted: false,
+            changed: false,
+            dtls: None,
+            handshake: None,
             ended: false,
         }
     }
@@ -80,6 +90,15 @@ impl Second {
 
     pub(super) fn is_finished(&self) -> bool {
         self.ended && self.leg.is_finished()
+    }
+
+    pub(super) fn dialog_snapshot(&self) -> Option<DialogSnapshot> {
+        self.leg.dialog_snapshot()
+    }
+
+    /// Once for each answer and end.
+    pub(super) fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// Somebody pressed the key.
@@ -129,14 +148,14 @@ impl Second {
     fn happened(&mut self, event: LegEvent, now: Instant) {
         match event {
             LegEvent::Answered(answer) => {
-                self.answered = true;
+                (self.answered, self.changed) = (true, true);
                 self.offer_at = Some(now);
                 self.set_media(&answer);
             }
             LegEvent::MediaChanged(answer) => self.set_media(&answer),
             LegEvent::Key(key) => self.pressed(key),
             LegEvent::Ended(_) => {
-                self.ended = true;
+                (self.ended, self.changed) = (true, true);
                 self.player.clear();
             }
             // What is heard before the answer is nobody's.
@@ -174,8 +193,12 @@ impl Second {
         stream.retarget(codec, payload_type, event);
         match answer.dtls {
             None => stream.set_keys(answer.srtp.map(|srtp| srtp.keys)),
-            // Only the patient's line makes handshakes: this one stays silent, never in the clear, and nobody accepts on it.
-            Some(_) => stream.await_keys(),
+            // The same certificate and the same roles are the same keys.
+            Some(dtls) if self.dtls == Some(dtls) => {}
+            Some(dtls) => {
+                (self.dtls, self.handshake) = (Some(dtls), Some(answer.remote));
+                stream.await_keys();
+            }
         }
         // On hold at 0.0.0.0 nothing is sent.
         self.remote = None;
@@ -185,9 +208,23 @@ impl Second {
         }
     }
 
+    /// With whom a handshake is to be made, once.
+    pub(super) fn poll_handshake(&mut self) -> Option<(SocketAddr, Dtls)> {
+        self.handshake.take().zip(self.dtls)
+    }
+
+    /// What came of it; without keys nothing can be said.
+    pub(super) fn secured(&mut self, keys: Option<MediaKeys>, now: Instant) {
+        match (keys, &mut self.stream) {
+            (Some(keys), Some(stream)) => stream.set_keys(Some(keys)),
+            (None, _) | (_, None) => self.hang_up(now),
+        }
+    }
+
     /// What it needs now.
     pub(super) fn wants(&mut self, now: Instant) -> Wants {
-        if !self.answered || self.ended || self.accepted || !self.player.is_idle() {
+        let is_deaf = self.stream.as_ref().is_none_or(Stream::awaits_keys);
+        if !self.answered || self.ended || self.accepted || is_deaf || !self.player.is_idle() {
             return Wants::Nothing;
         }
         let at = *self.offer_at.get_or_insert(now + PAUSE);
@@ -220,7 +257,13 @@ impl Second {
         };
         let stream = self.stream.as_mut()?;
         let report = stream.report(now);
-        let packet = stream.send(&frame);
+        let packet = match self.remote {
+            Some(remote) => Some((remote, stream.send(&frame))),
+            None => {
+                stream.skip(1);
+                None
+            }
+        };
         let to = if self.rtcp_mux {
             self.remote
         } else {
@@ -228,7 +271,7 @@ impl Second {
         };
         Some(Slot {
             heard,
-            packet: self.remote.map(|remote| (remote, packet)),
+            packet,
             report: to.zip(report),
         })
     }

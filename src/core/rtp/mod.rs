@@ -27,7 +27,7 @@ use self::latch::Latch;
 use self::packet::{Header, Packet};
 use self::secure::Secure;
 use self::sequence::{Order, Sequence};
-use crate::codec::{Codec, FRAME};
+use crate::codec::{Codec, FRAME, TELEPHONE_EVENT};
 use crate::media_key::MediaKeys;
 
 /// Comfort noise (RFC 3389), payload type 13 by RFC 3551 §6.
@@ -578,21 +578,20 @@ impl Stream {
         self.g722.get_or_insert_with(|| Box::new(G722::new()))
     }
 
-    /// What a payload type carries. The other law of G.711 is taken by its static number too, because a peer
-    /// may switch between all that it answered without a word (RFC 3264 §6.1); all else is foreign.
+    /// What a payload type carries. Our codecs are taken by their static numbers too, because a peer may switch between all
+    /// that it answered without a word, and keys by the number of our offer: what it answered is where it wants ours (RFC 3264
+    /// §6.1), and some answer none and send keys all the same. All else is foreign.
     fn meaning(&self, payload_type: u8) -> Option<Meaning> {
         if payload_type == self.config.payload_type {
             return Some(Meaning::Audio(self.config.codec));
         }
-        if Some(payload_type) == self.config.telephone_event {
+        if [self.config.telephone_event, Some(TELEPHONE_EVENT)].contains(&Some(payload_type)) {
             return Some(Meaning::Key);
         }
         if payload_type == COMFORT_NOISE {
             return Some(Meaning::ComfortNoise);
         }
-        Codec::of_payload_type(payload_type)
-            .filter(|codec| codec.g711().is_some())
-            .map(Meaning::Audio)
+        Codec::of_payload_type(payload_type).map(Meaning::Audio)
     }
 }
 

@@ -350,6 +350,51 @@ fn a_jump_of_the_timestamp_begins_a_new_line() {
 }
 
 #[test]
+fn keys_and_codecs_are_taken_by_the_numbers_of_our_offer_whatever_was_answered() {
+    // Answered with 96 for keys and 109 for G.722: so ours go out; the peer may use either.
+    for (answered, codec, payload_type) in [
+        (Some(96), Codec::G722, 109),
+        (None, Codec::Pcma, 8),
+        (Some(101), Codec::Pcmu, 0),
+    ] {
+        let mut stream = Stream::new(StreamConfig {
+            codec,
+            payload_type,
+            telephone_event: answered,
+            ..config()
+        });
+        let mut now = Instant::ZERO;
+        let mut seq = 0;
+        let mut take = |stream: &mut Stream, payload_type, timestamp, payload: &[u8]| {
+            let header = Header {
+                marker: false,
+                payload_type,
+                seq,
+                timestamp,
+                ssrc: 5,
+            };
+            seq += 1;
+            now = now + Duration::from_millis(20);
+            stream.receive(&header.with_payload(payload), now);
+        };
+        for (nth, known) in (0..).zip([payload_type, 9, 8, 0]) {
+            take(&mut stream, known, 160 * nth, &[0x2a; 160]);
+        }
+        for (nth, event) in (0..).zip(answered.into_iter().chain([101])) {
+            let end = [5 + nth, 0x8a, 3, 0x20];
+            take(&mut stream, event, 8_000 + 1_600 * u32::from(nth), &end);
+        }
+        let heard: String = std::iter::from_fn(|| stream.poll_key()).collect();
+        let expected = if answered.is_some() { "56" } else { "5" };
+        assert_eq!(
+            (heard.as_str(), stream.stats().foreign),
+            (expected, 0),
+            "{answered:?}"
+        );
+    }
+}
+
+#[test]
 fn foreign_payload_types_and_junk_are_counted_and_not_played() {
     let mut sender = Sender::new();
     for _ in 0..20 {

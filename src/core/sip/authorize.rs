@@ -32,7 +32,8 @@ impl Authorizer {
 
     /// Learns the challenges that refused `request`, one a realm; false when a repetition is hopeless.
     ///
-    /// A request that already answered a realm is repeated only for `stale=true` (RFC 7616 §3.3).
+    /// A request that already answered a realm is repeated only for `stale=true` (RFC 7616 §3.3), or where it used a nonce of an
+    /// earlier one: many servers forget it without a word.
     pub fn learn(&mut self, request: &Request, response: &Response) -> bool {
         if self.credentials.is_none() {
             return false;
@@ -47,7 +48,14 @@ impl Authorizer {
                 .headers
                 .all(header)
                 .any(|value| challenge.has_realm_of(value));
-            if was_answered && !challenge.stale {
+            let mut known = self.known.iter();
+            let is_reused = known.any(|known| {
+                known.header == header
+                    && known.challenge.realm == challenge.realm
+                    && known.challenge.nonce != challenge.nonce
+                    && known.count > 1
+            });
+            if was_answered && !challenge.stale && !is_reused {
                 continue;
             }
             self.known

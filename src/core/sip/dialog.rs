@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::event::Transport;
-use super::message::{Headers, Method, Request, Response, address_uri, is_uri, parameter};
+use super::message::{
+    Headers, Method, Request, Response, address_uri, is_uri, parameter, place_at,
+};
 use super::transaction::ClientInvite;
 use crate::phi::Phi;
 
@@ -110,9 +112,19 @@ impl Dialog {
         &self.remote_tag
     }
 
-    /// Where our requests go: never straight to the peer's Contact, which may be private.
+    /// Where our requests go: the way that made the dialog. A Contact or a Route at another address may be private, and is
+    /// left to the peer that named it, as is what another transport carries; another port of the same host is where the peer
+    /// listens (RFC 3261 §8.1.2).
     pub fn flow(&self) -> SocketAddr {
-        self.flow
+        if self.transport.is_stream() {
+            return self.flow;
+        }
+        let next = self.route_set.first();
+        let next = next.map_or(self.target.as_str(), |route| address_uri(route));
+        let carries = parameter(next, "transport");
+        let is_ours = carries.is_none_or(|name| name.eq_ignore_ascii_case(self.transport.name()));
+        let there = place_at(next, self.flow.ip()).filter(|_| is_ours);
+        there.unwrap_or(self.flow)
     }
 
     /// What carries them.
@@ -207,7 +219,7 @@ impl Dialog {
 /// A snapshot may be older than the last request before the crash; its BYE leaves room for those.
 const CSEQ_GAP: u32 = 100;
 
-/// Enough of a call to end it after a crash: kept with the attempt's row. Holds telephone numbers.
+/// Enough of a call and the lines beside it to end them after a crash: kept with the attempt's row. Holds telephone numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DialogSnapshot {
@@ -222,8 +234,19 @@ impl DialogSnapshot {
         }
     }
 
-    /// The BYE or CANCEL that ends the call, for the trunk's target, from the same socket address.
-    pub fn farewell(&self) -> Vec<u8> {
-        self.farewell.expose().clone().into_bytes()
+    /// The same with another line's farewell after it.
+    #[must_use]
+    pub fn and(self, other: &DialogSnapshot) -> DialogSnapshot {
+        let both = self.farewell.expose().clone() + other.farewell.expose();
+        DialogSnapshot {
+            farewell: Phi::new(both),
+        }
+    }
+
+    /// The BYE or CANCEL of each line, for the trunk's targets, from the same socket address. None has a body: an empty line
+    /// ends each.
+    pub fn farewells(&self) -> Vec<Vec<u8>> {
+        let all = self.farewell.expose().split_inclusive("\r\n\r\n");
+        all.map(|one| one.as_bytes().to_vec()).collect()
     }
 }

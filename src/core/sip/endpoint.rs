@@ -1,6 +1,7 @@
 //! A socket's routing: whose is this datagram, and what is said to strangers (RFC 3261 §8.2, §12.2.2).
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use super::front_door::{parse_message, refuse};
 use super::message::{Message, Method, Request};
@@ -12,8 +13,11 @@ pub enum Route {
     Leg(String),
     /// Somebody calls, and calls are taken here.
     Invite(Box<Request>),
-    /// Send this back to where it came from.
-    Reply(Vec<u8>),
+    /// Send this back.
+    Reply {
+        bytes: Vec<u8>,
+        to: SocketAddr,
+    },
     Drop,
 }
 
@@ -43,9 +47,16 @@ impl Endpoint {
         self.takes_calls = true;
     }
 
-    /// An answer to a call that is handed to no leg.
-    pub fn decline(&self, request: &Request, status: u16) -> Vec<u8> {
-        request.respond(status, &self.tag).to_bytes()
+    /// An answer to a call that is handed to no leg, and where it goes.
+    pub fn decline(
+        &self,
+        request: &Request,
+        status: u16,
+        from: SocketAddr,
+    ) -> (Vec<u8>, SocketAddr) {
+        let mut request = request.clone();
+        let to = request.came_from(from);
+        (request.respond(status, &self.tag).to_bytes(), to)
     }
 
     /// Datagrams with this Call-ID go to its leg from now on.
@@ -62,13 +73,17 @@ impl Endpoint {
         self.malformed
     }
 
-    pub fn route(&mut self, datagram: &[u8]) -> Route {
+    /// Whose a message is that came `from` there.
+    pub fn route(&mut self, datagram: &[u8], from: SocketAddr) -> Route {
         let message = match parse_message(datagram) {
             Ok(message) => message,
             Err(error) => {
                 self.malformed += 1;
-                return refuse(datagram, error, &self.tag)
-                    .map_or(Route::Drop, |refusal| Route::Reply(refusal.to_bytes()));
+                let refusal = refuse(datagram, error, &self.tag);
+                return refusal.map_or(Route::Drop, |refusal| Route::Reply {
+                    bytes: refusal.to_bytes(),
+                    to: from,
+                });
             }
         };
         let call_id = message.headers().call_id();
@@ -84,11 +99,14 @@ impl Endpoint {
             {
                 Route::Invite(Box::new(request))
             }
-            Message::Request(request) => self.answer_stranger(&request),
+            Message::Request(mut request) => {
+                let to = request.came_from(from);
+                self.answer_stranger(&request, to)
+            }
         }
     }
 
-    fn answer_stranger(&self, request: &Request) -> Route {
+    fn answer_stranger(&self, request: &Request, to: SocketAddr) -> Route {
         let in_dialog = request.headers.to_tag().is_some();
         let status = match &request.method {
             Method::Ack => return Route::Drop,
@@ -113,6 +131,7 @@ impl Endpoint {
             response.headers.push("Accept", "application/sdp");
         }
         response.headers.push("Server", self.user_agent.as_str());
-        Route::Reply(response.to_bytes())
+        let bytes = response.to_bytes();
+        Route::Reply { bytes, to }
     }
 }

@@ -59,8 +59,8 @@ pub struct Leg {
     min_session: Option<Duration>,
     requests: Vec<ClientRequest>,
     early_dialogs: BTreeMap<String, EarlyDialog>,
-    /// The ACK of each 2xx by its To-tag: one dialog a tag, forks included.
-    acks: BTreeMap<String, Vec<u8>>,
+    /// The ACK of each 2xx by its To-tag, and where it goes: one dialog a tag, forks included.
+    acks: BTreeMap<String, (Vec<u8>, SocketAddr)>,
     authorizer: Authorizer,
     referral: Option<Referral>,
     /// A transfer was asked for: its notices are ours even after the end.
@@ -77,8 +77,9 @@ pub struct Leg {
 struct Tries {
     challenges: usize,
     intervals: usize,
-    /// Contacts that were followed, so that none is followed twice.
+    /// Contacts that were followed, so that none is followed twice, and those that may still be.
     redirects: Vec<String>,
+    elsewhere: Vec<Target>,
     /// The live target takes no TCP: a large INVITE goes by UDP all the same.
     tcp_refused: bool,
 }
@@ -187,14 +188,17 @@ impl Leg {
 
     /// Takes a datagram that the endpoint routed here. Never fails; nonsense is counted.
     ///
-    /// A request is answered to where it came `from` (§18.2.2): a proxy that did not stay in the route, or another
-    /// node behind the target.
+    /// A request is answered to where it came `from` (`Request::came_from`): a proxy that did not stay in the route, or
+    /// another node behind the target.
     pub fn handle_datagram(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
         match parse_message(datagram) {
             Err(_) => self.stats.malformed += 1,
             Ok(message) if message.headers().call_id() != self.call_id => self.stats.stray += 1,
             Ok(Message::Response(response)) => self.handle_response(&response, now),
-            Ok(Message::Request(request)) => self.handle_request(&request, from, now),
+            Ok(Message::Request(mut request)) => {
+                let to = request.came_from(from);
+                self.handle_request(&request, to, now);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! must come back byte for byte (§12.2.1.1), so a URI is text here. Reading is [`super::front_door`]'s work.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -104,6 +105,14 @@ impl Headers {
     pub fn push_first(&mut self, name: &str, value: String) {
         self.push(name, value);
         self.0.rotate_right(1);
+    }
+
+    /// Another value for the first header of this name.
+    fn replace_first(&mut self, name: &str, value: String) {
+        let is_named = |entry: &&mut Header| parts(entry).0.eq_ignore_ascii_case(name);
+        if let Some(entry) = self.0.iter_mut().find(is_named) {
+            *entry = header(name, value);
+        }
     }
 
     /// All of `others` after what is here.
@@ -219,6 +228,51 @@ impl Request {
         String::from_utf8_lossy(&self.to_bytes()).into_owned()
     }
 
+    /// Notes in the topmost Via where the request came `from` (RFC 3261 §18.2.1, RFC 3581 §4); where its answers go.
+    ///
+    /// Back to the port that it came from: a NAT may stand between. But who asks for no `rport`, and stands where its Via says,
+    /// listens on the port of its Via (§18.2.2).
+    pub fn came_from(&mut self, from: SocketAddr) -> SocketAddr {
+        let is_stream = self.carried_by().is_stream();
+        let Some(via) = self.headers.first("Via").map(str::to_owned) else {
+            return from;
+        };
+        let (sent_by, parameters) = via.split_once(';').unwrap_or((&via, ""));
+        let (protocol, place) = sent_by.trim().rsplit_once([' ', '\t']).unwrap_or(("", ""));
+        let (host, port) = host_and_port(place).unwrap_or((place, 5_060));
+        let is_there = host.parse::<IpAddr>().is_ok_and(|ip| ip == from.ip());
+        let asks = parameter(&via, "rport").is_some();
+        if asks || !is_there {
+            let known = |entry: &&str| {
+                let name = entry.split('=').next().unwrap_or_default().trim();
+                !name.is_empty()
+                    && !["rport", "received"]
+                        .iter()
+                        .any(|own| name.eq_ignore_ascii_case(own))
+            };
+            let mut noted = format!("{} {}", protocol.trim(), place.trim());
+            for entry in split_list(parameters, ';').filter(known) {
+                noted.push_str(&format!(";{entry}"));
+            }
+            noted.push_str(&format!(";received={}", from.ip()));
+            if asks {
+                noted.push_str(&format!(";rport={}", from.port()));
+            }
+            self.headers.replace_first("Via", noted);
+        }
+        if is_there && !asks && !is_stream {
+            (from.ip(), port).into()
+        } else {
+            from
+        }
+    }
+
+    /// What carried it, as its topmost Via says.
+    pub fn carried_by(&self) -> Transport {
+        let via = self.headers.first("Via").unwrap_or_default();
+        transport_of(via.split('/').nth(2).unwrap_or_default())
+    }
+
     /// A response with the headers that RFC 3261 §8.2.6.2 wants copied, and `to_tag` where To had none.
     pub fn respond(&self, status: u16, to_tag: &str) -> Response {
         let mut headers = Headers::default();
@@ -286,10 +340,14 @@ pub fn carried_by(message: &[u8]) -> Transport {
     let is_via = |line: &&[u8]| line.len() > 4 && line[..4].eq_ignore_ascii_case(b"via:");
     let via = message.split(|byte| *byte == b'\n').find(is_via);
     let mut parts = via.unwrap_or_default().split(|byte| *byte == b'/').skip(2);
-    let protocol = parts.next().unwrap_or_default().trim_ascii_start();
-    match protocol.get(..3) {
-        Some(name) if name.eq_ignore_ascii_case(b"tcp") => Transport::Tcp,
-        Some(name) if name.eq_ignore_ascii_case(b"tls") => Transport::Tls,
+    transport_of(&String::from_utf8_lossy(parts.next().unwrap_or_default()))
+}
+
+/// The third part of a Via's protocol, with whatever follows it.
+fn transport_of(protocol: &str) -> Transport {
+    match protocol.split_whitespace().next() {
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+        Some(name) if name.eq_ignore_ascii_case("tls") => Transport::Tls,
         Some(_) | None => Transport::Udp,
     }
 }
@@ -338,7 +396,18 @@ pub fn host_port(uri: &str) -> Option<(&str, u16)> {
         return None;
     }
     let rest = rest.split([';', '?']).next()?;
-    let authority = rest.rsplit_once('@').map_or(rest, |(_, host)| host).trim();
+    host_and_port(rest.rsplit_once('@').map_or(rest, |(_, host)| host).trim())
+}
+
+/// Where a message for this URI goes, if that is at `host`: its `maddr` or its host, and its port (RFC 3261 §19.1.1).
+pub fn place_at(uri: &str, host: IpAddr) -> Option<SocketAddr> {
+    let (named, port) = host_port(uri)?;
+    let at = parameter(uri.split('?').next()?, "maddr").unwrap_or_else(|| named.to_owned());
+    let ip: IpAddr = at.trim_matches(['[', ']']).parse().ok()?;
+    (ip == host).then_some((ip, port).into())
+}
+
+fn host_and_port(authority: &str) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(inner) => {
             let (host, after) = inner.split_once(']')?;

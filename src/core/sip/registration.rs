@@ -159,7 +159,12 @@ impl Registration {
             .find(|contact| address_uri(contact) == self.outside.peer.contact_uri)
             .and_then(|contact| parameter(contact, "expires")?.parse().ok())
             .map(Duration::from_secs);
+        // A registrar behind a NAT may write our Contact anew: then the shortest that it names is ours at the latest.
+        let named = response.headers.all("Contact");
+        let named = named.filter_map(|contact| parameter(contact, "expires")?.parse().ok());
+        let shortest = named.min().map(Duration::from_secs);
         ours.or_else(|| response.headers.seconds("Expires"))
+            .or(shortest)
             .unwrap_or(self.expires)
             .clamp(LEAST_EXPIRES, Duration::from_secs(86_400))
     }

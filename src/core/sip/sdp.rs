@@ -3,18 +3,17 @@
 //! RFC 4566/8866 and 3264 as trunks really speak them: `s=` and `t=` may be missing, lines may come in any order
 //! and with blanks, session ids may be longer than 64 bits. One audio stream and telephone-event, in the clear, encrypted
 //! by SDES (RFC 4568) or by DTLS (RFC 5763), never one for the other; every
-//! other m-line is answered with port 0. A host name in `c=` is refused: resolving it is not the core's work.
+//! other m-line is answered with port 0. A host name in `c=` is taken for the host that we signal with: its audio mostly
+//! comes from there, and where it does not, the latch finds it. A missing `c=` is read alike.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::crypto::{Crypto, OUR_TAG};
-use crate::codec::Codec;
+use crate::codec::{Codec, TELEPHONE_EVENT};
 use crate::media_key::{Fingerprint, Guard, MediaKeys};
 
-/// The payload type that our offers give telephone-event (RFC 4733); answers take the peer's.
-const OUR_TELEPHONE_EVENT: u8 = 101;
 /// One port for RTP and RTCP, where the peer wants it too (RFC 5761 §5.1.1).
 const RTCP_MUX: &str = "a=rtcp-mux\r\n";
 /// Packet time that our media uses; the peer's `ptime` is a wish of its own.
@@ -132,8 +131,6 @@ pub enum SdpError {
     Refused,
     #[error("the audio stream has no connection address")]
     NoAddress,
-    #[error("the connection address is a host name; an IP address is needed")]
-    HostName,
     #[error("no `a=crypto` or `a=fingerprint` line that we can use")]
     NoKey,
     #[error("no codec in common")]
@@ -198,7 +195,7 @@ impl Sdp {
     }
 
     /// What both ends can use, `ours` being the codecs in our order and `keep` the one in use now, if any. Only a
-    /// stream that is guarded as our `guard` is can be used.
+    /// stream that is guarded as our `guard` is can be used. A host name, or no `c=` at all, stands for the address `peer`.
     ///
     /// # Errors
     /// [`SdpError`], saying what is missing.
@@ -207,12 +204,13 @@ impl Sdp {
         ours: &[Codec],
         keep: Option<Codec>,
         guard: Guard,
+        peer: Option<IpAddr>,
     ) -> Result<MediaAnswer, SdpError> {
         let audio = &self.media[self.audio(guard)?];
         if audio.port == 0 {
             return Err(SdpError::Refused);
         }
-        let (ip, direction) = audio.connection()?;
+        let (ip, direction) = audio.connection(peer)?;
         let (mut srtp, mut dtls) = (None, None);
         match guard {
             Guard::Clear => {}
@@ -256,6 +254,11 @@ impl Sdp {
                 .unwrap_or(OUR_PTIME_MS),
             direction,
         })
+    }
+
+    /// No stream of any kind is open.
+    pub fn is_closed(&self) -> bool {
+        self.media.iter().all(|media| media.port == 0)
     }
 
     fn audio(&self, guard: Guard) -> Result<usize, SdpError> {
@@ -347,6 +350,16 @@ impl Media {
         }
     }
 
+    /// Its m-line, refused (RFC 3264 §6).
+    fn closed(&self) -> String {
+        let formats = if self.formats.is_empty() {
+            "0".to_owned()
+        } else {
+            self.formats.join(" ")
+        };
+        format!("m={} 0 {} {formats}\r\n", self.kind, self.protocol)
+    }
+
     fn is_audio(&self, guard: Guard) -> bool {
         let known: &[&str] = match guard {
             Guard::Clear => &["RTP/AVP", "RTP/AVPF"],
@@ -392,14 +405,10 @@ impl Media {
         )
     }
 
-    fn connection(&self) -> Result<(IpAddr, Direction), SdpError> {
-        let address = self.address.as_deref().ok_or(SdpError::NoAddress)?;
-        let ip: IpAddr = address
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|_| SdpError::HostName)?;
+    fn connection(&self, peer: Option<IpAddr>) -> Result<(IpAddr, Direction), SdpError> {
+        let address = self.address.as_deref().unwrap_or_default();
+        let host = address.split('/').next().unwrap_or_default();
+        let ip = host.parse().ok().or(peer).ok_or(SdpError::NoAddress)?;
         let ours = self.direction.mirrored();
         Ok((
             ip,
@@ -419,6 +428,8 @@ pub struct LocalMedia {
     port: u16,
     codecs: Vec<Codec>,
     guard: Guard,
+    /// Where the other end's signalling is.
+    peer: Option<IpAddr>,
     /// Who began the handshake of the stream, once that is agreed on: a later offer changes it not (RFC 8842 §5.5).
     connects: Option<bool>,
     session_id: u32,
@@ -441,6 +452,7 @@ impl LocalMedia {
             port,
             codecs,
             guard,
+            peer: None,
             connects: None,
             session_id,
             version: 1,
@@ -449,12 +461,17 @@ impl LocalMedia {
         }
     }
 
+    /// The other end's signalling is at this address now.
+    pub fn face(&mut self, peer: IpAddr) {
+        self.peer = Some(peer);
+    }
+
     /// What we can use of the peer's offer.
     ///
     /// # Errors
     /// [`SdpError`], saying what is missing.
     pub fn read_offer(&self, offer: &Sdp, keep: Option<Codec>) -> Result<MediaAnswer, SdpError> {
-        let mut agreed = offer.negotiate(&self.codecs, keep, self.guard)?;
+        let mut agreed = offer.negotiate(&self.codecs, keep, self.guard, self.peer)?;
         let setup = offer.media[offer.audio(self.guard)?].setup;
         if let (Some(dtls), Some(Setup::Either), Some(connects)) =
             (&mut agreed.dtls, setup, self.connects)
@@ -493,7 +510,7 @@ impl LocalMedia {
             Guard::Sdes(_) => "RTP/SAVP",
             Guard::Dtls(_) => "UDP/TLS/RTP/SAVP",
         };
-        let event = Some(OUR_TELEPHONE_EVENT);
+        let event = Some(TELEPHONE_EVENT);
         let mut body = audio_section(self.port, protocol, &payloads, event, direction);
         match self.guard {
             Guard::Clear => {}
@@ -530,17 +547,15 @@ impl LocalMedia {
                     body.push_str(RTCP_MUX);
                 }
             } else {
-                let formats = if media.formats.is_empty() {
-                    "0".to_owned()
-                } else {
-                    media.formats.join(" ")
-                };
-                body.push_str(&format!(
-                    "m={} 0 {} {formats}\r\n",
-                    media.kind, media.protocol
-                ));
+                body.push_str(&media.closed());
             }
         }
+        self.finish(body)
+    }
+
+    /// The answer to an offer in which no stream is open.
+    pub fn answer_closed(&mut self, offer: &Sdp) -> Vec<u8> {
+        let body = offer.media.iter().map(Media::closed).collect();
         self.finish(body)
     }
 

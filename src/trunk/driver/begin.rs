@@ -12,8 +12,8 @@ use tracing::{debug, info};
 
 use super::lines::LONGEST_LADDER;
 use super::live::Live;
-use super::tape::ToRecord;
 use super::{Media, QUARANTINE, RTCP, Report, StartCall, Told};
+use crate::trunk::tape::Tape;
 use crate::vault::DataKey;
 
 impl Media {
@@ -57,11 +57,12 @@ impl Media {
             self.trunk.show(caller, &mut leg);
         }
         self.standing.order(&mut leg.targets);
+        let tape = self.record_under(&attempt, record);
         let order = CallOrder {
             leg,
             script,
             facts,
-            record: self.record_under(&attempt, record),
+            record: tape.is_some(),
             leaves_message,
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
@@ -74,18 +75,21 @@ impl Media {
         let at = self.reach.local;
         let live = Live::new(attempt, call, (socket, rtcp, port), on_call, at);
         let trace = Trace::new(now);
-        self.calls.insert(number, Live { trace, ..live });
+        let live = Live {
+            trace,
+            tape,
+            ..live
+        };
+        self.calls.insert(number, live);
         self.drain(number);
     }
 
-    /// Gives the recorder the key of a call that is recorded, before its first frame.
-    pub(super) fn record_under(&self, attempt: &AttemptId, key: Option<DataKey>) -> bool {
-        let Some(key) = key else { return false };
-        let attempt = attempt.clone();
-        if self.recorder.send(ToRecord::Open { attempt, key }).is_err() {
-            debug!("the recorder has ended");
-        }
-        true
+    /// The recording of a call that has a key for it.
+    pub(super) fn record_under(&self, attempt: &AttemptId, key: Option<DataKey>) -> Option<Tape> {
+        let recorder = self.recorder.as_ref();
+        recorder
+            .zip(key)
+            .map(|(recorder, key)| recorder.tape(attempt, key))
     }
 
     pub(super) fn not_started(&self, attempt: AttemptId, why: String) {

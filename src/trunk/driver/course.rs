@@ -11,7 +11,6 @@ use tracing::{debug, info};
 
 use super::live::send;
 use super::speaker::{Spoken, ToSpeak};
-use super::tape::ToRecord;
 use super::{Media, Told};
 use crate::speech::ears::{Job, Priority};
 
@@ -45,7 +44,7 @@ impl Media {
         for number in self.alarms.due(now) {
             self.wake_ringing(number, now);
             if let Some(live) = self.calls.get_mut(&number) {
-                live.wake_handshake(now);
+                live.wake_handshakes(now);
                 live.call.handle_timeout(now);
             }
             self.drain(number);
@@ -123,9 +122,9 @@ impl Media {
                     live.trace.rtp(live.by_rtp(true, to), &packet, now);
                     send(&live.socket, &packet, to);
                 }
-                Output::Secure { to, dtls } => {
+                Output::Secure { line, to, dtls } => {
                     let identity = self.reach.identity.as_deref();
-                    live.secure(identity, dtls, to, now);
+                    live.secure(identity, line, (to, dtls), now);
                 }
                 Output::Rtcp { to, packet } => send(&live.rtcp, &packet, to),
                 Output::OpenLine { line } => self.open_line(number, line),
@@ -181,13 +180,8 @@ impl Media {
                 }
                 Output::Frame { left, right } => {
                     live.frames += 1;
-                    let frame = ToRecord::Frame {
-                        attempt: live.attempt.clone(),
-                        left,
-                        right,
-                    };
-                    if self.recorder.send(frame).is_err() {
-                        debug!("the recorder has ended");
+                    if let Some(tape) = &live.tape {
+                        tape.append(left, right);
                     }
                 }
                 Output::Event(event) => {
@@ -198,10 +192,7 @@ impl Media {
                     let is_end = matches!(event, CallEvent::Ended(_));
                     if is_end {
                         log_media(&attempt, live.call.media());
-                        let closed = self.recorder.send(ToRecord::Close(attempt.clone()));
-                        if closed.is_err() {
-                            debug!("the recorder has ended");
-                        }
+                        live.tape = None;
                     }
                     if is_end || matches!(event, CallEvent::Answered) {
                         self.tell_trace(number, true);

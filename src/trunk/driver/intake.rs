@@ -17,10 +17,10 @@ use crate::trunk::{dtls, socket};
 impl Media {
     pub(super) fn receive_sip(&mut self, token: Token) {
         for Received { datagram, from } in self.carrier.receive(token) {
-            let call_id = match self.endpoint.route(&datagram) {
+            let call_id = match self.endpoint.route(&datagram, from) {
                 Route::Leg(call_id) => call_id,
-                Route::Reply(bytes) => {
-                    self.carrier.send(&bytes, from);
+                Route::Reply { bytes, to } => {
+                    self.carrier.send(&bytes, to);
                     continue;
                 }
                 Route::Invite(request) => {
@@ -135,7 +135,7 @@ impl Media {
                     match &mut live.handshake {
                         Some(handshake) if dtls::is_dtls(datagram) => {
                             handshake.handle(datagram, from, StdInstant::now());
-                            live.shake_hands(now);
+                            live.shake_hands(None, now);
                         }
                         Some(_) | None => {
                             live.call.handle_input(Input::Rtp { datagram, from }, now);

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::live::{Live, send};
 use super::{DATAGRAM, Media, RTCP};
 use crate::trunk::config::Telephone;
+use crate::trunk::dtls::{self, Handshake};
 
 /// A second line's sockets have its call's token, this bit, and its number in the ladder above [`LINE_SHIFT`].
 pub(super) const SECOND: usize = 1 << 41;
@@ -34,9 +35,11 @@ pub struct OnCall {
 /// The sockets of one second line.
 pub(super) struct LineSockets {
     call_id: String,
-    rtp: UdpSocket,
+    pub(super) rtp: UdpSocket,
     rtcp: UdpSocket,
     pub(super) port: u16,
+    /// Where a handshake gives the audio's keys.
+    pub(super) handshake: Option<Handshake>,
 }
 
 /// Open second lines of a call, by their number in the ladder.
@@ -70,11 +73,18 @@ impl Media {
                 rtp,
                 rtcp,
                 port,
+                handshake: None,
             };
             live.lines.insert(line, sockets);
             self.endpoint.add(&call_id);
             self.by_call_id.insert(call_id, (number, Some(line)));
+            self.pulse.has_second_lines(self.second_lines());
         }
+    }
+
+    /// Telephones of people on call that ring or are talked to.
+    pub(super) fn second_lines(&self) -> usize {
+        self.calls.values().map(|live| live.lines.len()).sum()
     }
 
     fn line(
@@ -125,6 +135,7 @@ impl Media {
         self.endpoint.remove(&sockets.call_id);
         self.by_call_id.remove(&sockets.call_id);
         self.resting.push((sockets.port, StdInstant::now()));
+        self.pulse.has_second_lines(self.second_lines());
     }
 
     pub(super) fn receive_line(&mut self, token: usize) {
@@ -135,16 +146,13 @@ impl Media {
         let Some(live) = self.calls.get_mut(&number) else {
             return;
         };
-        let Some(sockets) = live.lines.get(&line) else {
-            return;
-        };
-        let socket = if is_report {
-            &sockets.rtcp
-        } else {
-            &sockets.rtp
-        };
         let mut buffer = [0u8; DATAGRAM];
-        loop {
+        while let Some(sockets) = live.lines.get_mut(&line) {
+            let socket = if is_report {
+                &sockets.rtcp
+            } else {
+                &sockets.rtp
+            };
             let (datagram, from) = match socket.recv_from(&mut buffer) {
                 Ok((len, from)) => (&buffer[..len], from),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -156,6 +164,13 @@ impl Media {
             if !is_report {
                 let way = way(live.at, sockets.port, (line, false), from);
                 live.trace.rtp(way, datagram, now);
+                if let Some(handshake) = &mut sockets.handshake
+                    && dtls::is_dtls(datagram)
+                {
+                    handshake.handle(datagram, from, StdInstant::now());
+                    live.shake_hands(Some(line), now);
+                    continue;
+                }
             }
             let input = if is_report {
                 Input::LineRtcp { line, datagram }

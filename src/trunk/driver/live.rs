@@ -19,6 +19,7 @@ use super::NAP;
 use super::lines::{Lines, OnCall};
 use crate::speech::ears::JobId;
 use crate::trunk::dtls::{Handshake, Identity};
+use crate::trunk::tape::Tape;
 
 /// A frame of the recording, in milliseconds.
 const FRAME_MS: u64 = 20;
@@ -36,6 +37,8 @@ pub(super) struct Live {
     pub(super) handshake: Option<Handshake>,
     pub(super) jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
     pub(super) trace: Trace,
+    /// Where it is recorded, while it lasts.
+    pub(super) tape: Option<Tape>,
     /// How many messages were told of it.
     pub(super) told: usize,
     /// Frames recorded so far: the clock of findings, in 20 ms.
@@ -66,6 +69,7 @@ impl Live {
             handshake: None,
             jobs: BTreeMap::new(),
             trace: Trace::new(Instant::ZERO),
+            tape: None,
             told: 0,
             frames: 0,
             unstored: BTreeMap::new(),
@@ -74,10 +78,11 @@ impl Live {
         }
     }
 
-    /// When it is to be woken: a handshake's repetitions are looked after every turn.
+    /// When it is to be woken: the repetitions of handshakes are looked after every turn.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let call = self.call.poll_timeout().map(|(at, _)| at);
-        let handshake = self.handshake.as_ref().map(|_| now + NAP);
+        let second = self.lines.values().any(|line| line.handshake.is_some());
+        let handshake = (second || self.handshake.is_some()).then_some(now + NAP);
         call.into_iter().chain(handshake).min()
     }
 
@@ -111,46 +116,65 @@ impl Live {
         }
     }
 
+    /// Begins a handshake on a line; `None`: the patient's.
     pub(super) fn secure(
         &mut self,
         identity: Option<&Identity>,
-        dtls: Dtls,
-        to: SocketAddr,
+        line: Option<u32>,
+        (to, dtls): (SocketAddr, Dtls),
         now: Instant,
     ) {
-        let begun = identity.and_then(|identity| {
-            let local = self.socket.local_addr().ok()?;
+        let Some((socket, handshake)) = self.audio(line) else {
+            return;
+        };
+        *handshake = identity.and_then(|identity| {
+            let local = socket.local_addr().ok()?;
             Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
         });
-        if begun.is_none() {
-            self.call.handle_input(Input::Secured(None), now);
+        if handshake.is_none() {
+            let keys = None;
+            self.call.handle_input(Input::Secured { line, keys }, now);
         }
-        self.handshake = begun;
-        self.shake_hands(now);
+        self.shake_hands(line, now);
     }
 
-    pub(super) fn wake_handshake(&mut self, now: Instant) {
-        if let Some(handshake) = &mut self.handshake {
-            handshake.handle_timeout(StdInstant::now());
+    pub(super) fn wake_handshakes(&mut self, now: Instant) {
+        let lines: Vec<u32> = self.lines.keys().copied().collect();
+        for line in std::iter::once(None).chain(lines.into_iter().map(Some)) {
+            if let Some((_, Some(handshake))) = self.audio(line) {
+                handshake.handle_timeout(StdInstant::now());
+            }
+            self.shake_hands(line, now);
         }
-        self.shake_hands(now);
     }
 
-    /// What the handshake wants sent, and what came of it.
-    pub(super) fn shake_hands(&mut self, now: Instant) {
-        let Some(handshake) = &mut self.handshake else {
+    /// What a line's handshake wants sent, and what came of it.
+    pub(super) fn shake_hands(&mut self, line: Option<u32>, now: Instant) {
+        let Some((socket, Some(handshake))) = self.audio(line) else {
             return;
         };
         while let Some((packet, to)) = handshake.poll_send() {
-            send(&self.socket, &packet, to);
+            send(socket, &packet, to);
         }
         let Some(outcome) = handshake.poll_outcome() else {
             return;
         };
         if let Err(error) = &outcome {
-            warn!(attempt.id = %self.attempt, %error, "no keys for the audio: the call ends");
+            warn!(attempt.id = %self.attempt, ?line, %error, "no keys for the audio: the line ends");
         }
-        self.call.handle_input(Input::Secured(outcome.ok()), now);
+        let keys = outcome.ok();
+        self.call.handle_input(Input::Secured { line, keys }, now);
+    }
+
+    /// A line's socket for audio, and its handshake.
+    fn audio(&mut self, line: Option<u32>) -> Option<(&UdpSocket, &mut Option<Handshake>)> {
+        match line {
+            None => Some((&self.socket, &mut self.handshake)),
+            Some(line) => {
+                let line = self.lines.get_mut(&line)?;
+                Some((&line.rtp, &mut line.handshake))
+            }
+        }
     }
 }
 

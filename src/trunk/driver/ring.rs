@@ -49,7 +49,8 @@ impl Media {
     pub(super) fn rung(&mut self, request: Request, datagram: &[u8], from: SocketAddr) {
         let targets = &self.reach.targets;
         let is_known = targets.iter().any(|place| place.address.ip() == from.ip());
-        let is_full = self.calls.len() + self.ringing.len() >= self.trunk.lines;
+        let taken = self.calls.len() + self.ringing.len() + self.second_lines();
+        let is_full = taken >= self.trunk.lines;
         let status = match (is_known, is_full || self.leave_by.is_some()) {
             (false, _) => Some(603),
             (true, true) => Some(486),
@@ -57,13 +58,13 @@ impl Media {
         };
         if let Some(status) = status {
             info!(status, "a call is not taken");
-            let declined = self.endpoint.decline(&request, status);
-            return self.carrier.send(&declined, from);
+            let (declined, to) = self.endpoint.decline(&request, status, from);
+            return self.carrier.send(&declined, to);
         }
-        let declined = self.endpoint.decline(&request, 503);
+        let (declined, to) = self.endpoint.decline(&request, 503, from);
         if let Err(why) = self.begin_ringing(request, datagram, from) {
             warn!(why, "a call cannot be taken");
-            self.carrier.send(&declined, from);
+            self.carrier.send(&declined, to);
         }
     }
 
@@ -237,20 +238,26 @@ impl Media {
             warn!("no randomness: the echo and the stream of this call are as the last one's");
         }
         let now = self.now();
+        let tape = self.record_under(&attempt, record);
         let order = CallOrder {
             leg: self
                 .trunk
                 .leg_back(&self.reach, port, self.credentials.clone()),
             script,
             facts,
-            record: self.record_under(&attempt, record),
+            record: tape.is_some(),
             leaves_message: false,
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
         debug!(%from, "answering");
         let call = Call::answering(order, leg, kind, Arc::clone(&self.kit), seed, now);
         let live = Live::new(attempt, call, (rtp, rtcp, port), on_call, self.reach.local);
-        self.calls.insert(number, Live { trace, ..live });
+        let live = Live {
+            trace,
+            tape,
+            ..live
+        };
+        self.calls.insert(number, live);
         self.drain(number);
     }
 }
@@ -268,7 +275,7 @@ fn callers(request: &Request) -> Vec<String> {
         let uri = address_uri(value);
         let (_, rest) = uri.split_once(':')?;
         let user = rest.split(['@', ';']).next()?;
-        Some(user.to_owned())
+        Some(user.replace("%2B", "+").replace("%2b", "+"))
     };
     named.into_iter().filter_map(user).collect()
 }

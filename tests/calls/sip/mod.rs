@@ -14,3 +14,4 @@ pub mod tables;
 mod targets;
 mod transfer;
 mod unanswered;
+mod wild;

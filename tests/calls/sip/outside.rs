@@ -190,6 +190,51 @@ fn a_registrar_that_refuses_or_keeps_silent_is_asked_again_ever_later() {
 }
 
 #[test]
+fn a_nonce_that_was_forgotten_without_a_word_is_learnt_anew_once() {
+    let mut now = START;
+    let mut registration = Registration::new(peer(), HOUR, [1; 32], now);
+    let challenge = |nonce| format!("Digest realm=\"h\", nonce=\"{nonce}\", qop=\"auth\"");
+    let first = asked(&mut registration);
+    let asks = challenge("n");
+    answer(
+        &mut registration,
+        &first,
+        401,
+        &[("WWW-Authenticate", &asks)],
+        now,
+    );
+    let signed = asked(&mut registration);
+    // Its Contact was written anew on the way.
+    let granted = [("Contact", "<sip:robot@203.0.113.7:40000>;expires=120")];
+    answer(&mut registration, &signed, 200, &granted, now);
+    let (refresh, after) = until_sent(&mut registration, &mut now);
+    assert_eq!(after, Duration::from_secs(60));
+    let asks = challenge("m");
+    answer(
+        &mut registration,
+        &refresh,
+        401,
+        &[("WWW-Authenticate", &asks)],
+        now,
+    );
+    let again = asked(&mut registration);
+    let value = again.headers.first("Authorization").unwrap_or_default();
+    assert!(value.contains("nonce=\"m\"") && value.contains("nc=00000001"));
+    let asks = challenge("o");
+    answer(
+        &mut registration,
+        &again,
+        401,
+        &[("WWW-Authenticate", &asks)],
+        now,
+    );
+    assert!(
+        registration.poll_sent().is_none(),
+        "the password itself is wrong"
+    );
+}
+
+#[test]
 fn a_wrong_password_is_not_sent_twice_in_a_row() {
     let now = START;
     let mut registration = Registration::new(peer(), HOUR, [1; 32], now);

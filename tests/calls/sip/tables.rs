@@ -104,9 +104,11 @@ fn the_front_door_reads_what_peers_send_and_names_what_is_wrong() {
 
 #[test]
 fn session_descriptions_are_read_leniently() {
+    let ours = [Codec::Pcma, Codec::Pcmu];
     for row in rows("sdp.txt") {
-        let read = Sdp::parse(&row.bytes)
-            .and_then(|sdp| sdp.negotiate(&[Codec::Pcma, Codec::Pcmu], None, Guard::Clear));
+        let read = Sdp::parse(&row.bytes).and_then(|sdp| {
+            sdp.negotiate(&ours, None, Guard::Clear, Some(target(20).address.ip()))
+        });
         let found = match read {
             Err(error) => format!("error: {error}"),
             Ok(answer) => {
@@ -131,11 +133,11 @@ fn session_descriptions_are_read_leniently() {
 
 /// What a datagram from nobody's call gets: a status, or nothing.
 fn said(endpoint: &mut Endpoint, bytes: &[u8]) -> String {
-    match endpoint.route(bytes) {
+    match endpoint.route(bytes, target(20).address) {
         Route::Drop => "drop".to_owned(),
         Route::Invite(_) => "call".to_owned(),
         Route::Leg(call_id) => format!("leg {call_id}"),
-        Route::Reply(reply) => {
+        Route::Reply { bytes: reply, .. } => {
             // Not read with our own reader: a refused CSeq comes back as it was.
             let said = String::from_utf8_lossy(&reply).into_owned();
             said.split(' ').nth(1).unwrap_or_default().to_owned()
@@ -217,9 +219,15 @@ fn strangers_get_the_answer_that_fits() {
     let known = String::from_utf8(known)
         .expect("text")
         .replace("Call-ID: one", "Call-ID: known");
-    assert_eq!(endpoint.route(known.as_bytes()), Route::Leg("known".into()));
+    assert_eq!(
+        endpoint.route(known.as_bytes(), target(20).address),
+        Route::Leg("known".into())
+    );
     endpoint.remove("known");
-    assert!(matches!(endpoint.route(known.as_bytes()), Route::Reply(_)));
+    assert!(matches!(
+        endpoint.route(known.as_bytes(), target(20).address),
+        Route::Reply { .. }
+    ));
 }
 
 /// Every datagram of a call, cut, bent and mixed: the leg counts and lives, and its wake times stay sane.

@@ -239,7 +239,7 @@ fn the_snapshot_of_a_ringing_call_is_its_cancel() {
     );
     line.hang_up();
     let cancel = line.request(Method::Cancel);
-    assert_eq!(snapshot.farewell(), cancel.to_bytes());
+    assert_eq!(snapshot.farewells(), [cancel.to_bytes()]);
     line.answer(&invite, 487, "a", "");
     assert!(line.leg.dialog_snapshot().is_none());
 }

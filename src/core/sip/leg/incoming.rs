@@ -200,7 +200,9 @@ impl Leg {
         match &request.method {
             Method::Options | Method::Notify => self.reply(request, 200),
             Method::Info => self.answer_info(request),
-            Method::Update if request.body.is_empty() => self.reply(request, 200),
+            Method::Update if request.body.is_empty() => {
+                self.reply_with(request, 200, &[("Contact", &self.contact())])
+            }
             Method::Update => {
                 let Ok((offer, answer)) = self.negotiate(request, None) else {
                     return self.reply(request, 488);
@@ -245,10 +247,13 @@ impl Leg {
     }
 
     fn answer_reinvite(&mut self, request: &Request, cseq: u32, now: Instant) -> Response {
-        if self.unacked.is_some() {
-            return self.reply_with(request, 500, &[("Retry-After", "1")]);
+        // A peer that begins anew has our last answer, though its ACK was lost on the way; where that ACK was to bring the
+        // description, nothing is agreed on yet (RFC 5407 §3.1.5).
+        let is_agreed = self.unacked.as_ref().is_some_and(|answer| !answer.is_offer);
+        if is_agreed {
+            self.unacked = None;
         }
-        if self.is_reinviting() {
+        if self.unacked.is_some() || self.is_reinviting() {
             return self.reply(request, 491);
         }
         let is_offer = request.body.is_empty();
@@ -313,11 +318,33 @@ impl Leg {
         if !is_description {
             return self.reply_with(request, 415, &[("Accept", "application/sdp")]);
         }
-        let Ok((offer, answer)) = self.negotiate(request, Some(talk.answer.codec)) else {
-            self.stats.bad_sdp += 1;
-            return self.reply(request, 488);
+        let (offer, answer) = match self.negotiate(request, Some(talk.answer.codec)) {
+            Ok(agreed) => agreed,
+            Err(SdpError::Refused) => return self.answer_closed(request),
+            Err(_) => {
+                self.stats.bad_sdp += 1;
+                return self.reply(request, 488);
+            }
         };
         let body = self.media.answer(&offer, &answer);
+        self.refresh_target(request);
+        self.change_media(answer);
+        self.reply_sdp(request, body)
+    }
+
+    /// An offer that closes the audio and opens nothing else is a hold until the next one (RFC 3264 §8.2).
+    fn answer_closed(&mut self, request: &Request) -> Response {
+        let (State::Talking(talk), Ok(offer)) = (&self.state, Sdp::parse(&request.body)) else {
+            return self.reply(request, 488);
+        };
+        if !offer.is_closed() {
+            return self.reply(request, 488);
+        }
+        let answer = MediaAnswer {
+            direction: Direction::Inactive,
+            ..talk.answer.clone()
+        };
+        let body = self.media.answer_closed(&offer);
         self.refresh_target(request);
         self.change_media(answer);
         self.reply_sdp(request, body)

@@ -90,7 +90,7 @@ impl Leg {
         let tag = response.headers.to_tag().unwrap_or_default();
         if let Some(ack) = self.acks.get(&tag) {
             self.stats.retransmitted += 1;
-            let (ack, to) = (ack.clone(), self.invites[index].to);
+            let (ack, to) = ack.clone();
             self.send(ack, to);
             return;
         }
@@ -249,11 +249,8 @@ impl Leg {
         true
     }
 
-    /// 3xx: the most wanted Contact on an allowed host that was not tried yet (§8.1.3.4).
+    /// 3xx: the Contacts on allowed hosts that were not tried yet, the most wanted one first (§8.1.3.4).
     fn follow(&mut self, response: &Response) -> bool {
-        if self.tries.redirects.len() == MAX_REDIRECTS {
-            return false;
-        }
         let quality = |contact: &str| {
             parameter(contact, "q")
                 .and_then(|q| q.parse().ok())
@@ -261,23 +258,36 @@ impl Leg {
         };
         let mut contacts: Vec<&str> = response.headers.all("Contact").collect();
         contacts.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
-        let allowed = contacts.into_iter().find_map(|contact| {
+        let mut allowed: Vec<Target> = Vec::new();
+        for contact in contacts {
             let uri = without_headers(address_uri(contact));
-            let is_new = is_uri(uri)
-                && uri != self.here.request_uri
-                && !self.tries.redirects.iter().any(|followed| followed == uri);
-            let address = allowed_address(&self.config.redirects, uri)?;
-            is_new.then(|| Target {
-                request_uri: uri.to_owned(),
-                address,
-                transport: self.here.transport,
-            })
-        });
-        let Some(target) = allowed else {
+            let is_known = uri == self.here.request_uri
+                || self.tries.redirects.iter().any(|followed| followed == uri)
+                || allowed.iter().any(|target| target.request_uri == uri);
+            if let Some(address) = allowed_address(&self.config.redirects, uri)
+                && is_uri(uri)
+                && !is_known
+            {
+                allowed.push(Target {
+                    request_uri: uri.to_owned(),
+                    address,
+                    transport: self.here.transport,
+                });
+            }
+        }
+        // What this answer names comes before what an earlier one left.
+        allowed.append(&mut self.tries.elsewhere);
+        self.tries.elsewhere = allowed;
+        self.go_elsewhere()
+    }
+
+    /// On to the next place that a 3xx named, where there is one left.
+    fn go_elsewhere(&mut self) -> bool {
+        if self.tries.elsewhere.is_empty() || self.tries.redirects.len() == MAX_REDIRECTS {
             return false;
-        };
-        self.tries.redirects.push(target.request_uri.clone());
-        self.here = target;
+        }
+        self.here = self.tries.elsewhere.remove(0);
+        self.tries.redirects.push(self.here.request_uri.clone());
         true
     }
 
@@ -287,15 +297,16 @@ impl Leg {
             target: self.here.address,
             pause,
         });
-        let (Some(next), Some(invite)) = (
-            self.config.targets.get(self.target + 1),
-            self.invites.last(),
-        ) else {
+        let Some(cseq) = self.invites.last().map(|invite| invite.cseq + 1) else {
             return false;
         };
-        let cseq = invite.cseq + 1;
-        self.here = next.clone();
-        self.target += 1;
+        if !self.go_elsewhere() {
+            let Some(next) = self.config.targets.get(self.target + 1) else {
+                return false;
+            };
+            self.here = next.clone();
+            self.target += 1;
+        }
         self.tries.challenges = 0;
         self.tries.tcp_refused = false;
         self.send_invite(cseq, now);

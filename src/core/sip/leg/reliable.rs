@@ -38,12 +38,12 @@ impl Leg {
             return true;
         }
         let invite = &self.invites[index];
-        let (cseq, to) = (invite.cseq, invite.to);
+        let cseq = invite.cseq;
         let is_full = self.early_dialogs.len() == MAX_BRANCHES;
         match self.early_dialogs.get_mut(&tag) {
             Some(early) if early.rseq == rseq => {
                 self.stats.retransmitted += 1;
-                let prack = early.prack.clone();
+                let (prack, to) = (early.prack.clone(), early.dialog.flow());
                 self.send(prack, to);
                 return false;
             }

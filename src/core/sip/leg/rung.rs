@@ -10,7 +10,7 @@ use super::incoming::UnackedAnswer;
 use super::{Leg, State, Talk};
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{EndCause, LegConfig, LegEvent, LegOutput, Target, Timer, Transport};
-use crate::sip::message::{Method, Request, Response, address_uri, carried_by, token};
+use crate::sip::message::{Method, Request, Response, address_uri, token};
 use crate::sip::sdp::{Direction, MediaAnswer};
 use crate::sip::transaction::{Backoff, T2, TIMEOUT};
 use crate::time::Instant;
@@ -34,15 +34,16 @@ impl Leg {
     /// are not asked: all that is sent goes back there. What we cannot do is refused at once, and has ended then.
     pub fn rung(
         mut config: LegConfig,
-        request: Request,
+        mut request: Request,
         from: SocketAddr,
         seed: [u8; 32],
         now: Instant,
     ) -> Leg {
+        let from = request.came_from(from);
         let mut random = ChaCha20Rng::from_seed(seed);
         let local_tag = token(&mut random, 10);
         let call_id = request.headers.call_id().to_owned();
-        let transport = carried_by(&request.to_bytes());
+        let transport = request.carried_by();
         let caller = request.headers.first("From").unwrap_or_default();
         config.targets = vec![Target {
             request_uri: address_uri(caller).to_owned(),
@@ -60,6 +61,7 @@ impl Leg {
         };
         let state = State::Rung(Box::new(rung));
         let mut leg = Leg::of(config, random, (call_id, local_tag), state);
+        leg.media.face(from.ip());
         leg.try_request(now);
         leg
     }
@@ -85,6 +87,10 @@ impl Leg {
             return;
         };
         let is_wanted = request.headers.lists("Require", "100rel");
+        if is_wanted && request.body.is_empty() {
+            // It would have to hold our offer already (RFC 3261 §13.2.1): that waits for the answer.
+            return;
+        }
         let contact = self.contact();
         let mut ringing = self.reply_with(&request, 180, &[("Contact", &contact)]);
         let State::Rung(rung) = &mut self.state else {
@@ -187,7 +193,8 @@ impl Leg {
 
     fn begin_talk(&mut self, request: &Request, dialog: Dialog, answer: MediaAnswer) {
         // By which the peer's late requests are known after the end.
-        self.acks.insert(dialog.remote_tag().to_owned(), Vec::new());
+        let (tag, to) = (dialog.remote_tag().to_owned(), dialog.flow());
+        self.acks.insert(tag, (Vec::new(), to));
         self.media.settle(&answer);
         self.state = State::Talking(Box::new(Talk {
             dialog,

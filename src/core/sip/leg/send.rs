@@ -63,8 +63,8 @@ impl Leg {
                 .for_each(|value| ack.headers.push(name, value));
         }
         let bytes = ack.to_bytes();
-        self.acks
-            .insert(dialog.remote_tag().to_owned(), bytes.clone());
+        let tag = dialog.remote_tag().to_owned();
+        self.acks.insert(tag, (bytes.clone(), dialog.flow()));
         self.send(bytes, dialog.flow());
     }
 
@@ -93,6 +93,7 @@ impl Leg {
             .for_each(|(name, value)| headers.push(name, value.as_str()));
         headers.push("Content-Type", "application/sdp");
         let uri = self.here.request_uri.clone();
+        self.media.face(self.here.address.ip());
         let body = self.media.offer(Direction::SendRecv);
         let mut request = Request {
             method: Method::Invite,
