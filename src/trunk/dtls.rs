@@ -23,6 +23,14 @@ const FLIGHT: Duration = Duration::from_millis(250);
 /// A stream that has no keys after so long never gets them.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Record types (RFC 5246 §6.2.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
+/// Message types (RFC 5246 §7.4).
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+/// More packets than any flight has.
+const LONGEST_FLIGHT: usize = 16;
 /// So many ends may try to be the client, besides the one at the described place.
 const STRANGERS: usize = 4;
 
@@ -95,6 +103,12 @@ pub struct Handshake {
     began: Instant,
     outcome: Option<Result<MediaKeys, DtlsError>>,
     is_over: bool,
+    /// Clients whose greeting was answered.
+    greeted: Vec<SocketAddr>,
+    /// As the client we have sent our last flight.
+    is_finished: bool,
+    /// Parts of the server's last flight.
+    held: Vec<Vec<u8>>,
 }
 
 /// Whether a packet on the media port is DTLS (RFC 7983 §7).
@@ -126,6 +140,9 @@ impl Handshake {
             began: now,
             outcome: None,
             is_over: false,
+            greeted: Vec::new(),
+            is_finished: false,
+            held: Vec::new(),
         })
     }
 
@@ -142,6 +159,30 @@ impl Handshake {
         if is_new && (self.agreed.we_connect || known().len() >= STRANGERS) {
             return;
         }
+        let greets = || records(datagram).any(|record| record.says(CLIENT_HELLO));
+        if self.agreed.we_connect && self.is_finished && !self.is_over {
+            self.hold(datagram, from, now);
+        } else if !(self.greeted.contains(&from) && greets()) {
+            self.read(datagram, from, now);
+        }
+        // Who greets us again has not got our answer: it is repeated in its time, which a second greeting would stop.
+    }
+
+    /// The crate stops repeating our last flight at the first part of the server's, and if the other part was lost, nobody would
+    /// ever send it again: it gets them together.
+    fn hold(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+        self.held.push(datagram.to_vec());
+        let all = || self.held.iter().flat_map(|held| records(held));
+        let is_whole = all().any(|record| record.kind == CHANGE_CIPHER_SPEC)
+            && all().any(|record| record.is_encrypted_handshake());
+        if is_whole || self.held.len() > LONGEST_FLIGHT {
+            for held in std::mem::take(&mut self.held) {
+                self.read(&held, from, now);
+            }
+        }
+    }
+
+    fn read(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
         let events = match self.endpoint.read(now, from, None, datagram.into()) {
             Ok(events) => events,
             Err(error) => {
@@ -174,7 +215,14 @@ impl Handshake {
 
     pub fn poll_send(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
         let sent = self.endpoint.poll_transmit()?;
-        Some((sent.message.to_vec(), sent.transport.peer_addr))
+        let to = sent.transport.peer_addr;
+        for record in records(&sent.message) {
+            self.is_finished |= record.is_encrypted_handshake();
+            if record.says(SERVER_HELLO) && !self.greeted.contains(&to) {
+                self.greeted.push(to);
+            }
+        }
+        Some((sent.message.to_vec(), to))
     }
 
     /// The keys, or why there are none: once.
@@ -221,6 +269,40 @@ impl Handshake {
             }
         })
     }
+}
+
+/// What can be read of a record without keys (RFC 6347 §4.1): its type, its epoch, and the type of its message.
+#[derive(Clone, Copy)]
+struct Record {
+    kind: u8,
+    epoch: u16,
+    message: Option<u8>,
+}
+
+impl Record {
+    fn says(self, message: u8) -> bool {
+        self.kind == HANDSHAKE && self.epoch == 0 && self.message == Some(message)
+    }
+
+    fn is_encrypted_handshake(self) -> bool {
+        self.kind == HANDSHAKE && self.epoch > 0
+    }
+}
+
+fn records(datagram: &[u8]) -> impl Iterator<Item = Record> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let &[kind, _, _, e0, e1, _, _, _, _, _, _, l0, l1, ref body @ ..] = rest else {
+            return None;
+        };
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        rest = body.get(length..).unwrap_or_default();
+        Some(Record {
+            kind,
+            epoch: u16::from_be_bytes([e0, e1]),
+            message: body.first().copied(),
+        })
+    })
 }
 
 fn fingerprint(certificate: &[u8]) -> Fingerprint {

@@ -16,6 +16,8 @@ struct Pair {
     outcomes: [Option<Result<MediaKeys, DtlsError>>; 2],
     now: Instant,
     sent: usize,
+    /// Each record goes by itself.
+    splits: bool,
 }
 
 impl Pair {
@@ -38,6 +40,7 @@ impl Pair {
             outcomes: [None, None],
             now,
             sent: 0,
+            splits: false,
         }
     }
 
@@ -48,9 +51,16 @@ impl Pair {
             for from in [0, 1] {
                 while let Some((packet, to)) = self.ends[from].poll_send() {
                     assert!(is_dtls(&packet) && to == self.at[1 - from] && packet.len() <= 1_300);
-                    self.sent += 1;
-                    if !is_lost(self.sent) {
-                        self.ends[1 - from].handle(&packet, self.at[from], self.now);
+                    let parts = if self.splits {
+                        records(&packet)
+                    } else {
+                        vec![&packet[..]]
+                    };
+                    for part in parts {
+                        self.sent += 1;
+                        if !is_lost(self.sent) {
+                            self.ends[1 - from].handle(part, self.at[from], self.now);
+                        }
                     }
                 }
             }
@@ -68,6 +78,19 @@ impl Pair {
         self.outcomes
             .map(|outcome| outcome.expect("it ended").expect("it went well"))
     }
+}
+
+/// Cut before each record: 13 bytes of head, the last two of them the length of what follows (RFC 6347 §4.1).
+fn records(packet: &[u8]) -> Vec<&[u8]> {
+    let mut rest = packet;
+    let mut parts = Vec::new();
+    while rest.len() > 13 {
+        let length = 13 + usize::from(u16::from_be_bytes([rest[11], rest[12]]));
+        let (part, after) = rest.split_at(length.min(rest.len()));
+        parts.push(part);
+        rest = after;
+    }
+    parts
 }
 
 #[test]
@@ -125,4 +148,35 @@ fn nonsense_does_not_disturb_a_handshake() {
     pair.pass(Duration::from_secs(9), |_| false);
     let [client, server] = pair.agreed();
     assert_eq!(client.ours, server.theirs);
+}
+
+#[test]
+fn whatever_packet_or_record_is_lost_the_keys_are_there_in_time() {
+    for splits in [false, true] {
+        let run = |lost: [usize; 2]| {
+            let mut pair = Pair::new([None, None]);
+            pair.splits = splits;
+            pair.pass(Duration::from_secs(9), |nth| lost.contains(&nth));
+            pair
+        };
+        let most = run([0, 0]).sent;
+        assert!(most >= 6, "{most} packets");
+        let mut failed = Vec::new();
+        for first in 1..=most {
+            // Two packets of any; of records that go by themselves, one: two may stop the crate at both ends.
+            let last = if splits { first } else { most };
+            for second in first..=last {
+                let pair = run([first, second]);
+                let mut outcomes = pair.outcomes.iter();
+                if !outcomes.all(|outcome| matches!(outcome, Some(Ok(_)))) {
+                    failed.push((first, second));
+                }
+            }
+        }
+        assert_eq!(
+            failed,
+            [],
+            "lost of {most}, split {splits}: no keys after that"
+        );
+    }
 }
