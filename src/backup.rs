@@ -200,9 +200,10 @@ pub async fn restore(
         target.recordings.display()
     );
     bring_database(from, &manifest, target.url).await?;
-    let store = Store::open(target.url, target.master_key).await?;
+    let store = Store::open_as_it_lies(target.url, target.master_key).await?;
     store.restore_keys(&keys.keys, &keys.master_key).await?;
     store.unlock().await?;
+    store.sweep().await?;
     let files = copy(&from.join(RECORDINGS), target.recordings)?;
     let mut again: BTreeMap<String, Line> = BTreeMap::new();
     for line in keys

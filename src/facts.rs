@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use crate::config::Config;
 use crate::jobs::Rules;
-use crate::speech::voice::Voice;
+use crate::speech::voice::{Voice, VoiceError};
 use crate::store::Store;
 
 /// The facts of a patient's step.
@@ -71,20 +71,24 @@ pub async fn render(
     facts: &Facts,
     more: Vec<Phi<String>>,
 ) -> anyhow::Result<()> {
-    let mut texts = variables(script, facts);
+    let mut of_patient = variables(script, facts);
     let unrecorded = script.prompts.values().filter(|prompt| {
         let recording = prompt.id.recording(facts.lang);
         !prompts.contains_key(&recording)
     });
-    texts.extend(unrecorded.map(|prompt| Phi::new(prompt.text.clone())));
-    texts.extend(more);
-    // Of a stranger no name is known: nothing is left of it but its full stop.
+    let prompts: Vec<String> = unrecorded.map(|prompt| prompt.text.clone()).collect();
+    of_patient.extend(more);
     let (voice, lang) = (Arc::clone(voice), facts.lang);
     let rendered = tokio::task::spawn_blocking(move || {
-        texts
-            .iter()
-            .filter(|text| text.expose().contains(char::is_alphanumeric))
-            .try_for_each(|text| voice.speak(text.expose(), lang).map(drop))
+        // Of a stranger no name is known: nothing is left of it but its full stop.
+        let is_said = |text: &str| text.contains(char::is_alphanumeric);
+        for text in prompts.iter().filter(|text| is_said(text)) {
+            voice.speak_prompt(text, lang)?;
+        }
+        for text in of_patient.iter().filter(|text| is_said(text.expose())) {
+            voice.speak(text.expose(), lang)?;
+        }
+        Ok::<(), VoiceError>(())
     });
     Ok(rendered.await??)
 }

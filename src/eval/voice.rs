@@ -51,15 +51,15 @@ pub fn measure(
     };
     let voice = start();
     // Loads the model.
-    voice.speak("好 OK", lang)?;
+    voice.speak_prompt("好 OK", lang)?;
     let began = Instant::now();
-    let said = texts.iter().map(|text| voice.speak(text, lang));
+    let said = texts.iter().map(|text| voice.speak_prompt(text, lang));
     let said = said.collect::<Result<Vec<_>, _>>()?;
     let render_s = began.elapsed().as_secs_f64();
     let began = Instant::now();
     let again = start();
     for text in texts {
-        again.speak(text, lang)?;
+        again.speak_prompt(text, lang)?;
     }
     let mut figures = Figures {
         texts: texts.len(),

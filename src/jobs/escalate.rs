@@ -21,11 +21,25 @@ pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bo
     }
 }
 
-/// One round; returns how many orders climbed. The outbox row is written with the climb.
+/// One round; returns how many rungs were climbed, all that are due: after an outage an order may have several. The outbox row
+/// is written with the climb.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn once(store: &Store, rules: &Rules) -> Result<u32, StoreError> {
+    let mut all = 0;
+    loop {
+        let climbed = climb(store, rules).await?;
+        all += climbed;
+        // Each climb puts an order's next hour later, and the last rung's after now.
+        if climbed == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+/// One rung of each order that is due.
+async fn climb(store: &Store, rules: &Rules) -> Result<u32, StoreError> {
     let now = rules.clock.now();
     let mut climbed = 0;
     for order in store.overdue_work_orders(now, AT_ONCE).await? {

@@ -1,8 +1,11 @@
-//! What the voice has rendered, on disk, by content: a restart renders nothing again.
+//! Prompts that the voice has rendered, on disk, by content: a restart renders nothing again.
 //!
-//! A file's name is a keyed hash of voice, speed and text, and the folder holds its own key, so that no name of a patient
-//! can be read or guessed from it. Texts are not kept. What nobody asked for in thirty days is deleted; the folder is
-//! personal data, never to be backed up, and may be deleted at any time.
+//! Only what is said to everybody alike lies here: what names a patient or repeats her words stays in memory
+//! ([`super::voice::Voice::speak`]), so that nothing of her outlives an erasure. What an earlier version kept, which did not
+//! tell them apart, is deleted when the folder is opened.
+//!
+//! A file's name is a keyed hash of voice, speed and text. What nobody asked for in thirty days is deleted; the folder may be
+//! deleted at any time.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,11 +19,13 @@ use crate::recording::speech_wav;
 use crate::speech::audio::decode_file;
 use crate::speech::models::hex;
 
-/// The shape of what is kept: raised when trimming, level or rate change.
-const VERSION: u8 = 1;
+/// The shape of what is kept: raised when trimming, level or rate change, and a folder of another is emptied.
+const VERSION: u8 = 2;
 /// Entries that nobody asked for in so long are deleted.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 const KEY: &str = "key";
+/// The file that tells the version.
+const SHAPE: &str = "shape";
 
 /// A folder of rendered texts.
 #[derive(Debug)]
@@ -44,6 +49,10 @@ impl Rendered {
     /// When it cannot be written to, or its key is broken.
     pub fn open(folder: &Path) -> io::Result<Rendered> {
         fs::create_dir_all(folder)?;
+        if fs::read(folder.join(SHAPE)).ok().as_deref() != Some(&[VERSION]) {
+            empty(folder)?;
+            write(&folder.join(SHAPE), &[VERSION])?;
+        }
         let file = folder.join(KEY);
         if !file.is_file() {
             let mut key = [0; 32];
@@ -122,6 +131,21 @@ impl Rendered {
     }
 }
 
+/// Deletes what an earlier version kept: its key, and its folders, whose names are two hexadecimal digits.
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        if path.is_dir() && name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            fs::remove_dir_all(&path)?;
+        } else if path.is_file() && name.starts_with(KEY) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// A whole file, readable by us alone, or none.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -144,7 +168,7 @@ mod tests {
     const SAID: Entry<'static> = Entry {
         voice: "kokoro 1",
         lang: Lang::Zh,
-        text: "单先生",
+        text: "请稍等",
     };
 
     #[test]
@@ -166,7 +190,7 @@ mod tests {
                 ..SAID
             },
             Entry {
-                text: "单先",
+                text: "请稍",
                 ..SAID
             },
         ] {
@@ -175,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_names_nor_files_tell_who_was_spoken_to() {
+    fn a_files_name_tells_nothing_of_its_text() {
         let (one, two) = (tempfile::tempdir(), tempfile::tempdir());
         let (one, two) = (one.expect("a folder"), two.expect("a folder"));
         let path = |folder: &Path| {
@@ -192,9 +216,24 @@ mod tests {
             "each folder has its key"
         );
         let bytes = fs::read(&first).expect("it was kept");
-        assert!(!bytes.windows(3).any(|part| part == "单".as_bytes()));
         let label = b"synthetic speech";
         assert!(bytes.windows(label.len()).any(|part| part == label));
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_of_patients_is_deleted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let old = folder.path().join("a7");
+        fs::create_dir(&old).expect("writable");
+        fs::write(old.join("0f.wav"), b"a name").expect("writable");
+        fs::write(folder.path().join(KEY), [7; 32]).expect("writable");
+        fs::write(folder.path().join("note"), b"somebody's own").expect("writable");
+        let rendered = Rendered::open(folder.path()).expect("the folder is writable");
+        assert!(!old.exists() && folder.path().join("note").exists());
+        assert_ne!(rendered.key, [7; 32]);
+        rendered.keep(&SAID, &[100; 800]).expect("writable");
+        let again = Rendered::open(folder.path()).expect("its key is there");
+        assert!(again.find(&SAID).is_some(), "what is of this version stays");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The voice for names, dates and read-backs: Kokoro in this process, a speech server or a program of the site, or espeak-ng
-//! for developers. Each text is rendered once, and kept in memory and on disk.
+//! for developers. Each text is rendered once and kept in memory; what is said to everybody alike is kept on disk too.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const SILENCE: u16 = 100;
 #[derive(Clone, Debug, Default)]
 pub struct VoiceConfig {
     pub engine: Engine,
-    /// Folder of rendered texts; nothing is kept on disk without one.
+    /// Folder of rendered prompts; nothing is kept on disk without one.
     pub rendered: Option<PathBuf>,
 }
 
@@ -120,11 +120,29 @@ impl Voice {
         }
     }
 
-    /// Speaks a text, 8 kHz, at once where it was rendered before. Blocks; do it before dialling.
+    /// Speaks a text, 8 kHz, at once where this process rendered it before; it may name a patient, and reaches no disk.
+    /// Blocks; do it before dialling.
     ///
     /// # Errors
     /// When the engine is missing, fails or takes too long.
     pub fn speak(&self, text: &str, lang: Lang) -> Result<Arc<[i16]>, VoiceError> {
+        self.said(text, lang, || self.render(text, lang))
+    }
+
+    /// Speaks a prompt that has nothing of a patient: rendered once and for all, for it is kept on disk.
+    ///
+    /// # Errors
+    /// As [`Voice::speak`].
+    pub fn speak_prompt(&self, text: &str, lang: Lang) -> Result<Arc<[i16]>, VoiceError> {
+        self.said(text, lang, || self.stored_or_rendered(text, lang))
+    }
+
+    fn said(
+        &self,
+        text: &str,
+        lang: Lang,
+        render: impl FnOnce() -> Result<Vec<i16>, VoiceError>,
+    ) -> Result<Arc<[i16]>, VoiceError> {
         let key = Said {
             lang,
             text: text.to_owned(),
@@ -138,7 +156,7 @@ impl Voice {
         {
             return Ok(Arc::clone(samples));
         }
-        let samples: Arc<[i16]> = self.stored_or_rendered(text, lang)?.into();
+        let samples: Arc<[i16]> = render()?.into();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MEMORY {
             said.clear();

@@ -17,8 +17,11 @@ use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::scope::seen;
+use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal};
+use super::site::{Indexed, Site};
 use super::suppression::suppressed;
 use super::{Store, StoreError, ms};
+use crate::vault::Class;
 
 /// What is known of an attempt before its INVITE.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +105,8 @@ pub struct AttemptProgress {
 pub(super) const ATTEMPT: &str = "select id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, trunk, \
      script, script_hash, day, lang, dialog, started_at_ms, answered_at_ms, ended_at_ms, identified, screened, \
      closing_spoken, disposition, sip_status, q850_cause, early_media, answered_by, met, rang, talk_ms, \
-     line, direction from attempt";
+     line, direction, k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped from attempt \
+     left join data_key k on k.owner = coalesce(sealed_by, patient_id, id) and k.class = 'record'";
 
 impl Store {
     /// Begins an attempt: step to `calling` and the attempt's row in one transaction, before the INVITE.
@@ -110,10 +114,11 @@ impl Store {
     /// # Errors
     /// When the database refuses; whether the line may be rung is the answer, not an error.
     pub async fn begin_attempt(&self, new: &NewAttempt) -> Result<Begun, StoreError> {
+        self.site().await?;
         let mut tx = self.begin().await?;
         // Who is on the list may ring us.
         if let Some(phone) = new.phone.as_ref().filter(|_| !new.inbound)
-            && suppressed(&mut tx, phone).await?.is_some()
+            && suppressed(&mut tx, &self.keys, phone).await?.is_some()
         {
             return Ok(Begun::DoNotCall);
         }
@@ -138,17 +143,18 @@ impl Store {
                 return Ok(Begun::LeaseLost);
             }
         }
+        let (phone_index, phone) = self.kept_phone(&mut tx, new).await?;
         let inserted = sqlx::query(
             "insert into attempt (id, step_id, episode_id, patient_id, phone, number, state, engine, leased_until_ms, \
-             trunk, script, script_hash, day, lang, started_at_ms, caller, direction) \
-             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+             trunk, script, script_hash, day, lang, started_at_ms, caller, direction, phone_index) \
+             values ($1, $2, $3, $4, $5, $6, 'dialling', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
              on conflict do nothing",
         )
         .bind(&new.id.0)
         .bind(new.step.as_ref().map(|id| id.0.clone()))
         .bind(new.episode.as_ref().map(|id| id.0.clone()))
         .bind(new.patient.as_ref().map(|id| id.0.clone()))
-        .bind(new.phone.as_ref().map(|phone| phone.expose().to_owned()))
+        .bind(phone)
         .bind(i64::from(new.number))
         .bind(&new.engine)
         .bind(ms(new.leased_until))
@@ -160,6 +166,7 @@ impl Store {
         .bind(ms(new.started_at))
         .bind((!new.inbound).then_some(&new.caller))
         .bind(if new.inbound { "inbound" } else { "outbound" })
+        .bind(phone_index)
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -177,6 +184,22 @@ impl Store {
         }
         tx.commit().await?;
         Ok(Begun::Dial)
+    }
+
+    /// The number of an attempt as it is kept: its hash, and itself under the key of whose call it is.
+    async fn kept_phone(
+        &self,
+        connection: &mut AnyConnection,
+        new: &NewAttempt,
+    ) -> Result<(Option<String>, Option<String>), StoreError> {
+        let Some(phone) = new.phone.as_ref().map(PhoneNumber::expose) else {
+            return Ok((None, None));
+        };
+        let owner = new.patient.as_ref().map_or(&new.id.0, |patient| &patient.0);
+        let seal = Seal::of(connection, &self.keys, owner, Class::Record).await?;
+        let site = Site::of(connection, &self.keys).await?;
+        let sealed = seal.text(&of_attempt("phone", &new.id), phone)?;
+        Ok((Some(site.index(Indexed::Phone, phone)), Some(sealed)))
     }
 
     /// How often each caller id of a trunk was shown between two instants, by any engine: begun is shown.
@@ -288,6 +311,14 @@ impl Store {
         } else {
             progress.state
         };
+        let mut tx = self.begin().await?;
+        let dialog = match &progress.dialog {
+            Some(dialog) => {
+                let seal = Seal::of_attempt(&mut tx, &self.keys, &id.0).await?;
+                Some(seal.text(&of_attempt("dialog", id), dialog)?)
+            }
+            None => None,
+        };
         let done = sqlx::query(
             "update attempt set state = $2, answered_at_ms = coalesce(answered_at_ms, $3), dialog = coalesce($4, dialog), \
              identified = case when $5 = 1 then 1 else identified end, \
@@ -299,15 +330,16 @@ impl Store {
         .bind(&id.0)
         .bind(word(&live))
         .bind(progress.answered_at.map(ms))
-        .bind(progress.dialog.clone())
+        .bind(dialog)
         .bind(i64::from(progress.progress.identified))
         .bind(i64::from(progress.progress.screened))
         .bind(i64::from(progress.progress.closing_spoken))
         .bind(first)
         .bind(second)
         .bind(third)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 {
             let state = word(&self.attempt(id).await?.attempt.state);
             return Err(StoreError::Conflict {
@@ -325,17 +357,18 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn attempt(&self, id: &AttemptId) -> Result<AttemptRow, StoreError> {
         let sql = format!("{ATTEMPT} where id = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(&id.0)
-            .fetch_optional(&self.pool)
+            .fetch_all(&self.pool)
             .await?;
-        let Some(row) = row else {
-            return Err(StoreError::NotFound {
+        let found = self.read_attempts(&rows).await?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::NotFound {
                 what: "attempt",
                 id: id.0.clone(),
-            });
-        };
-        read_attempt(&row)
+            })
     }
 
     /// Attempts of one patient, or all, newest first.
@@ -376,10 +409,7 @@ impl Store {
             .fold(query, |query, name| query.bind(name))
             .fetch_all(&self.pool)
             .await?;
-        let attempts = rows
-            .iter()
-            .map(read_attempt)
-            .collect::<Result<Vec<_>, _>>()?;
+        let attempts = self.read_attempts(&rows).await?;
         Ok(page.cut(attempts, |row| {
             (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())
         }))
@@ -394,7 +424,7 @@ impl Store {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read_attempt).collect()
+        self.read_attempts(&rows).await
     }
 
     /// Live attempts that nobody drives: of a dead engine whose lease ran out, and every one of `restarted`,
@@ -415,7 +445,7 @@ impl Store {
             .bind(restarted.unwrap_or_default())
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read_attempt).collect()
+        self.read_attempts(&rows).await
     }
 
     /// The earlier attempts of a step, oldest first, as `plan::next_step` needs them.
@@ -426,16 +456,20 @@ impl Store {
         &self,
         step: &StepId,
     ) -> Result<Vec<PastAttempt>, StoreError> {
-        let rows = sqlx::query(
-            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms, direction from attempt \
-             where step_id = $1 order by started_at_ms, id",
-        )
-        .bind(&step.0)
-        .fetch_all(&self.pool)
-        .await?;
+        let sql = format!(
+            "select a.id, a.phone, a.started_at_ms, a.ended_at_ms, a.rang, a.disposition, a.early_media, a.asked_for_ms, \
+             a.direction, {KEY} from attempt a {KEY_OF_ATTEMPT} where a.step_id = $1 order by a.started_at_ms, a.id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&step.0)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut connection = self.pool.acquire().await?;
         let mut attempts = Vec::new();
         for row in &rows {
-            let past = read_past(row)?;
+            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
+            let number = number_of(row, &seal)?;
+            let past = read_past(row, number)?;
             let is_inbound = Columns(row).text("direction")? == "inbound";
             if !is_inbound || past.disposition.is_none_or(Disposition::concerns_the_step) {
                 attempts.push(past);
@@ -454,14 +488,16 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = sqlx::query(
-            "select phone, started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
-             where phone = $1 and started_at_ms >= $2 order by started_at_ms, id",
+            "select started_at_ms, ended_at_ms, rang, disposition, early_media, asked_for_ms from attempt \
+             where phone_index = $1 and started_at_ms >= $2 order by started_at_ms, id",
         )
-        .bind(phone.expose())
+        .bind(self.site().await?.index(Indexed::Phone, phone.expose()))
         .bind(ms(since))
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(read_past).collect()
+        rows.iter()
+            .map(|row| read_past(row, Some(phone.clone())))
+            .collect()
     }
 
     /// Whether a call to the number is live, by any step of anybody.
@@ -469,8 +505,9 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn live_on_number(&self, phone: &PhoneNumber) -> Result<bool, StoreError> {
-        let row = sqlx::query("select id from attempt where phone = $1 and state <> 'ended'")
-            .bind(phone.expose())
+        let index = self.site().await?.index(Indexed::Phone, phone.expose());
+        let row = sqlx::query("select id from attempt where phone_index = $1 and state <> 'ended'")
+            .bind(index)
             .fetch_optional(&self.pool)
             .await?;
         Ok(row.is_some())
@@ -495,6 +532,21 @@ impl Store {
                 ))
             })
             .collect()
+    }
+}
+
+impl Store {
+    pub(super) async fn read_attempts(
+        &self,
+        rows: &[AnyRow],
+    ) -> Result<Vec<AttemptRow>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut attempts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
+            attempts.push(read_attempt(row, &seal)?);
+        }
+        Ok(attempts)
     }
 }
 
@@ -530,11 +582,22 @@ async fn is_used_up(tx: &mut AnyConnection, new: &NewAttempt) -> Result<bool, St
     Ok(is_full(an_hour, most.an_hour) || is_full(since, most.since.map(|(_, most)| most)))
 }
 
-fn read_past(row: &AnyRow) -> Result<PastAttempt, StoreError> {
+/// Where a sealed column of an attempt stands: it opens nowhere else.
+pub(super) fn of_attempt(column: &str, attempt: &AttemptId) -> String {
+    format!("{column}/{attempt}")
+}
+
+fn number_of(row: &AnyRow, seal: &Seal) -> Result<Option<PhoneNumber>, StoreError> {
+    let row = Columns(row);
+    let id = AttemptId(row.text("id")?);
+    seal.open_phone_or_null(&row, "phone", &of_attempt("phone", &id))
+}
+
+fn read_past(row: &AnyRow, number: Option<PhoneNumber>) -> Result<PastAttempt, StoreError> {
     let row = Columns(row);
     let disposition: Option<Disposition> = row.word_or_null("disposition")?;
     Ok(PastAttempt {
-        number: row.phone_or_null("phone")?,
+        number,
         started_at: row.time("started_at_ms")?,
         ended_at: row.time_or_null("ended_at_ms")?,
         // A live attempt may have rung already: unknown counts as rung.
@@ -545,8 +608,11 @@ fn read_past(row: &AnyRow) -> Result<PastAttempt, StoreError> {
     })
 }
 
-pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
+fn read_attempt(row: &AnyRow, seal: &Seal) -> Result<AttemptRow, StoreError> {
+    let callee = number_of(row, seal)?;
     let row = Columns(row);
+    let id = AttemptId(row.text("id")?);
+    let dialog = seal.open_or_null(&row, "dialog", &of_attempt("dialog", &id))?;
     let ending = match row.word_or_null::<Disposition>("disposition")? {
         None => None,
         Some(disposition) => Some(Ending {
@@ -561,10 +627,10 @@ pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
         }),
     };
     let attempt = Attempt {
-        id: AttemptId(row.text("id")?),
+        id,
         step: row.text_or_null("step_id")?.map(StepId),
         number: row.count("number")?,
-        callee: row.phone_or_null("phone")?,
+        callee,
         state: row.word("state")?,
         trunk: row.text("trunk")?,
         script: row.text("script")?,
@@ -588,7 +654,7 @@ pub(super) fn read_attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {
         leased_until: row.time("leased_until_ms")?,
         day: row.count("day")?,
         lang: row.word("lang")?,
-        dialog: row.text_or_null("dialog")?,
+        dialog,
         line: row.json_or_null("line")?,
     })
 }

@@ -11,8 +11,10 @@ use sqlx::any::AnyRow;
 use super::call::Finish;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
+use super::sealed::{KEY_OF_ATTEMPT, Seal};
 use super::work_order::Raised;
 use super::{Store, StoreError, ms, new_id};
+use crate::vault::Class;
 
 /// Where a call as a whole stands in `audit_item.position`.
 const WHOLE_CALL: i64 = -1;
@@ -71,8 +73,9 @@ impl Period {
     }
 }
 
-const ITEM: &str = "select id, attempt_id, kind, position, concept, share, drawn_at_ms, state, verdict, missed_concept, \
-     note, decided_by, decided_at_ms from audit_item";
+const ITEM: &str = "select i.id, i.attempt_id, i.kind, i.position, i.concept, i.share, i.drawn_at_ms, i.state, i.verdict, \
+     i.missed_concept, i.note, i.decided_by, i.decided_at_ms, k.owner as key_owner, k.master as key_master, \
+     k.wrapped as key_wrapped from audit_item i join attempt a on a.id = i.attempt_id";
 
 impl Store {
     /// Drawn items, the oldest first; of one state, or all.
@@ -86,17 +89,22 @@ impl Store {
     ) -> Result<Page<AuditItem>, StoreError> {
         let ([drawn], id) = page.keys::<1>()?.unwrap_or(([i64::MIN], ""));
         let sql = format!(
-            "{ITEM} where (drawn_at_ms > $1 or (drawn_at_ms = $1 and id > $2)) and ($3 = '' or state = $3) \
-             order by drawn_at_ms, id limit $4"
+            "{ITEM} {KEY_OF_ATTEMPT} where (i.drawn_at_ms > $1 or (i.drawn_at_ms = $1 and i.id > $2)) \
+             and ($3 = '' or i.state = $3) order by i.drawn_at_ms, i.id limit $4"
         );
+        let mut connection = self.pool.acquire().await?;
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(drawn)
             .bind(id)
             .bind(state.as_ref().map(word).unwrap_or_default())
             .bind(page.fetch())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
-        let items = rows.iter().map(read_item).collect::<Result<Vec<_>, _>>()?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
+            items.push(read_item(row, &seal)?);
+        }
         Ok(page.cut(items, |item| (vec![ms(item.drawn_at)], item.id.clone())))
     }
 
@@ -112,6 +120,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<AuditItem, StoreError> {
         let mut tx = self.begin().await?;
+        let no_such = || StoreError::NotFound {
+            what: "audit item",
+            id: id.to_owned(),
+        };
+        let row = sqlx::query("select attempt_id from audit_item where id = $1")
+            .bind(id)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let attempt = Columns(&row.ok_or_else(no_such)?).text("attempt_id")?;
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &attempt).await?;
         let done = sqlx::query(
             "update audit_item set state = 'decided', verdict = $2, \
              missed_concept = case when $2 = 'missed' then coalesce($3, concept) end, note = $4, decided_by = $5, \
@@ -120,21 +138,17 @@ impl Store {
         .bind(id)
         .bind(word(&decision.verdict))
         .bind(decision.missed.as_ref().map(|concept| concept.0.clone()))
-        .bind(&decision.note)
+        .bind(seal.text(&note_of(id), &decision.note)?)
         .bind(by)
         .bind(ms(now))
         .execute(&mut *tx)
         .await?;
-        let sql = format!("{ITEM} where id = $1");
+        let sql = format!("{ITEM} {KEY_OF_ATTEMPT} where i.id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&mut *tx)
             .await?;
-        let item = row.as_ref().map(read_item).transpose()?;
-        let item = item.ok_or_else(|| StoreError::NotFound {
-            what: "audit item",
-            id: id.to_owned(),
-        })?;
+        let item = read_item(&row.ok_or_else(no_such)?, &seal)?;
         if done.rows_affected() == 0 {
             return Err(StoreError::Conflict {
                 what: "audit item",
@@ -287,14 +301,21 @@ pub(super) async fn put_audit(
     Ok(())
 }
 
-fn read_item(row: &AnyRow) -> Result<AuditItem, StoreError> {
+/// Where the sealed note of an item stands.
+fn note_of(id: &str) -> String {
+    format!("audit_item/note/{id}")
+}
+
+fn read_item(row: &AnyRow, seal: &Seal) -> Result<AuditItem, StoreError> {
     let row = Columns(row);
+    let id = row.text("id")?;
+    let note = seal.open_or_null(&row, "note", &note_of(&id))?;
     let subject = match row.int("position")? {
         WHOLE_CALL => Subject::Call,
         _ => Subject::Suppressed(row.count("position")?),
     };
     Ok(AuditItem {
-        id: row.text("id")?,
+        id,
         attempt: AttemptId(row.text("attempt_id")?),
         subject,
         concept: row.text_or_null("concept")?.map(ConceptId),
@@ -303,7 +324,7 @@ fn read_item(row: &AnyRow) -> Result<AuditItem, StoreError> {
         state: row.word("state")?,
         verdict: row.word_or_null("verdict")?,
         missed: row.text_or_null("missed_concept")?.map(ConceptId),
-        note: row.text_or_null("note")?,
+        note,
         decided_by: row.text_or_null("decided_by")?,
         decided_at: row.time_or_null("decided_at_ms")?,
     })

@@ -138,7 +138,7 @@ impl Store {
             put_audit(&mut tx, finish, judged, raised.as_ref()).await?;
         }
         if let Some(phone) = &finish.suppress {
-            suppress(&mut tx, phone, "opted_out", "call", finish.at).await?;
+            suppress(&mut tx, &self.keys, phone, "opted_out", "call", finish.at).await?;
         }
         if let (true, Some(patient)) = (finish.reported_death, &patient) {
             patient::report_death(&mut tx, patient, finish.at).await?;
@@ -151,7 +151,7 @@ impl Store {
                 close_step(&mut tx, &finish.attempt, change, finish.at).await?;
             }
             if let Some(message) = &finish.message {
-                write(&mut tx, message, finish.at).await?;
+                write(&mut tx, &self.keys, message, finish.at).await?;
             }
             post(&mut tx, "call.finished", &finish.attempt.0, finish.at).await?;
         }

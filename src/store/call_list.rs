@@ -10,7 +10,7 @@ use aftercall_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
-use super::attempt::{ATTEMPT, AttemptRow, read_attempt};
+use super::attempt::{ATTEMPT, AttemptRow};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::scope::seen;
@@ -172,10 +172,7 @@ impl Store {
             .fold(query, |query, text| query.bind(text))
             .fetch_all(&self.pool)
             .await?;
-        let attempts = rows
-            .iter()
-            .map(read_attempt)
-            .collect::<Result<Vec<_>, _>>()?;
+        let attempts = self.read_attempts(&rows).await?;
         let cut = page.cut(attempts, |row| {
             (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())
         });

@@ -65,8 +65,8 @@ impl Store {
     pub async fn standing(&self, episode: &EpisodeId) -> Result<Standing, StoreError> {
         let row = sqlx::query(
             "select p.seen_at_ms, e.created_at_ms, \
-             case when exists (select 1 from feed_visit v where v.hospital = p.hospital and v.number = p.number) \
-             and not exists (select 1 from feed_message m where m.state = 'dead' and m.number = p.number) \
+             case when exists (select 1 from feed_visit v where v.hospital = p.hospital and v.number_index = p.number_index) \
+             and not exists (select 1 from feed_message m where m.state = 'dead' and m.number_index = p.number_index) \
              then (select max(received_at_ms) from feed_message where state <> 'rejected') end as heard_at_ms, \
              (select count(*) from pause where scope = '' or scope = 'ward/' || e.ward) as paused, \
              (select count(*) from work_order w join episode o on o.id = w.episode_id \

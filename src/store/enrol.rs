@@ -15,11 +15,13 @@ use super::expected::upsert_readings;
 use super::key::{self, Keys};
 use super::life::happen;
 use super::patient::{
-    EPISODE, PATIENT, UPSERT_STEP, enrol_consent, name_of, phone_of, read_contact, read_episode,
-    read_patient, replace_contacts, sealed, set_episode_state, upsert_episode, upsert_patient,
+    EPISODE, Identity, KeptContact, PATIENT, UPSERT_STEP, encounter_of, enrol_consent,
+    read_contact, read_episodes, read_patient, replace_contacts, set_episode_state, upsert_episode,
+    upsert_patient,
 };
 use super::row::{Columns, json, word};
 use super::sealed::Seal;
+use super::site::{Indexed, Site};
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
@@ -101,6 +103,7 @@ impl Store {
         now: Timestamp,
         decide: impl FnOnce(KnownPatients) -> Vec<Enrol> + Send,
     ) -> Result<(), StoreError> {
+        self.site().await?;
         let mut tx = self.begin().await?;
         let changes = decide(known(&mut tx, &self.keys, hospital, numbers).await?);
         apply(&mut tx, &self.keys, &changes, by, now).await?;
@@ -129,10 +132,13 @@ pub(super) async fn apply(
         .filter(is_new)
         .map(|change| &change.patient)
         .collect();
+    let site = Site::of(connection, keys).await?;
     let seals = seals_of(connection, keys, &new).await?;
-    insert_patients(connection, &new, &seals, now).await?;
-    insert_contacts(connection, &new, &seals).await?;
+    insert_patients(connection, &new, (&site, &seals), now).await?;
+    insert_contacts(connection, &new, (&site, &seals)).await?;
     insert_consents(connection, &new, by, now).await?;
+    let by_patient: BTreeMap<&PatientId, Seal> =
+        new.iter().map(|patient| &patient.id).zip(seals).collect();
     for change in changes.iter().filter(|change| !is_new(change)) {
         let patient = &change.patient;
         if change.patient_is == Standing::Changed {
@@ -145,7 +151,7 @@ pub(super) async fn apply(
             enrol_consent(connection, keys, &patient.id, &patient.consent, by, now).await?;
         }
         if change.episode_is == Standing::Changed {
-            upsert_episode(connection, &patient.id, &change.episode, now).await?;
+            upsert_episode(connection, keys, &patient.id, &change.episode, now).await?;
         }
         for stay in &change.stays {
             set_episode_state(connection, &stay.stay, stay.state, now).await?;
@@ -158,7 +164,8 @@ pub(super) async fn apply(
         .iter()
         .filter(|change| change.episode_is == Standing::New);
     let new: Vec<&Episode> = new.map(|change| &change.episode).collect();
-    insert_episodes(connection, &new, now).await?;
+    let sealed = seals_of_stays(connection, keys, &new, by_patient).await?;
+    insert_episodes(connection, &sealed, &site, now).await?;
     let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
     upsert_steps(connection, &steps).await?;
     for change in changes {
@@ -202,11 +209,16 @@ pub(super) async fn known(
     if numbers.is_empty() {
         return Ok(KnownPatients::new());
     }
-    let merged = merged(connection, hospital, numbers).await?;
+    let site = Site::of(connection, keys).await?;
+    let indices: Vec<String> = numbers
+        .iter()
+        .map(|number| site.index(Indexed::Number, number))
+        .collect();
+    let merged = merged(connection, hospital, &indices).await?;
     let ids = merged.iter().map(|(_, id)| id.as_str());
     let ids: Vec<&str> = ids.collect();
     let sql = format!(
-        "{PATIENT} where p.hospital = $1 and (p.number in ({}) or p.id in ({}))",
+        "{PATIENT} where p.hospital = $1 and (p.number_index in ({}) or p.id in ({}))",
         places(1, numbers.len()),
         if ids.is_empty() {
             "''".to_owned()
@@ -215,16 +227,16 @@ pub(super) async fn known(
         }
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
-    let rows = numbers
+    let rows = indices
         .iter()
-        .chain(&ids)
-        .fold(query, |query, value| query.bind(*value))
+        .map(String::as_str)
+        .chain(ids)
+        .fold(query, |query, value| query.bind(value))
         .fetch_all(&mut *connection)
         .await?;
     let (mut patients, mut seals) = (BTreeMap::new(), BTreeMap::new());
     for row in &rows {
-        let one = std::slice::from_ref(row);
-        let seal = Seal::of_rows(connection, keys, one, Class::Identity).await?;
+        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
         let patient = read_patient(row, &seal, Vec::new())?;
         seals.insert(patient.id.0.clone(), seal);
         patients.insert(
@@ -261,23 +273,20 @@ pub(super) async fn known(
         let step = read_step(&row)?;
         steps.entry(step.episode.0.clone()).or_default().push(step);
     }
-    for row in in_list(
-        connection,
-        format!("{EPISODE} where patient_id in ({held}) order by id"),
-        &ids,
-    )
-    .await?
-    {
-        let episode = read_episode(&row)?;
+    let stays = format!("{EPISODE} where patient_id in ({held}) order by id");
+    let stays = in_list(connection, stays, &ids).await?;
+    for episode in read_episodes(connection, keys, &stays).await? {
         let plan = steps.remove(&episode.id.0).unwrap_or_default();
         if let Some(known) = patients.get_mut(&episode.patient.0) {
             known.stays.push((episode, plan));
         }
     }
     // A number that was given up means the record that goes on.
-    let given_up = merged
-        .into_iter()
-        .filter_map(|(number, id)| Some((number, patients.get(&id)?.clone())));
+    let told: BTreeMap<&String, &&str> = indices.iter().zip(numbers).collect();
+    let given_up = merged.into_iter().filter_map(|(index, id)| {
+        let number = told.get(&index)?;
+        Some(((**number).to_owned(), patients.get(&id)?.clone()))
+    });
     let given_up: Vec<(String, Known)> = given_up.collect();
     let by_number = patients
         .into_values()
@@ -285,25 +294,25 @@ pub(super) async fn known(
     Ok(by_number.chain(given_up).collect())
 }
 
-/// Numbers of these that were given up, each with the patient whose record goes on.
+/// Hashes of these numbers that were given up, each with the patient whose record goes on.
 async fn merged(
     connection: &mut AnyConnection,
     hospital: &str,
-    numbers: &[&str],
+    numbers: &[String],
 ) -> Result<Vec<(String, String)>, StoreError> {
     let sql = format!(
-        "select number, patient_id from merged_number where hospital = $1 and number in ({})",
+        "select number_index, patient_id from merged_number where hospital = $1 and number_index in ({})",
         places(1, numbers.len())
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
     let rows = numbers
         .iter()
-        .fold(query, |query, number| query.bind(*number))
+        .fold(query, |query, number| query.bind(number))
         .fetch_all(connection)
         .await?;
     let read = |row| {
         let row = Columns(row);
-        Ok((row.text("number")?, row.text("patient_id")?))
+        Ok((row.text("number_index")?, row.text("patient_id")?))
     };
     rows.iter().map(read).collect()
 }
@@ -352,33 +361,48 @@ async fn seals_of(
     Ok(seals)
 }
 
+/// The stays with what seals their numbers; a patient who is new has her seal already.
+async fn seals_of_stays<'a>(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    stays: &[&'a Episode],
+    mut known: BTreeMap<&'a PatientId, Seal>,
+) -> Result<Vec<(&'a Episode, Seal)>, StoreError> {
+    let mut sealed = Vec::with_capacity(stays.len());
+    for stay in stays {
+        let seal = match known.get(&stay.patient) {
+            Some(seal) => seal.clone(),
+            None => Seal::of(connection, keys, &stay.patient.0, Class::Identity).await?,
+        };
+        known.insert(&stay.patient, seal.clone());
+        sealed.push((*stay, seal));
+    }
+    Ok(sealed)
+}
+
 async fn insert_patients(
     connection: &mut AnyConnection,
     patients: &[&Patient],
-    seals: &[Seal],
+    (site, seals): (&Site, &[Seal]),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sealed: Vec<(&Patient, &Seal)> = patients.iter().copied().zip(seals).collect();
-    for patients in sealed.chunks(VALUES / 15) {
+    for patients in sealed.chunks(VALUES / 18) {
         let sql = format!(
             "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms, seen_at_ms) values {}",
-            tuples(patients.len(), 15)
+         knows_diagnosis, life, created_at_ms, updated_at_ms, seen_at_ms, number_index, birth_year, phone_index) values {}",
+            tuples(patients.len(), 18)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for (patient, seal) in patients {
+            let identity = Identity::of(patient, &patient.id, site, seal)?;
             query = query
                 .bind(&patient.id.0)
                 .bind(&patient.hospital)
-                .bind(patient.number.expose())
-                .bind(seal.text(&name_of(&patient.id), patient.name.expose())?)
-                .bind(word(patient.birth_date.expose()))
-                .bind(
-                    patient
-                        .phone
-                        .as_ref()
-                        .map(|phone| phone.expose().to_owned()),
-                )
+                .bind(identity.number)
+                .bind(identity.name)
+                .bind(identity.birth_date)
+                .bind(identity.phone)
                 .bind(word(&patient.lang))
                 .bind(patient.dialect.clone())
                 .bind(word(&patient.hearing))
@@ -387,7 +411,10 @@ async fn insert_patients(
                 .bind(word(&patient.life))
                 .bind(ms(now))
                 .bind(ms(now))
-                .bind(ms(now));
+                .bind(ms(now))
+                .bind(identity.number_index)
+                .bind(identity.birth_year)
+                .bind(identity.phone_index);
         }
         query.execute(&mut *connection).await?;
     }
@@ -397,29 +424,30 @@ async fn insert_patients(
 async fn insert_contacts(
     connection: &mut AnyConnection,
     patients: &[&Patient],
-    seals: &[Seal],
+    (site, seals): (&Site, &[Seal]),
 ) -> Result<(), StoreError> {
     let mut contacts = Vec::new();
     for (patient, seal) in patients.iter().zip(seals) {
         for (position, contact) in (0_i64..).zip(&patient.contacts) {
-            let kept = sealed(seal, &patient.id, position, contact)?;
+            let kept = KeptContact::of((contact, position), &patient.id, site, seal)?;
             contacts.push((*patient, position, contact, kept));
         }
     }
-    for contacts in contacts.chunks(VALUES / 6) {
+    for contacts in contacts.chunks(VALUES / 7) {
         let sql = format!(
-            "insert into contact (patient_id, position, name, relation, phone, topics) values {}",
-            tuples(contacts.len(), 6)
+            "insert into contact (patient_id, position, name, relation, phone, topics, phone_index) values {}",
+            tuples(contacts.len(), 7)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (patient, position, contact, name) in contacts {
+        for (patient, position, contact, kept) in contacts {
             query = query
                 .bind(&patient.id.0)
                 .bind(*position)
-                .bind(name)
+                .bind(&kept.name)
                 .bind(word(&contact.relation))
-                .bind(phone_of(contact))
-                .bind(json(&contact.topics));
+                .bind(&kept.phone)
+                .bind(json(&contact.topics))
+                .bind(&kept.phone_index);
         }
         query.execute(&mut *connection).await?;
     }
@@ -461,21 +489,22 @@ async fn insert_consents(
 
 async fn insert_episodes(
     connection: &mut AnyConnection,
-    episodes: &[&Episode],
+    episodes: &[(&Episode, Seal)],
+    site: &Site,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for episodes in episodes.chunks(VALUES / 11) {
+    for episodes in episodes.chunks(VALUES / 12) {
         let sql = format!(
             "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
-         high_risk, created_at_ms, updated_at_ms) values {}",
-            tuples(episodes.len(), 11)
+         high_risk, created_at_ms, updated_at_ms, encounter_index) values {}",
+            tuples(episodes.len(), 12)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for episode in episodes {
+        for (episode, seal) in episodes {
             query = query
                 .bind(&episode.id.0)
                 .bind(&episode.patient.0)
-                .bind(&episode.encounter)
+                .bind(seal.text(&encounter_of(&episode.id), &episode.encounter)?)
                 .bind(&episode.pathway)
                 .bind(&episode.department)
                 .bind(&episode.ward)
@@ -483,7 +512,8 @@ async fn insert_episodes(
                 .bind(word(&episode.state))
                 .bind(i64::from(episode.high_risk))
                 .bind(ms(now))
-                .bind(ms(now));
+                .bind(ms(now))
+                .bind(site.encounter(&episode.encounter));
         }
         query.execute(&mut *connection).await?;
     }

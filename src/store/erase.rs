@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::key::{KeyCopy, destroy};
 use super::row::Columns;
+use super::sealed::Seal;
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
 
@@ -44,17 +45,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let patient = self.patient(id).await?;
+        let hold = new_id();
+        let mut tx = self.begin().await?;
+        let seal = Seal::of(&mut tx, &self.keys, &id.0, Class::Identity).await?;
         let done = sqlx::query(
             "insert into legal_hold (id, patient_id, reason, placed_by, placed_at_ms) values ($1, $2, $3, $4, $5) \
              on conflict do nothing",
         )
-        .bind(new_id())
+        .bind(&hold)
         .bind(&patient.id.0)
-        .bind(reason)
+        .bind(seal.text(&format!("legal_hold/{hold}"), reason)?)
         .bind(by)
         .bind(ms(now))
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -140,7 +145,7 @@ impl Store {
              and not exists (select 1 from attempt a where a.patient_id = p.id and a.started_at_ms >= $1) \
              and not exists (select 1 from work_order w where w.patient_id = p.id \
              and (w.state <> 'closed' or w.closed_at_ms >= $1)) \
-             and not exists (select 1 from merged_number m where m.hospital = p.hospital and m.number = p.number) \
+             and not exists (select 1 from merged_number m where m.hospital = p.hospital and m.number_index = p.number_index) \
              order by p.id limit $2",
         )
         .bind(ms(before))
@@ -152,7 +157,8 @@ impl Store {
     }
 
     /// Erases a patient: her keys are destroyed, and what they sealed is taken out. What counts calls and orders stays,
-    /// without a name, a number or a word. The do-not-call list keeps its number: nobody is to ring it by the erasure.
+    /// without a name, a number or a word. The do-not-call list keeps the hash of her number: nobody
+    /// is to ring it by the erasure.
     ///
     /// # Errors
     /// [`StoreError::Kept`] under a legal hold, with an order that is not closed, or when she was called within 48 hours,
@@ -341,10 +347,11 @@ async fn records_of(
     id: &PatientId,
 ) -> Result<Vec<PatientId>, StoreError> {
     let rows = sqlx::query(
-        "select p.id from patient p join merged_number m on m.hospital = p.hospital and m.number = p.number \
+        "select p.id from patient p join merged_number m on m.hospital = p.hospital and m.number_index = p.number_index \
          where m.patient_id = $1 and p.id <> $1 \
          union select a.sealed_by from attempt a where a.patient_id = $1 and a.sealed_by is not null \
-         union select w.sealed_by from work_order w where w.patient_id = $1 and w.sealed_by is not null",
+         union select w.sealed_by from work_order w where w.patient_id = $1 and w.sealed_by is not null \
+         union select e.sealed_by from episode e where e.patient_id = $1 and e.sealed_by is not null",
     )
     .bind(&id.0)
     .fetch_all(connection)
@@ -367,8 +374,10 @@ async fn empty(
 ) -> Result<(), StoreError> {
     const CALLS: &str = "attempt_id in (select id from attempt where patient_id = $1)";
     const ORDERS: &str = "work_order_id in (select id from work_order where patient_id = $1)";
-    const NUMBERS: &str = "number in (select number from patient where id = $1 \
-         union select number from merged_number where patient_id = $1)";
+    const NUMBERS: &str = "number_index in (select number_index from patient where id = $1 \
+         union select number_index from merged_number where patient_id = $1)";
+    const PHONES: &str = "phone_index in (select phone_index from patient where id = $1 \
+         union select phone_index from contact where patient_id = $1)";
     let statements = [
         format!("delete from turn where {CALLS}"),
         format!("delete from finding where {CALLS}"),
@@ -383,14 +392,17 @@ async fn empty(
         format!("delete from work_order_cause where {ORDERS}"),
         format!("update work_order_event set note = '' where {ORDERS}"),
         "update work_order set note = null where patient_id = $1".to_owned(),
-        "update attempt set phone = null, notes = '[]', dialog = null where patient_id = $1".to_owned(),
+        "update attempt set phone = null, phone_index = null, notes = '[]', dialog = null where patient_id = $1".to_owned(),
+        // Nobody is to ring it by the erasure: what stands in the way is a hash.
+        format!("update do_not_call set phone = null, why = '' where {PHONES}"),
         "delete from observation where patient_id = $1".to_owned(),
         "delete from contact where patient_id = $1".to_owned(),
-        format!("update feed_message set content = '', number = null where {NUMBERS}"),
+        format!("update feed_message set content = '', number_index = null where {NUMBERS}"),
         format!("delete from feed_visit where {NUMBERS}"),
         "delete from merged_number where patient_id = $1".to_owned(),
         "update errand set state = 'blocked' where patient_id = $1 and state = 'planned'".to_owned(),
-        "update patient set name = '', number = 'erased/' || id, birth_date = substr(birth_date, 1, 4) || '-01-01', phone = null, \
+        "update episode set encounter = null, encounter_index = 'erased/' || id where patient_id = $1".to_owned(),
+        "update patient set name = '', number = null, number_index = 'erased/' || id, birth_date = null, phone = null, phone_index = null, \
          dialect = null, wishes = null, seen_at_ms = null where id = $1"
             .to_owned(),
     ];

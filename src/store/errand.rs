@@ -120,7 +120,7 @@ impl Store {
                 raise_or_join(&mut tx, &self.keys, raise, now).await?;
             }
             ErrandEnd::Written(message) => {
-                write(&mut tx, message, now).await?;
+                write(&mut tx, &self.keys, message, now).await?;
             }
             ErrandEnd::Closed(..) => {}
         }

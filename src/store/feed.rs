@@ -13,9 +13,12 @@ use super::enrol::{Enrol, Known, KnownPatients, Standing, apply, known};
 use super::key::Keys;
 use super::life::happen;
 use super::page::{Page, PageRequest};
-use super::patient::{patient, stays_of};
+use super::patient::{of_patient, patient, stays_of};
 use super::row::{Columns, word};
+use super::sealed::Seal;
+use super::site::{Indexed, Site};
 use super::{Store, StoreError, ms};
+use crate::vault::Class;
 
 /// A message as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +96,13 @@ pub struct Settled {
     pub merge: Option<Merge>,
 }
 
+impl Settled {
+    /// Whom it made known.
+    fn patient(&self) -> Option<PatientId> {
+        self.change.as_ref().map(|change| change.patient.id.clone())
+    }
+}
+
 /// Two records that become one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Merge {
@@ -113,7 +123,8 @@ pub struct Numbers<'a> {
 }
 
 const MESSAGE: &str = "select id, application, facility, control_id, digest, event, received_at_ms, content, state, segment, field, \
-     code, fault, ack from feed_message";
+     code, fault, ack, k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped from feed_message \
+     left join data_key k on k.owner = coalesce(sealed_by, 'site') and k.class = 'identity'";
 
 impl Store {
     /// Puts a message on disk, where it is not there yet.
@@ -122,6 +133,8 @@ impl Store {
     /// When the database refuses: then the sender must get no answer.
     pub async fn keep_message(&self, message: &FeedMessage) -> Result<Kept, StoreError> {
         let mut tx = self.begin().await?;
+        let site = Site::of(&mut tx, &self.keys).await?;
+        let digest = site.index(Indexed::Message, &message.digest);
         let sql = format!(
             "{MESSAGE} where application = $1 and facility = $2 and control_id = $3 order by id"
         );
@@ -131,11 +144,8 @@ impl Store {
             .bind(&message.control_id)
             .fetch_all(&mut *tx)
             .await?;
-        let earlier = rows
-            .iter()
-            .map(read_message)
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(same) = earlier.iter().find(|known| known.digest == message.digest) {
+        let earlier = read_messages(&mut tx, &self.keys, &rows).await?;
+        if let Some(same) = earlier.iter().find(|known| known.digest == digest) {
             return Ok(match same.state {
                 MessageState::Received => Kept::New(same.clone()),
                 _ => Kept::Known(same.clone()),
@@ -150,10 +160,10 @@ impl Store {
         .bind(&message.application)
         .bind(&message.facility)
         .bind(&message.control_id)
-        .bind(&message.digest)
+        .bind(digest)
         .bind(&message.event)
         .bind(ms(message.received_at))
-        .bind(&message.content)
+        .bind(site.seal().text(&content_of(&message.id), &message.content)?)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -176,6 +186,7 @@ impl Store {
         now: Timestamp,
         decide: impl FnOnce(FeedKnown) -> Settled + Send,
     ) -> Result<Settled, StoreError> {
+        self.site().await?;
         let mut tx = self.begin().await?;
         let told_of = match numbers {
             Some(numbers) => feed_known(&mut tx, &self.keys, numbers).await?,
@@ -190,6 +201,8 @@ impl Store {
             number: in_use.as_deref().unwrap_or(numbers.number),
             ..numbers
         });
+        let concerns = told_of.patient.as_ref().or(told_of.prior.as_ref());
+        let concerns = concerns.map(|known| known.patient.id.clone());
         let settled = decide(told_of);
         if let Some(change) = &settled.change {
             apply(&mut tx, &self.keys, std::slice::from_ref(change), by, now).await?;
@@ -197,23 +210,27 @@ impl Store {
         }
         if let Some(numbers) = numbers {
             if let Some(mark) = &settled.mark {
-                put_mark(&mut tx, numbers, mark).await?;
+                put_mark(&mut tx, &self.keys, numbers, mark).await?;
             }
             if let Some(at) = settled.person_told_at {
-                put_person(&mut tx, numbers, at, settled.died).await?;
+                put_person(&mut tx, &self.keys, numbers, at, settled.died).await?;
             }
             if let Some(merge) = &settled.merge {
                 put_merge(&mut tx, &self.keys, numbers, merge, now).await?;
             }
         }
         let fault = settled.fault.as_ref();
+        let site = Site::of(&mut tx, &self.keys).await?;
+        if let Some(patient) = concerns.or_else(|| settled.patient()) {
+            give_to(&mut tx, &self.keys, id, &patient).await?;
+        }
         sqlx::query(
-            "update feed_message set state = $2, number = $3, segment = $4, field = $5, code = $6, fault = $7, ack = $8, \
+            "update feed_message set state = $2, number_index = $3, segment = $4, field = $5, code = $6, fault = $7, ack = $8, \
              settled_at_ms = $9, settled_by = $10 where id = $1",
         )
         .bind(id)
         .bind(word(&settled.state))
-        .bind(numbers.map(|numbers| numbers.number))
+        .bind(numbers.map(|numbers| site.index(Indexed::Number, numbers.number)))
         .bind(fault.map(|fault| fault.segment.as_str()))
         .bind(fault.map(|fault| i64::from(fault.field)))
         .bind(fault.map(|fault| i64::from(fault.code)))
@@ -233,13 +250,15 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn feed_message(&self, id: &str) -> Result<FeedMessage, StoreError> {
         let sql = format!("{MESSAGE} where id = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut connection = self.pool.acquire().await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
-        row.as_ref()
-            .map(read_message)
-            .transpose()?
+        let found = read_messages(&mut connection, &self.keys, &rows).await?;
+        found
+            .into_iter()
+            .next()
             .ok_or_else(|| StoreError::NotFound {
                 what: "message",
                 id: id.to_owned(),
@@ -262,16 +281,14 @@ impl Store {
         let state = state.map_or_else(String::new, |state| word(&state));
         let sql =
             format!("{MESSAGE} where id > $1 and ($2 = '' or state = $2) order by id limit $3");
+        let mut connection = self.pool.acquire().await?;
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
             .bind(state)
             .bind(page.fetch())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
-        let messages = rows
-            .iter()
-            .map(read_message)
-            .collect::<Result<Vec<_>, _>>()?;
+        let messages = read_messages(&mut connection, &self.keys, &rows).await?;
         Ok(page.cut(messages, |message| (vec![], message.id.clone())))
     }
 
@@ -293,8 +310,53 @@ impl Store {
     }
 }
 
-fn read_message(row: &AnyRow) -> Result<FeedMessage, StoreError> {
+/// Where the sealed content of a message stands.
+fn content_of(id: &str) -> String {
+    format!("content/{id}")
+}
+
+/// Seals a message under the key of whom it is about: until now it lay under the hospital's.
+async fn give_to(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    id: &str,
+    patient: &PatientId,
+) -> Result<(), StoreError> {
+    let sql = format!("{MESSAGE} where id = $1");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
+    let Some(message) = read_messages(connection, keys, &rows).await?.pop() else {
+        return Ok(());
+    };
+    let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
+    sqlx::query("update feed_message set content = $2, sealed_by = $3 where id = $1")
+        .bind(id)
+        .bind(seal.text(&content_of(id), &message.content)?)
+        .bind(&patient.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn read_messages(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    rows: &[AnyRow],
+) -> Result<Vec<FeedMessage>, StoreError> {
+    let mut messages = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
+        messages.push(read_message(row, &seal)?);
+    }
+    Ok(messages)
+}
+
+fn read_message(row: &AnyRow, seal: &Seal) -> Result<FeedMessage, StoreError> {
     let row = Columns(row);
+    let id = row.text("id")?;
+    let content = seal.open(&row, "content", &content_of(&id))?;
     let fault = match (row.text_or_null("segment")?, row.text_or_null("fault")?) {
         (Some(segment), Some(fault)) => Some(Fault {
             segment,
@@ -305,14 +367,14 @@ fn read_message(row: &AnyRow) -> Result<FeedMessage, StoreError> {
         _ => None,
     };
     Ok(FeedMessage {
-        id: row.text("id")?,
+        id,
         application: row.text("application")?,
         facility: row.text("facility")?,
         control_id: row.text("control_id")?,
         digest: row.text("digest")?,
         event: row.text("event")?,
         received_at: row.time("received_at_ms")?,
-        content: row.text("content")?,
+        content,
         state: row.word("state")?,
         fault,
         ack: row.word_or_null("ack")?,
@@ -332,13 +394,14 @@ async fn feed_known(
     let number = patient.as_ref().map_or(numbers.number, |known| {
         known.patient.number.expose().as_str()
     });
+    let site = Site::of(connection, keys).await?;
     let rows = sqlx::query(
-        "select encounter, told_at_ms, state, admitted_at_ms from feed_visit \
-         where hospital = $1 and number in ($2, $3) order by encounter, told_at_ms",
+        "select encounter_index, encounter, told_at_ms, state, admitted_at_ms from feed_visit \
+         where hospital = $1 and number_index in ($2, $3) order by encounter_index, told_at_ms",
     )
     .bind(numbers.hospital)
-    .bind(number)
-    .bind(numbers.number)
+    .bind(site.index(Indexed::Number, number))
+    .bind(site.index(Indexed::Number, numbers.number))
     .fetch_all(connection)
     .await?;
     let mut told_of = FeedKnown {
@@ -349,7 +412,11 @@ async fn feed_known(
     for row in &rows {
         let row = Columns(row);
         let told_at = row.time("told_at_ms")?;
-        let encounter = row.text("encounter")?;
+        let index = row.text("encounter_index")?;
+        let encounter = site
+            .seal()
+            .open_or_null(&row, "encounter", &visit_of(&index))?
+            .unwrap_or_default();
         if encounter.is_empty() {
             told_of.person_told_at = told_of.person_told_at.max(Some(told_at));
             told_of.died |= row.text("state")? == "dead";
@@ -390,6 +457,7 @@ async fn confirm(
 
 async fn put_mark(
     connection: &mut AnyConnection,
+    keys: &Keys,
     numbers: Numbers<'_>,
     mark: &Mark,
 ) -> Result<(), StoreError> {
@@ -397,6 +465,7 @@ async fn put_mark(
     let admitted = mark.admitted_at.map(ms);
     put_visit(
         connection,
+        keys,
         numbers,
         (&mark.encounter, mark.told_at),
         (&state, admitted),
@@ -406,32 +475,43 @@ async fn put_mark(
 
 async fn put_person(
     connection: &mut AnyConnection,
+    keys: &Keys,
     numbers: Numbers<'_>,
     at: Timestamp,
     died: bool,
 ) -> Result<(), StoreError> {
     let state = if died { "dead" } else { "person" };
-    put_visit(connection, numbers, ("", at), (state, None)).await
+    put_visit(connection, keys, numbers, ("", at), (state, None)).await
+}
+
+/// Where the sealed number of a visit stands, which lies under the hospital's key: it may come before the patient.
+fn visit_of(index: &str) -> String {
+    format!("visit/{index}")
 }
 
 async fn put_visit(
     connection: &mut AnyConnection,
+    keys: &Keys,
     numbers: Numbers<'_>,
     (encounter, told_at): (&str, Timestamp),
     (state, admitted): (&str, Option<i64>),
 ) -> Result<(), StoreError> {
+    let site = Site::of(connection, keys).await?;
+    let index = site.encounter(encounter);
+    let sealed = site.seal().text(&visit_of(&index), encounter)?;
     sqlx::query(
-        "insert into feed_visit (hospital, number, encounter, told_at_ms, state, admitted_at_ms) \
-         values ($1, $2, $3, $4, $5, $6) on conflict (hospital, number, encounter) do update set \
+        "insert into feed_visit (hospital, number_index, encounter_index, told_at_ms, state, admitted_at_ms, encounter) \
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict (hospital, number_index, encounter_index) do update set \
          told_at_ms = excluded.told_at_ms, admitted_at_ms = excluded.admitted_at_ms, \
          state = case when feed_visit.state = 'dead' then 'dead' else excluded.state end",
     )
     .bind(numbers.hospital)
-    .bind(numbers.number)
-    .bind(encounter)
+    .bind(site.index(Indexed::Number, numbers.number))
+    .bind(index)
     .bind(ms(told_at))
     .bind(state)
     .bind(admitted)
+    .bind(sealed)
     .execute(connection)
     .await?;
     Ok(())
@@ -445,18 +525,24 @@ async fn put_merge(
     merge: &Merge,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let site = Site::of(connection, keys).await?;
+    let number = site.index(Indexed::Number, numbers.number);
     let goes_on = match merge {
         Merge::Into(prior, goes_on) => {
             move_record(connection, keys, prior, goes_on, now).await?;
             Some(goes_on)
         }
         Merge::Renumber(patient) => {
-            sqlx::query("update patient set number = $2, updated_at_ms = $3 where id = $1")
-                .bind(&patient.0)
-                .bind(numbers.number)
-                .bind(ms(now))
-                .execute(&mut *connection)
-                .await?;
+            let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
+            sqlx::query(
+                "update patient set number_index = $2, number = $3, updated_at_ms = $4 where id = $1",
+            )
+            .bind(&patient.0)
+            .bind(&number)
+            .bind(seal.text(&of_patient("number", patient), numbers.number)?)
+            .bind(ms(now))
+            .execute(&mut *connection)
+            .await?;
             Some(patient)
         }
         Merge::Nothing(known) => known.as_ref(),
@@ -464,26 +550,28 @@ async fn put_merge(
     let (Some(goes_on), Some(prior)) = (goes_on, numbers.prior) else {
         return Ok(());
     };
+    let prior = site.index(Indexed::Number, prior);
     sqlx::query(
-        "insert into merged_number (hospital, number, patient_id, merged_at_ms) values ($1, $2, $3, $4) \
-         on conflict (hospital, number) do update set patient_id = excluded.patient_id",
+        "insert into merged_number (hospital, number_index, patient_id, merged_at_ms) values ($1, $2, $3, $4) \
+         on conflict (hospital, number_index) do update set patient_id = excluded.patient_id",
     )
     .bind(numbers.hospital)
-    .bind(prior)
+    .bind(&prior)
     .bind(&goes_on.0)
     .bind(ms(now))
     .execute(&mut *connection)
     .await?;
     // What was told of the visits is told of the record that goes on; where both were told of one, the newer stands.
-    let moved = "insert into feed_visit (hospital, number, encounter, told_at_ms, state, admitted_at_ms) \
-         select hospital, $3, encounter, told_at_ms, state, admitted_at_ms from feed_visit \
-         where hospital = $1 and number = $2 and encounter <> '' on conflict (hospital, number, encounter) do update \
+    let moved = "insert into feed_visit (hospital, number_index, encounter_index, told_at_ms, state, admitted_at_ms, encounter) \
+         select hospital, $3, encounter_index, told_at_ms, state, admitted_at_ms, encounter from feed_visit \
+         where hospital = $1 and number_index = $2 and encounter_index <> '' \
+         on conflict (hospital, number_index, encounter_index) do update \
          set told_at_ms = excluded.told_at_ms, state = excluded.state, admitted_at_ms = excluded.admitted_at_ms \
          where feed_visit.told_at_ms < excluded.told_at_ms";
     sqlx::query(moved)
         .bind(numbers.hospital)
-        .bind(prior)
-        .bind(numbers.number)
+        .bind(&prior)
+        .bind(&number)
         .execute(connection)
         .await?;
     Ok(())
@@ -498,7 +586,7 @@ async fn move_record(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let twice = "update step set state = 'blocked', reason = $3 where patient_id = $1 and state = 'planned' \
-         and episode_id in (select a.id from episode a join episode b on b.encounter = a.encounter \
+         and episode_id in (select a.id from episode a join episode b on b.encounter_index = a.encounter_index \
          where a.patient_id = $1 and b.patient_id = $2)";
     sqlx::query(twice)
         .bind(&from.0)
@@ -506,8 +594,8 @@ async fn move_record(
         .bind(Reason::Superseded.to_string())
         .execute(&mut *connection)
         .await?;
-    let stays = "update episode set patient_id = $2 where patient_id = $1 and encounter not in \
-         (select encounter from episode where patient_id = $2)";
+    let stays = "update episode set patient_id = $2, sealed_by = coalesce(sealed_by, patient_id) \
+         where patient_id = $1 and encounter_index not in (select encounter_index from episode where patient_id = $2)";
     let of_stay = |table: &str| {
         format!(
             "update {table} set patient_id = $2 where patient_id = $1 and \
@@ -533,7 +621,7 @@ async fn move_record(
             .await?;
     }
     happen(connection, to, &LifeEvent::Merged, now).await?;
-    let stays = stays_of(connection, to).await?;
+    let stays = stays_of(connection, keys, to).await?;
     let last = stays
         .iter()
         .find(|stay| stay.state != EpisodeState::Cancelled);

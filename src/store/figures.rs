@@ -50,7 +50,7 @@ impl Days {
     }
 
     fn of(&self, row: &Columns<'_>, day: Date) -> Result<Of, StoreError> {
-        let birth: Option<Date> = row.word_or_null("birth_date")?;
+        let birth: Option<Date> = row.mid_year_or_null("birth_year")?;
         Ok(Of {
             day,
             ward: row.text_or_null("ward")?.unwrap_or_default(),
@@ -159,7 +159,7 @@ impl Store {
         let (scope, names) = seen(wards, "a.patient_id", 3);
         let sql = format!(
             "select a.id, a.step_id, a.started_at_ms, a.disposition, a.answered_by, a.identified, a.screened, \
-             a.talk_ms, a.script, e.ward, p.birth_date {CALLS}{scope} order by a.started_at_ms, a.id"
+             a.talk_ms, a.script, e.ward, p.birth_year {CALLS}{scope} order by a.started_at_ms, a.id"
         );
         let rows = self.of_days(sql, days, names).await?;
         let read = |row: &AnyRow| {
@@ -213,7 +213,7 @@ impl Store {
         // `s` is the scope's own name for a stay.
         let (scope, names) = seen(wards, "t.patient_id", 3);
         let sql = format!(
-            "select t.patient_id, t.due_on, t.script, e.ward, p.birth_date, \
+            "select t.patient_id, t.due_on, t.script, e.ward, p.birth_year, \
              (select count(*) from attempt a where a.step_id = t.id and a.direction = 'outbound') as attempts \
              from step t join episode e on e.id = t.episode_id join patient p on p.id = t.patient_id \
              where t.due_on >= $1 and t.due_on <= $2{scope} order by t.id"
@@ -261,7 +261,7 @@ impl Store {
         let (scope, names) = seen(wards, "w.patient_id", 3);
         let sql = format!(
             "select w.id, w.raised_at_ms, w.acknowledged_at_ms, w.closed_at_ms, w.outcome, w.ward, a.script, \
-             p.birth_date, (select count(*) from work_order_event v where v.work_order_id = w.id \
+             p.birth_year, (select count(*) from work_order_event v where v.work_order_id = w.id \
              and v.what = 'escalated' and (w.acknowledged_at_ms is null or v.at_ms <= w.acknowledged_at_ms)) as climbs \
              {ORDERS}{scope} order by w.raised_at_ms, w.id"
         );

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
 use super::row::Columns;
+use super::site::Site;
 use super::{Backend, Store, StoreError, ms};
 use crate::vault::{Class, DataKey, Source, Vault, Wrapped};
 
@@ -19,6 +20,8 @@ const AT_ONCE: i64 = 500;
 pub(super) struct Keys {
     source: Source,
     vault: OnceLock<Arc<Vault>>,
+    /// The hospital's own key, once it is known to be in the database.
+    pub(super) site: OnceLock<Site>,
 }
 
 impl Keys {
@@ -26,6 +29,7 @@ impl Keys {
         Self {
             source,
             vault: OnceLock::new(),
+            site: OnceLock::new(),
         }
     }
 }

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::key::Keys;
 use super::outbox::post_at;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
+use super::sealed::Seal;
 use super::step::{STEP, read_step};
 use super::work_order::{Raise, raise_or_join};
 use super::{Store, StoreError, ms};
+use crate::vault::Class;
 
 /// A message that is due. Its id is made from what it is about, so that it is due once.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +95,8 @@ pub struct Delivery {
 }
 
 const MESSAGE: &str = "select id, patient_id, episode_id, step_id, kind, template, phone, call_at_ms, created_at_ms, state, reason, \
-     channel, reported_by, reported_at_ms from patient_message";
+     channel, reported_by, reported_at_ms, k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped \
+     from patient_message left join data_key k on k.owner = patient_id and k.class = 'identity'";
 
 impl Store {
     /// Steps whose call comes before `before` and of which it is to be seen whether a message announces it.
@@ -150,7 +154,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let is_new = match message {
-            Some(message) => write(&mut tx, message, now).await?,
+            Some(message) => write(&mut tx, &self.keys, message, now).await?,
             None => false,
         };
         sqlx::query("update step set prewarm_at_ms = $2 where id = $1")
@@ -168,7 +172,7 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn message(&self, id: &str) -> Result<PatientMessage, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        message(&mut connection, id).await
+        message(&mut connection, &self.keys, id).await
     }
 
     /// The messages about a patient, newest first.
@@ -185,16 +189,18 @@ impl Store {
             "{MESSAGE} where patient_id = $1 and (created_at_ms < $2 or (created_at_ms = $2 and id < $3)) \
              order by created_at_ms desc, id desc limit $4"
         );
+        let mut connection = self.pool.acquire().await?;
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(&patient.0)
             .bind(before_ms)
             .bind(before_id)
             .bind(page.fetch())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
+        let seal = Seal::of_rows(&mut connection, &self.keys, &rows, Class::Identity).await?;
         let messages = rows
             .iter()
-            .map(read_message)
+            .map(|row| read_message(row, &seal))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(page.cut(messages, |message| {
             (vec![ms(message.created_at)], message.id.clone())
@@ -235,7 +241,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<PatientMessage, StoreError> {
         let mut tx = self.begin().await?;
-        let before = message(&mut tx, id).await?;
+        let before = message(&mut tx, &self.keys, id).await?;
         if before.state == MessageState::Withheld {
             return Err(StoreError::Conflict {
                 what: "message",
@@ -244,13 +250,15 @@ impl Store {
             });
         }
         if delivery.state > before.state {
+            let patient = &before.patient.0;
+            let seal = Seal::of(&mut tx, &self.keys, patient, Class::Identity).await?;
             sqlx::query(
                 "update patient_message set state = $2, reason = $3, channel = $4, reported_by = $5, reported_at_ms = $6 \
                  where id = $1",
             )
             .bind(id)
             .bind(word(&delivery.state))
-            .bind(&delivery.reason)
+            .bind(seal.text(&of_message("reason", id), &delivery.reason)?)
             .bind(delivery.channel.clone())
             .bind(by)
             .bind(ms(now))
@@ -260,7 +268,7 @@ impl Store {
                 raise_or_join(&mut tx, &self.keys, letter, now).await?;
             }
         }
-        let after = message(&mut tx, id).await?;
+        let after = message(&mut tx, &self.keys, id).await?;
         tx.commit().await?;
         Ok(after)
     }
@@ -277,9 +285,12 @@ impl Store {
 /// Writes a message that is due with its event; false when it was due before.
 pub(super) async fn write(
     connection: &mut AnyConnection,
+    keys: &Keys,
     message: &NewMessage,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let seal = Seal::of(connection, keys, &message.patient.0, Class::Identity).await?;
+    let phone = message.phone.as_ref().map(PhoneNumber::expose);
     let done = sqlx::query(
         "insert into patient_message (id, patient_id, episode_id, step_id, kind, template, phone, lead_hours, call_at_ms, \
          created_at_ms, state, reason) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'waiting', '') on conflict do nothing",
@@ -290,7 +301,7 @@ pub(super) async fn write(
     .bind(&message.step.0)
     .bind(word(&message.kind))
     .bind(&message.template)
-    .bind(message.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(seal.text_or_null(&of_message("phone", &message.id), phone)?)
     .bind(message.announces.map(|(lead, _)| i64::from(lead)))
     .bind(message.announces.map(|(_, at)| ms(at)))
     .bind(ms(now))
@@ -317,37 +328,49 @@ pub(super) async fn write(
     Ok(true)
 }
 
-async fn message(connection: &mut AnyConnection, id: &str) -> Result<PatientMessage, StoreError> {
+/// Where a sealed column of a message stands.
+fn of_message(column: &str, id: &str) -> String {
+    format!("message/{column}/{id}")
+}
+
+async fn message(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    id: &str,
+) -> Result<PatientMessage, StoreError> {
     let sql = format!("{MESSAGE} where id = $1");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id)
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
-    match row {
-        Some(row) => read_message(&row),
-        None => Err(StoreError::NotFound {
+    let Some(row) = row else {
+        return Err(StoreError::NotFound {
             what: "message",
             id: id.to_owned(),
-        }),
-    }
+        });
+    };
+    let seal = Seal::of_row(connection, keys, &row, Class::Identity).await?;
+    read_message(&row, &seal)
 }
 
-fn read_message(row: &AnyRow) -> Result<PatientMessage, StoreError> {
+fn read_message(row: &AnyRow, seal: &Seal) -> Result<PatientMessage, StoreError> {
     let row = Columns(row);
+    let id = row.text("id")?;
+    let place = |column| of_message(column, &id);
     Ok(PatientMessage {
-        id: row.text("id")?,
+        phone: seal.open_phone_or_null(&row, "phone", &place("phone"))?,
+        reason: seal.open(&row, "reason", &place("reason"))?,
         patient: PatientId(row.text("patient_id")?),
         episode: EpisodeId(row.text("episode_id")?),
         step: StepId(row.text("step_id")?),
         kind: row.word("kind")?,
         template: row.text("template")?,
-        phone: row.phone_or_null("phone")?,
         call_at: row.time_or_null("call_at_ms")?,
         created_at: row.time("created_at_ms")?,
         state: row.word("state")?,
-        reason: row.text("reason")?,
         channel: row.text_or_null("channel")?,
         reported_by: row.text_or_null("reported_by")?,
         reported_at: row.time_or_null("reported_at_ms")?,
+        id,
     })
 }

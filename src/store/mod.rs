@@ -35,10 +35,12 @@ mod scope;
 pub mod script;
 mod sealed;
 pub mod second_look;
+mod site;
 pub mod sso;
 pub mod staff;
 pub mod step;
 pub mod suppression;
+mod sweep;
 pub mod token;
 pub mod trace;
 pub mod work_order;
@@ -179,13 +181,25 @@ fn code_may_pass(code: &str) -> bool {
 }
 
 impl Store {
-    /// Opens `sqlite://PATH`, `sqlite::memory:` or `postgres://…` and runs the migrations that are missing.
+    /// Opens `sqlite://PATH`, `sqlite::memory:` or `postgres://…`, runs the migrations that are missing, and seals what an
+    /// earlier version left open.
     ///
     /// A SQLite file is created (mode 0600) where there is none. The master key is read, and made, when it is first needed.
     ///
     /// # Errors
-    /// When the address is no database's, the database cannot be reached, or a migration fails.
+    /// When the address is no database's, the database cannot be reached, or a migration fails; when there is something to
+    /// seal and no master key.
     pub async fn open(url: &str, master_key: &Source) -> Result<Self, StoreError> {
+        let store = Self::open_as_it_lies(url, master_key).await?;
+        store.sweep().await?;
+        Ok(store)
+    }
+
+    /// The same, and seals nothing: a restore brings the keys back first.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_as_it_lies(url: &str, master_key: &Source) -> Result<Self, StoreError> {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let backend = Backend::of(url).ok_or(StoreError::Scheme)?;
         let in_memory = url.contains(":memory:");

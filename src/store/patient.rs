@@ -18,7 +18,8 @@ use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::scope::seen;
-use super::sealed::Seal;
+use super::sealed::{KEY, Seal, key_of};
+use super::site::{Indexed, Site};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
 
@@ -56,8 +57,9 @@ pub(super) const PATIENT: &str = "select p.id, p.hospital, p.number, p.name, p.b
      from patient p left join consent c on c.patient_id = p.id and c.superseded_at_ms is null \
      left join data_key k on k.owner = p.id and k.class = 'identity'";
 
-pub(super) const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk \
-     from episode";
+pub(super) const EPISODE: &str = "select id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, high_risk, \
+     k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped from episode \
+     left join data_key k on k.owner = coalesce(sealed_by, patient_id) and k.class = 'identity'";
 
 impl Store {
     /// Saves a patient, one stay and its steps in one transaction.
@@ -75,9 +77,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Enrolled, StoreError> {
         let mut tx = self.begin().await?;
-        let told = with_number_in_use(&mut tx, &enrolment.patient).await?;
+        let told = with_number_in_use(&mut tx, &self.keys, &enrolment.patient).await?;
         let new_patient = upsert_patient(&mut tx, &self.keys, &told, now).await?;
-        let patient = patient_id(&mut tx, &told).await?;
+        let patient = patient_id(&mut tx, &self.keys, &told).await?;
         replace_contacts(&mut tx, &self.keys, &patient, &enrolment.patient.contacts).await?;
         enrol_consent(
             &mut tx,
@@ -88,9 +90,11 @@ impl Store {
             now,
         )
         .await?;
-        let new_episode = upsert_episode(&mut tx, &patient, &enrolment.episode, now).await?;
+        let new_episode =
+            upsert_episode(&mut tx, &self.keys, &patient, &enrolment.episode, now).await?;
         confirm(&mut tx, &patient, now).await?;
-        let episode = episode_id(&mut tx, &patient, &enrolment.episode.encounter).await?;
+        let episode =
+            episode_id(&mut tx, &self.keys, &patient, &enrolment.episode.encounter).await?;
         for step in &enrolment.steps {
             upsert_step(&mut tx, &patient, &episode, step).await?;
         }
@@ -111,12 +115,13 @@ impl Store {
         &self,
         numbers: &[PhoneNumber],
     ) -> Result<Vec<(Patient, PhoneNumber)>, StoreError> {
+        let site = self.site().await?;
         let mut found: Vec<(Patient, PhoneNumber)> = Vec::new();
         for number in numbers {
-            let of_record = "select id from patient where phone = $1 \
-                 union select patient_id as id from contact where phone = $1 order by 1";
+            let of_record = "select id from patient where phone_index = $1 \
+                 union select patient_id as id from contact where phone_index = $1 order by 1";
             let rows = sqlx::query(of_record)
-                .bind(number.expose())
+                .bind(site.index(Indexed::Phone, number.expose()))
                 .fetch_all(&self.pool)
                 .await?;
             for row in &rows {
@@ -147,7 +152,8 @@ impl Store {
         hospital: &str,
         number: &str,
     ) -> Result<Option<PatientId>, StoreError> {
-        let row = sqlx::query("select id from patient where hospital = $1 and number = $2")
+        let number = self.site().await?.index(Indexed::Number, number);
+        let row = sqlx::query("select id from patient where hospital = $1 and number_index = $2")
             .bind(hospital)
             .bind(number)
             .fetch_optional(&self.pool)
@@ -259,10 +265,13 @@ impl Store {
         wards: &Wards,
     ) -> Result<Vec<(Patient, Vec<String>)>, StoreError> {
         const MOST: usize = 50;
+        let number = self.site().await?.index(Indexed::Number, text);
         let mut connection = self.pool.acquire().await?;
         let (seen, names) = seen(wards, "p.id", 1);
         let sql = format!(
-            "{PATIENT} where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id"
+            "select p.id, p.name, p.number_index, {KEY} from patient p {} \
+             where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id",
+            key_of("p.id")
         );
         let rows = names
             .iter()
@@ -275,18 +284,18 @@ impl Store {
         let begins = text.to_lowercase();
         let mut fits = Vec::new();
         for row in &rows {
-            let one = std::slice::from_ref(row);
-            let seal = Seal::of_rows(&mut connection, &self.keys, one, Class::Identity).await?;
-            let patient = read_patient(row, &seal, Vec::new())?;
-            let name = patient.name.expose().to_lowercase();
-            if patient.number.expose() == text || name.starts_with(&begins) {
-                fits.push((name, patient.id.0, row));
+            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Identity).await?;
+            let row = Columns(row);
+            let id = PatientId(row.text("id")?);
+            let name = seal.open(&row, "name", &name_of(&id))?.to_lowercase();
+            if row.text("number_index")? == number || name.starts_with(&begins) {
+                fits.push((name, id));
             }
         }
-        fits.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        fits.sort_unstable();
         let mut found = Vec::new();
-        for (_, _, row) in fits.into_iter().take(MOST) {
-            found.push((whole(&mut connection, &self.keys, row).await?, Vec::new()));
+        for (_, id) in fits.into_iter().take(MOST) {
+            found.push((patient(&mut connection, &self.keys, &id).await?, Vec::new()));
         }
         drop(connection);
         for (patient, wards) in &mut found {
@@ -388,9 +397,10 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none.
     pub async fn episode(&self, id: &EpisodeId) -> Result<Episode, StoreError> {
         let sql = format!("{EPISODE} where id = $1");
+        let mut connection = self.pool.acquire().await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(&id.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *connection)
             .await?;
         let Some(row) = row else {
             return Err(StoreError::NotFound {
@@ -398,7 +408,11 @@ impl Store {
                 id: id.0.clone(),
             });
         };
-        read_episode(&row)
+        let read = read_episodes(&mut connection, &self.keys, &[row]).await?;
+        read.into_iter().next().ok_or_else(|| StoreError::NotFound {
+            what: "episode",
+            id: id.0.clone(),
+        })
     }
 
     /// The stays of a patient, newest discharge first.
@@ -407,7 +421,7 @@ impl Store {
     /// When the database refuses.
     pub async fn episodes_of(&self, patient: &PatientId) -> Result<Vec<Episode>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        stays_of(&mut connection, patient).await
+        stays_of(&mut connection, &self.keys, patient).await
     }
 
     /// Sets the state of a stay, by a person's word.
@@ -427,9 +441,10 @@ impl Store {
         let event = match (before.state, state) {
             (_, EpisodeState::Readmitted) => Some(LifeEvent::Admitted),
             (_, EpisodeState::Cancelled) => Some(LifeEvent::DischargeCancelled { stay }),
-            (EpisodeState::Cancelled, EpisodeState::Discharged) => {
-                discharged(&stay, &stays_of(&mut tx, &before.patient).await?)
-            }
+            (EpisodeState::Cancelled, EpisodeState::Discharged) => discharged(
+                &stay,
+                &stays_of(&mut tx, &self.keys, &before.patient).await?,
+            ),
             (
                 EpisodeState::Readmitted | EpisodeState::ReportedReadmitted,
                 EpisodeState::Discharged,
@@ -447,14 +462,15 @@ impl Store {
 
 pub(super) async fn stays_of(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &PatientId,
 ) -> Result<Vec<Episode>, StoreError> {
     let sql = format!("{EPISODE} where patient_id = $1 order by discharged_at_ms desc, id");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(&patient.0)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-    rows.iter().map(read_episode).collect()
+    read_episodes(connection, keys, &rows).await
 }
 
 pub(super) async fn set_life(
@@ -557,7 +573,7 @@ async fn whole(
     if Columns(row).flag("erased")? {
         return Err(StoreError::Destroyed { id: id.0 });
     }
-    let seal = Seal::of_rows(connection, keys, std::slice::from_ref(row), Class::Identity).await?;
+    let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
     let contacts = contacts(connection, &seal, &id).await?;
     read_patient(row, &seal, contacts)
 }
@@ -593,7 +609,7 @@ pub(super) fn read_contact(
     Ok(Contact {
         name: Phi::new(seal.open(&row, "name", &place("name", patient, position))?),
         relation: row.word("relation")?,
-        phone: row.phone_or_null("phone")?,
+        phone: seal.open_phone_or_null(&row, "phone", &place("phone", patient, position))?,
         topics: row.json("topics")?,
     })
 }
@@ -606,6 +622,12 @@ pub(super) fn read_patient(
     let row = Columns(row);
     let id = PatientId(row.text("id")?);
     let name = seal.open(&row, "name", &name_of(&id))?;
+    let number = seal.open(&row, "number", &of_patient("number", &id))?;
+    let birth_date = seal.open(&row, "birth_date", &of_patient("birth_date", &id))?;
+    let birth_date = birth_date.parse().map_err(|_| StoreError::Corrupt {
+        column: "birth_date",
+    })?;
+    let phone = seal.open_phone_or_null(&row, "phone", &of_patient("phone", &id))?;
     let consent = match row.word_or_null::<ConsentBasis>("basis")? {
         None => Consent::default(),
         Some(basis) => Consent {
@@ -618,10 +640,10 @@ pub(super) fn read_patient(
     Ok(Patient {
         id,
         hospital: row.text("hospital")?,
-        number: Phi::new(row.text("number")?),
+        number: Phi::new(number),
         name: Phi::new(name),
-        birth_date: Phi::new(row.word("birth_date")?),
-        phone: row.phone_or_null("phone")?,
+        birth_date: Phi::new(birth_date),
+        phone,
         lang: row.word("lang")?,
         dialect: row.text_or_null("dialect")?,
         hearing: row.word("hearing")?,
@@ -633,12 +655,28 @@ pub(super) fn read_patient(
     })
 }
 
-pub(super) fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
+pub(super) async fn read_episodes(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    rows: &[AnyRow],
+) -> Result<Vec<Episode>, StoreError> {
+    let mut episodes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
+        episodes.push(read_episode(row, &seal)?);
+    }
+    Ok(episodes)
+}
+
+/// Of an erased patient's stay no number is left.
+fn read_episode(row: &AnyRow, seal: &Seal) -> Result<Episode, StoreError> {
     let row = Columns(row);
+    let id = EpisodeId(row.text("id")?);
+    let encounter = seal.open_or_null(&row, "encounter", &encounter_of(&id))?;
     Ok(Episode {
-        id: EpisodeId(row.text("id")?),
+        id,
         patient: PatientId(row.text("patient_id")?),
-        encounter: row.text("encounter")?,
+        encounter: encounter.unwrap_or_default(),
         pathway: row.text("pathway")?,
         department: row.text("department")?,
         ward: row.text("ward")?,
@@ -651,32 +689,78 @@ pub(super) fn read_episode(row: &AnyRow) -> Result<Episode, StoreError> {
 /// The patient with the number of the record that goes on, where hers was given up.
 async fn with_number_in_use(
     connection: &mut AnyConnection,
-    patient: &Patient,
+    keys: &Keys,
+    told: &Patient,
 ) -> Result<Patient, StoreError> {
+    let site = Site::of(connection, keys).await?;
     let row = sqlx::query(
-        "select p.number from merged_number m join patient p on p.id = m.patient_id \
-         where m.hospital = $1 and m.number = $2",
+        "select patient_id from merged_number where hospital = $1 and number_index = $2",
     )
-    .bind(&patient.hospital)
-    .bind(patient.number.expose())
-    .fetch_optional(connection)
+    .bind(&told.hospital)
+    .bind(site.index(Indexed::Number, told.number.expose()))
+    .fetch_optional(&mut *connection)
     .await?;
-    let mut told = patient.clone();
+    let mut told = told.clone();
     if let Some(row) = row {
-        told.number = Phi::new(Columns(&row).text("number")?);
+        let goes_on = PatientId(Columns(&row).text("patient_id")?);
+        told.number = patient(connection, keys, &goes_on).await?.number;
     }
     Ok(told)
 }
 
 pub(super) fn name_of(patient: &PatientId) -> String {
-    format!("name/{patient}")
+    of_patient("name", patient)
+}
+
+/// Where a sealed column of a patient stands: it opens nowhere else.
+pub(super) fn of_patient(column: &str, patient: &PatientId) -> String {
+    format!("{column}/{patient}")
+}
+
+pub(super) fn encounter_of(episode: &EpisodeId) -> String {
+    format!("encounter/{episode}")
+}
+
+/// What tells who a patient is, as it is kept.
+pub(super) struct Identity {
+    pub(super) number_index: String,
+    pub(super) number: String,
+    pub(super) name: String,
+    pub(super) birth_year: String,
+    pub(super) birth_date: String,
+    pub(super) phone_index: Option<String>,
+    pub(super) phone: Option<String>,
+}
+
+impl Identity {
+    /// Of a patient who is known by this id.
+    pub(super) fn of(
+        patient: &Patient,
+        id: &PatientId,
+        site: &Site,
+        seal: &Seal,
+    ) -> Result<Self, StoreError> {
+        let sealed = |column: &str, plain: &str| seal.text(&of_patient(column, id), plain);
+        let born = patient.birth_date.expose();
+        let phone = patient.phone.as_ref().map(PhoneNumber::expose);
+        Ok(Self {
+            number_index: site.index(Indexed::Number, patient.number.expose()),
+            number: sealed("number", patient.number.expose())?,
+            name: sealed("name", patient.name.expose())?,
+            birth_year: format!("{:04}", born.year()),
+            birth_date: sealed("birth_date", &born.to_string())?,
+            phone_index: phone.map(|phone| site.index(Indexed::Phone, phone)),
+            phone: seal.text_or_null(&of_patient("phone", id), phone)?,
+        })
+    }
 }
 
 async fn patient_id(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &Patient,
 ) -> Result<PatientId, StoreError> {
-    known_id(connection, patient)
+    known_id(connection, keys, patient)
         .await?
         .ok_or_else(|| StoreError::NotFound {
             what: "patient",
@@ -687,11 +771,13 @@ async fn patient_id(
 /// The id of who has this number, which need not be the one that is told.
 async fn known_id(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &Patient,
 ) -> Result<Option<PatientId>, StoreError> {
-    let row = sqlx::query("select id from patient where hospital = $1 and number = $2")
+    let site = Site::of(connection, keys).await?;
+    let row = sqlx::query("select id from patient where hospital = $1 and number_index = $2")
         .bind(&patient.hospital)
-        .bind(patient.number.expose())
+        .bind(site.index(Indexed::Number, patient.number.expose()))
         .fetch_optional(connection)
         .await?;
     row.map(|row| Columns(&row).text("id").map(PatientId))
@@ -700,12 +786,14 @@ async fn known_id(
 
 async fn episode_id(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &PatientId,
     encounter: &str,
 ) -> Result<EpisodeId, StoreError> {
-    let row = sqlx::query("select id from episode where patient_id = $1 and encounter = $2")
+    let site = Site::of(connection, keys).await?;
+    let row = sqlx::query("select id from episode where patient_id = $1 and encounter_index = $2")
         .bind(&patient.0)
-        .bind(encounter)
+        .bind(site.encounter(encounter))
         .fetch_one(connection)
         .await?;
     Ok(EpisodeId(Columns(&row).text("id")?))
@@ -717,26 +805,28 @@ pub(super) async fn upsert_patient(
     patient: &Patient,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let known = known_id(connection, patient).await?;
+    let known = known_id(connection, keys, patient).await?;
     if known.is_none() && insert_patient(connection, keys, patient, now).await? {
         return Ok(true);
     }
     // Where another was faster, it has an id by now.
     let id = match known {
         Some(id) => id,
-        None => patient_id(connection, patient).await?,
+        None => patient_id(connection, keys, patient).await?,
     };
     let seal = Seal::of(connection, keys, &id.0, Class::Identity).await?;
+    let site = Site::of(connection, keys).await?;
+    let identity = Identity::of(patient, &id, &site, &seal)?;
     sqlx::query(
         "update patient set name = $2, birth_date = $3, phone = $4, lang = $5, dialect = $6, hearing = $7, \
          zone = $8, knows_diagnosis = $9, \
-         life = case when $10 = 'alive' then life when life = 'dead' then life else $10 end, updated_at_ms = $11 \
-         where id = $1",
+         life = case when $10 = 'alive' then life when life = 'dead' then life else $10 end, updated_at_ms = $11, \
+         birth_year = $12, phone_index = $13 where id = $1",
     )
     .bind(&id.0)
-    .bind(seal.text(&name_of(&id), patient.name.expose())?)
-    .bind(word(patient.birth_date.expose()))
-    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(identity.name)
+    .bind(identity.birth_date)
+    .bind(identity.phone)
     .bind(word(&patient.lang))
     .bind(patient.dialect.clone())
     .bind(word(&patient.hearing))
@@ -744,6 +834,8 @@ pub(super) async fn upsert_patient(
     .bind(i64::from(patient.knows_diagnosis))
     .bind(word(&patient.life))
     .bind(ms(now))
+    .bind(identity.birth_year)
+    .bind(identity.phone_index)
     .execute(connection)
     .await?;
     Ok(false)
@@ -757,18 +849,20 @@ async fn insert_patient(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let seal = Seal::of(connection, keys, &patient.id.0, Class::Identity).await?;
+    let site = Site::of(connection, keys).await?;
+    let identity = Identity::of(patient, &patient.id, &site, &seal)?;
     let inserted = sqlx::query(
         "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) \
-         on conflict (hospital, number) do nothing",
+         knows_diagnosis, life, created_at_ms, updated_at_ms, number_index, birth_year, phone_index) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16) \
+         on conflict (hospital, number_index) do nothing",
     )
     .bind(&patient.id.0)
     .bind(&patient.hospital)
-    .bind(patient.number.expose())
-    .bind(seal.text(&name_of(&patient.id), patient.name.expose())?)
-    .bind(word(patient.birth_date.expose()))
-    .bind(patient.phone.as_ref().map(|phone| phone.expose().to_owned()))
+    .bind(identity.number)
+    .bind(identity.name)
+    .bind(identity.birth_date)
+    .bind(identity.phone)
     .bind(word(&patient.lang))
     .bind(patient.dialect.clone())
     .bind(word(&patient.hearing))
@@ -776,6 +870,9 @@ async fn insert_patient(
     .bind(i64::from(patient.knows_diagnosis))
     .bind(word(&patient.life))
     .bind(ms(now))
+    .bind(identity.number_index)
+    .bind(identity.birth_year)
+    .bind(identity.phone_index)
     .execute(&mut *connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -795,37 +892,48 @@ pub(super) async fn replace_contacts(
         return Ok(());
     }
     let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
+    let site = Site::of(connection, keys).await?;
     for (position, contact) in (0_i64..).zip(contacts) {
-        let name = sealed(&seal, patient, position, contact)?;
+        let kept = KeptContact::of((contact, position), patient, &site, &seal)?;
         sqlx::query(
-            "insert into contact (patient_id, position, name, relation, phone, topics) \
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into contact (patient_id, position, name, relation, phone, topics, phone_index) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(&patient.0)
         .bind(position)
-        .bind(name)
+        .bind(kept.name)
         .bind(word(&contact.relation))
-        .bind(phone_of(contact))
+        .bind(kept.phone)
         .bind(json(&contact.topics))
+        .bind(kept.phone_index)
         .execute(&mut *connection)
         .await?;
     }
     Ok(())
 }
 
-/// The name of a contact as it is kept.
-pub(super) fn sealed(
-    seal: &Seal,
-    patient: &PatientId,
-    position: i64,
-    contact: &Contact,
-) -> Result<String, StoreError> {
-    seal.text(&place("name", patient, position), contact.name.expose())
+/// What tells who a contact is, as it is kept.
+pub(super) struct KeptContact {
+    pub(super) name: String,
+    pub(super) phone: Option<String>,
+    pub(super) phone_index: Option<String>,
 }
 
-/// The telephone of a contact: in the clear as the patient's is, for who rings is known by it.
-pub(super) fn phone_of(contact: &Contact) -> Option<&str> {
-    contact.phone.as_ref().map(PhoneNumber::expose)
+impl KeptContact {
+    pub(super) fn of(
+        (contact, position): (&Contact, i64),
+        patient: &PatientId,
+        site: &Site,
+        seal: &Seal,
+    ) -> Result<Self, StoreError> {
+        let place = |column: &str| place(column, patient, position);
+        let phone = contact.phone.as_ref().map(PhoneNumber::expose);
+        Ok(Self {
+            name: seal.text(&place("name"), contact.name.expose())?,
+            phone: seal.text_or_null(&place("phone"), phone)?,
+            phone_index: phone.map(|phone| site.index(Indexed::Phone, phone)),
+        })
+    }
 }
 
 /// An import does not bring back a consent that was withdrawn, and adds no history where nothing changed.
@@ -889,18 +997,24 @@ async fn confirm(
 
 pub(super) async fn upsert_episode(
     connection: &mut AnyConnection,
+    keys: &Keys,
     patient: &PatientId,
     episode: &Episode,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let seal = Seal::of(connection, keys, &patient.0, Class::Identity).await?;
+    let index = Site::of(connection, keys)
+        .await?
+        .encounter(&episode.encounter);
     let inserted = sqlx::query(
         "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
-         high_risk, created_at_ms, updated_at_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) \
-         on conflict (patient_id, encounter) do nothing",
+         high_risk, created_at_ms, updated_at_ms, encounter_index) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11) \
+         on conflict (patient_id, encounter_index) do nothing",
     )
     .bind(&episode.id.0)
     .bind(&patient.0)
-    .bind(&episode.encounter)
+    .bind(seal.text(&encounter_of(&episode.id), &episode.encounter)?)
     .bind(&episode.pathway)
     .bind(&episode.department)
     .bind(&episode.ward)
@@ -908,6 +1022,7 @@ pub(super) async fn upsert_episode(
     .bind(word(&episode.state))
     .bind(i64::from(episode.high_risk))
     .bind(ms(now))
+    .bind(&index)
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 1 {
@@ -916,10 +1031,10 @@ pub(super) async fn upsert_episode(
     sqlx::query(
         "update episode set pathway = $3, department = $4, ward = $5, discharged_at_ms = $6, \
          state = case when $7 = 'discharged' then state else $7 end, high_risk = $8, updated_at_ms = $9 \
-         where patient_id = $1 and encounter = $2",
+         where patient_id = $1 and encounter_index = $2",
     )
     .bind(&patient.0)
-    .bind(&episode.encounter)
+    .bind(&index)
     .bind(&episode.pathway)
     .bind(&episode.department)
     .bind(&episode.ward)

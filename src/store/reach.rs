@@ -26,7 +26,7 @@ impl Store {
     /// When the database refuses.
     pub async fn tried_since(&self, since: Timestamp) -> Result<Vec<Tried>, StoreError> {
         let rows = sqlx::query(
-            "select a.started_at_ms, a.disposition, a.answered_by, a.number, p.zone, p.birth_date, \
+            "select a.started_at_ms, a.disposition, a.answered_by, a.number, p.zone, p.birth_year, \
              (select count(*) from patient_message m where m.step_id = a.step_id and m.kind = 'prewarm' \
              and m.state = 'delivered' and m.reported_at_ms <= a.started_at_ms) as announced \
              from attempt a join patient p on p.id = a.patient_id where a.state = 'ended' and a.direction = 'outbound' and a.started_at_ms >= $1",
@@ -122,9 +122,13 @@ fn tried(row: &AnyRow) -> Result<Option<Tried>, StoreError> {
         answered_by,
         Some(AnsweredBy::Human | AnsweredBy::Patient | AnsweredBy::Proxy)
     );
+    let birth = row.mid_year_or_null("birth_year")?;
+    let birth = birth.ok_or(StoreError::Corrupt {
+        column: "birth_year",
+    })?;
     Ok(Some(Tried {
         at: HourOfWeek {
-            band: AgeBand::of(row.word("birth_date")?, local.date()),
+            band: AgeBand::of(birth, local.date()),
             weekday: local.date().weekday(),
             hour: local.hour(),
         },

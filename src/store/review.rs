@@ -5,8 +5,10 @@ use aftercall_core::review::Review;
 use aftercall_core::time::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, json};
+use super::row::Columns;
+use super::sealed::{KEY_OF_ATTEMPT, Seal};
 use super::{Store, StoreError, ms, new_id};
+use crate::vault::Class;
 
 /// One person's review of one call.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +19,8 @@ pub struct ReviewRow {
     pub review: Review,
 }
 
-const REVIEW: &str = "select attempt_id, reviewer, body, at_ms from review";
+const REVIEW: &str = "select r.attempt_id, r.reviewer, r.body, r.at_ms, \
+     k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped from review r join attempt a on a.id = r.attempt_id";
 
 impl Store {
     /// Saves a review. It may be replaced until somebody else's is there: then the two are compared as they were given.
@@ -47,6 +50,7 @@ impl Store {
                 state: "compared".to_owned(),
             });
         }
+        let seal = Seal::of_attempt(&mut tx, &self.keys, &attempt.0).await?;
         sqlx::query(
             "insert into review (id, attempt_id, reviewer, body, at_ms) values ($1, $2, $3, $4, $5) \
              on conflict (attempt_id, reviewer) do update set body = excluded.body, at_ms = excluded.at_ms",
@@ -54,7 +58,7 @@ impl Store {
         .bind(new_id())
         .bind(&attempt.0)
         .bind(reviewer)
-        .bind(json(review))
+        .bind(seal.json(&body_of(attempt, reviewer), review)?)
         .bind(ms(now))
         .execute(&mut *tx)
         .await?;
@@ -67,12 +71,13 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn reviews(&self, attempt: &AttemptId) -> Result<Vec<ReviewRow>, StoreError> {
-        let sql = format!("{REVIEW} where attempt_id = $1 order by at_ms, id");
+        let of_call = "where r.attempt_id = $1 order by r.at_ms, r.id";
+        let sql = format!("{REVIEW} {KEY_OF_ATTEMPT} {of_call}");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(&attempt.0)
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read).collect()
+        self.read_reviews(&rows).await
     }
 
     /// Every review, call by call, the oldest of a call first.
@@ -80,20 +85,37 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn all_reviews(&self) -> Result<Vec<ReviewRow>, StoreError> {
-        let sql = format!("{REVIEW} order by attempt_id, at_ms, id");
+        let sql = format!("{REVIEW} {KEY_OF_ATTEMPT} order by r.attempt_id, r.at_ms, r.id");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read).collect()
+        self.read_reviews(&rows).await
+    }
+
+    async fn read_reviews(&self, rows: &[AnyRow]) -> Result<Vec<ReviewRow>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut reviews = Vec::with_capacity(rows.len());
+        for row in rows {
+            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
+            reviews.push(read(row, &seal)?);
+        }
+        Ok(reviews)
     }
 }
 
-fn read(row: &AnyRow) -> Result<ReviewRow, StoreError> {
+/// Where the sealed body of a review stands.
+fn body_of(attempt: &AttemptId, reviewer: &str) -> String {
+    format!("review/{attempt}/{reviewer}")
+}
+
+fn read(row: &AnyRow, seal: &Seal) -> Result<ReviewRow, StoreError> {
     let row = Columns(row);
+    let attempt = AttemptId(row.text("attempt_id")?);
+    let reviewer = row.text("reviewer")?;
     Ok(ReviewRow {
-        attempt: AttemptId(row.text("attempt_id")?),
-        reviewer: row.text("reviewer")?,
+        review: seal.open_json(&row, "body", &body_of(&attempt, &reviewer))?,
+        attempt,
+        reviewer,
         at: row.time("at_ms")?,
-        review: row.json("body")?,
     })
 }

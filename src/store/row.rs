@@ -1,7 +1,7 @@
 //! Reading a row: columns into the core's types, each failure naming its column.
 
-use aftercall_core::phone::PhoneNumber;
 use aftercall_core::time::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
@@ -70,13 +70,18 @@ impl Columns<'_> {
             .transpose()
     }
 
-    pub(super) fn phone_or_null(
+    /// The middle of a year: what figures take for a birthday, whose date is sealed.
+    pub(super) fn mid_year_or_null(
         &self,
         column: &'static str,
-    ) -> Result<Option<PhoneNumber>, StoreError> {
-        let text = self.text_or_null(column)?;
-        text.map(|text| PhoneNumber::parse(&text).map_err(|_| StoreError::Corrupt { column }))
-            .transpose()
+    ) -> Result<Option<Date>, StoreError> {
+        let corrupt = || StoreError::Corrupt { column };
+        let middle = |text: String| {
+            let year = text.get(..4).unwrap_or_default();
+            let year = year.parse().map_err(|_| corrupt())?;
+            Date::new(year, 7, 1).map_err(|_| corrupt())
+        };
+        self.text_or_null(column)?.map(middle).transpose()
     }
 
     /// A value that is one word in JSON: an enum, a date.

@@ -1,5 +1,6 @@
 //! Columns that lie under a patient's key. What was written before there were keys is read as it is.
 
+use aftercall_core::phone::PhoneNumber;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
@@ -13,16 +14,22 @@ use super::row::{Columns, json};
 use crate::vault::{Class, DataKey, Wrapped};
 
 /// No text of ours begins with a control character.
-const MARK: &str = "\u{1}1:";
+pub(super) const MARK: &str = "\u{1}1:";
 
 /// Columns of a key that is joined as `k`; `$owner` is whose it is.
 pub(super) const KEY: &str =
     "k.owner as key_owner, k.master as key_master, k.wrapped as key_wrapped";
 
+/// Joins the key of names and numbers to a query on a table of this owner.
+pub(super) fn key_of(owner: &str) -> String {
+    format!("left join data_key k on k.owner = {owner} and k.class = 'identity'")
+}
+
 /// Joins the key of a record to a query on `attempt a`.
 pub(super) const KEY_OF_ATTEMPT: &str = "left join data_key k on k.owner = coalesce(a.sealed_by, a.patient_id, a.id) and k.class = 'record'";
 
 /// What seals and opens the columns of one patient.
+#[derive(Clone)]
 pub(super) struct Seal(Option<DataKey>);
 
 impl Seal {
@@ -64,6 +71,16 @@ impl Seal {
         Self::of(connection, keys, &owner, Class::Record).await
     }
 
+    /// To read one row that has the columns [`KEY`].
+    pub(super) async fn of_row(
+        connection: &mut AnyConnection,
+        keys: &Keys,
+        row: &AnyRow,
+        class: Class,
+    ) -> Result<Self, StoreError> {
+        Self::of_rows(connection, keys, std::slice::from_ref(row), class).await
+    }
+
     /// To read rows that have the columns [`KEY`] of one owner.
     pub(super) async fn of_rows(
         connection: &mut AnyConnection,
@@ -95,6 +112,14 @@ impl Seal {
             .ok_or(StoreError::Corrupt { column: "key" })?;
         let sealed = key.seal(plain.as_bytes(), place.as_bytes())?;
         Ok(format!("{MARK}{}", STANDARD_NO_PAD.encode(sealed)))
+    }
+
+    pub(super) fn text_or_null(
+        &self,
+        place: &str,
+        plain: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        plain.map(|plain| self.text(place, plain)).transpose()
     }
 
     pub(super) fn json<T: Serialize>(&self, place: &str, value: &T) -> Result<String, StoreError> {
@@ -141,6 +166,17 @@ impl Seal {
     ) -> Result<Option<String>, StoreError> {
         let text = row.text_or_null(column)?;
         text.map(|text| self.plain(text, column, place)).transpose()
+    }
+
+    pub(super) fn open_phone_or_null(
+        &self,
+        row: &Columns<'_>,
+        column: &'static str,
+        place: &str,
+    ) -> Result<Option<PhoneNumber>, StoreError> {
+        let text = self.open_or_null(row, column, place)?;
+        text.map(|text| PhoneNumber::parse(&text).map_err(|_| StoreError::Corrupt { column }))
+            .transpose()
     }
 
     fn plain(&self, text: String, column: &'static str, place: &str) -> Result<String, StoreError> {

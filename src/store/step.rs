@@ -149,7 +149,7 @@ impl Store {
             None => None,
         };
         if let Some(message) = message {
-            write(&mut tx, message, now).await?;
+            write(&mut tx, &self.keys, message, now).await?;
         }
         tx.commit().await?;
         Ok(raised)

@@ -16,7 +16,8 @@ use crate::store::suppression::SuppressedNumber;
 /// A number that no robot rings, whoever shares it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SuppressedNumberView {
-    pub phone: String,
+    /// Null once the patient was erased whose number it is: it is still not rung.
+    pub phone: Option<String>,
     pub why: String,
     pub added_by: String,
     #[schema(value_type = String, format = DateTime)]
@@ -108,7 +109,7 @@ pub async fn remove(
 impl From<SuppressedNumber> for SuppressedNumberView {
     fn from(number: SuppressedNumber) -> Self {
         Self {
-            phone: number.phone.into(),
+            phone: number.phone.map(String::from),
             why: number.why,
             added_by: number.added_by,
             added_at: number.added_at,

@@ -8,6 +8,7 @@ use aftercall::jobs::{PlanClock, Rules};
 use aftercall::store::audit_item::{AuditItem, AuditState, Decision, Period};
 use aftercall::store::page::PageRequest;
 use aftercall::store::{Store, StoreError};
+use aftercall::vault::Source;
 use aftercall_core::attempt::Disposition;
 use aftercall_core::audit::{Decided, Drawn, Judged, Subject, Tally, Verdict};
 use aftercall_core::finding::{PlacedFinding, Urgency};
@@ -498,9 +499,16 @@ async fn qa_decides_over_the_api_and_reads_the_figures() {
 async fn qa_decides_at_the_command_line() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}/a.db", folder.path().display());
-    let store = Store::open(&url, &master_key())
-        .await
-        .expect("a new database");
+    // QA's own words lie under the patient's key: the program needs the master key.
+    let data = folder.path().join("data");
+    let config = folder.path().join("aftercall.toml");
+    std::fs::write(
+        &config,
+        format!("data_dir = {:?}\n", data.display().to_string()),
+    )
+    .expect("own folder");
+    let key = Source::File(folder.path().join("data.key"));
+    let store = Store::open(&url, &key).await.expect("a new database");
     ended(
         &store,
         "1",
@@ -511,7 +519,8 @@ async fn qa_decides_at_the_command_line() {
     store.close().await;
     let audit = |args: &[&str]| -> Output {
         Command::new(env!("CARGO_BIN_EXE_aftercall"))
-            .args(["audit", "--database", &url])
+            .args(["audit", "--database", &url, "--config"])
+            .arg(&config)
             .args(args)
             .output()
             .expect("the program was built")

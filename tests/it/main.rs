@@ -16,6 +16,7 @@ mod end_of_data;
 mod feed;
 mod figures;
 mod hostile_api;
+mod identity;
 mod import;
 mod jobs;
 mod kamailio;

@@ -28,6 +28,7 @@ use crate::drafts;
 use crate::end_of_data;
 use crate::feed;
 use crate::figures;
+use crate::identity;
 use crate::import;
 use crate::people;
 use crate::postgres::Postgres;
@@ -205,6 +206,30 @@ const CHECKS: &[(&str, Check)] = &[
     ("what_was_said_lies_under_the_patients_key", |store, url| {
         Box::pin(vault::what_was_said_lies_under_the_patients_key(store, url))
     }),
+    (
+        "nothing_that_tells_who_somebody_is_lies_open",
+        |store, url| {
+            Box::pin(identity::nothing_that_tells_who_somebody_is_lies_open(
+                store, url,
+            ))
+        },
+    ),
+    (
+        "what_an_earlier_version_left_open_is_sealed_at_the_next_start",
+        |store, url| {
+            Box::pin(
+                identity::what_an_earlier_version_left_open_is_sealed_at_the_next_start(store, url),
+            )
+        },
+    ),
+    (
+        "a_rotation_keeps_what_numbers_are_looked_up_by",
+        |store, url| {
+            Box::pin(identity::a_rotation_keeps_what_numbers_are_looked_up_by(
+                store, url,
+            ))
+        },
+    ),
     ("an_erasure_leaves_nothing_that_opens", |store, url| {
         Box::pin(end_of_data::an_erasure_leaves_nothing_that_opens(
             store, url,

@@ -18,6 +18,8 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::vault::files;
+
 /// Half a second of a buzz, with silence around it.
 fn buzz() -> Vec<i16> {
     let tone = |n: i32| if n % 40 < 20 { 2_000 } else { -2_000 };
@@ -138,7 +140,7 @@ fn a_busy_server_is_asked_again_and_a_refusal_stands() {
 }
 
 #[test]
-fn a_restart_renders_nothing_again() {
+fn a_restart_renders_no_prompt_again_and_what_names_a_patient_reaches_no_disk() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let clip = folder.path().join("clip.wav");
     std::fs::write(&clip, speech_wav(&buzz())).expect("the folder is writable");
@@ -156,8 +158,11 @@ fn a_restart_renders_nothing_again() {
         })
     };
     let speak = |voice: &Voice| {
-        let said = ["单先生", "11月26日", "单先生"];
-        said.map(|text| voice.speak(text, Lang::Zh).expect("it speaks").to_vec())
+        let said = ["请您再说一遍", "谢谢", "请您再说一遍"];
+        said.map(|text| {
+            let spoken = voice.speak_prompt(text, Lang::Zh);
+            spoken.expect("it speaks").to_vec()
+        })
     };
     let first = start(1.0);
     let said = speak(&first);
@@ -168,6 +173,18 @@ fn a_restart_renders_nothing_again() {
     let slower = start(0.8);
     speak(&slower);
     assert_eq!(slower.renders(), 2, "another speed sounds otherwise");
+
+    let on_disk = files(&folder.path().join("voice"));
+    assert_eq!(
+        on_disk.len(),
+        2 + 4,
+        "the folder's own two, and each prompt at each speed"
+    );
+    for _ in 0..2 {
+        again.speak("单先生", Lang::Zh).expect("it speaks");
+    }
+    assert_eq!(again.renders(), 1, "remembered while the process lives");
+    assert_eq!(files(&folder.path().join("voice")), on_disk);
 }
 
 #[test]
