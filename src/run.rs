@@ -23,6 +23,7 @@ use crate::facts::{facts_of, render};
 use crate::feed;
 use crate::health::Health;
 use crate::jobs::dial::{Lines, SignedScript, ToDial};
+use crate::jobs::hand_over::HandOver;
 use crate::jobs::listen_again::Listener;
 use crate::jobs::messages::Messages;
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
@@ -34,6 +35,7 @@ use crate::pathways;
 use crate::reception::{Reception, Rung};
 use crate::recording::Recordings;
 use crate::review_forms;
+use crate::spans::Spans;
 use crate::speech::command::CommandConfig;
 use crate::speech::ears::{Ears, EarsConfig};
 use crate::speech::espeak::EspeakConfig;
@@ -119,7 +121,7 @@ impl Engine {
         let interrupted = jobs::recover::at_start(&store, &rules).await?;
 
         let ears = Arc::new(start_ears(config)?);
-        let recordings = Recordings::new(config.recordings_dir());
+        let recordings = Recordings::of(config)?;
         let kept = (store.clone(), rules.clone(), recordings.clone());
         let again = config.ears.second.as_ref();
         let again = again
@@ -189,6 +191,7 @@ impl Engine {
             rules_now.clone(),
             records,
             to_acknowledge,
+            Spans::open(&config.engine.traces, &config.engine.name).context("engine.traces")?,
         ));
         tokio::spawn(acknowledge(stored, driver.commands()));
         let (to_dial, dialled) = mpsc::channel(1);
@@ -227,6 +230,11 @@ impl Engine {
                 (Some(bus), Some(at))
             }
             false => (None, None),
+        };
+        let hand_over = HandOver {
+            store: store.clone(),
+            rules: rules.clone(),
+            recordings: recordings.clone(),
         };
         let keeper = jobs::retention::Keeper {
             store: store.clone(),
@@ -294,6 +302,7 @@ impl Engine {
                 stopping.clone(),
             )),
             tokio::spawn(keeper.run(stopping.clone())),
+            tokio::spawn(hand_over.run(stopping.clone())),
             tokio::spawn(watch_health(ears, health, room, stopping.clone())),
             tokio::spawn(let_pages_go(state.changes.clone(), stopping.clone())),
             tokio::spawn(listening.serve(routes, stopping)),
@@ -389,10 +398,10 @@ async fn wait_for(tasks: Vec<JoinHandle<()>>) {
 
 /// Nobody is called whose words could not be kept; a key that is made now is told of.
 async fn unlock(store: &Store, config: &Config) -> anyhow::Result<()> {
-    let source = config.master_key();
+    let source = config.master_key().bare();
     let was_there = match &source {
         Source::File(path) => path.exists(),
-        Source::Environment | Source::Command(_) | Source::Given(_) => true,
+        _ => true,
     };
     let id = store.unlock().await?;
     let place = source.place();

@@ -1,8 +1,9 @@
 //! Keys of data at rest: the master key, the data keys that it wraps, and what they seal.
 //!
 //! Every patient has one data key a retention class ([`Class`]); `store::key` keeps them wrapped. Whoever destroys the
-//! wrapped key has destroyed all that it sealed, in every copy. AES-256-GCM (NIST SP 800-38D) under keys that HKDF-SHA-256
-//! (RFC 5869) derives; the master key itself seals nothing but data keys and lies apart from the data.
+//! wrapped key has destroyed all that it sealed, in every copy. AES-256-GCM (NIST SP 800-38D), or SM4-GCM (RFC 8998) where
+//! the configuration says so, under keys that HKDF (RFC 5869) derives; the master key itself seals nothing but data keys and
+//! lies apart from the data.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -13,11 +14,15 @@ use std::process::Command;
 use std::sync::{PoisonError, RwLock};
 
 use aes_gcm::aead::{Aead as _, Payload};
-use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce};
+use aes_gcm::aes::cipher::consts::U12;
+use aes_gcm::{Aes256Gcm, AesGcm, KeyInit as _, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use sm3::Sm3;
+use sm4::Sm4;
 use zeroize::Zeroizing;
 
 /// The variable with the master keys, in base64.
@@ -40,6 +45,68 @@ pub enum Source {
     Command(Vec<String>),
     /// For a database that lives no longer than the process.
     Given(DataKey),
+    /// Any of these, and SM4-GCM seals instead of AES-256-GCM.
+    Sm4(Box<Source>),
+}
+
+/// What seals; what the other one sealed still opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cipher {
+    #[default]
+    #[serde(rename = "aes-256-gcm")]
+    Aes,
+    /// 国密: GB/T 32907-2016 in the mode of RFC 8998.
+    #[serde(rename = "sm4-gcm")]
+    Sm4,
+}
+
+impl Cipher {
+    fn other(self) -> Self {
+        match self {
+            Cipher::Aes => Cipher::Sm4,
+            Cipher::Sm4 => Cipher::Aes,
+        }
+    }
+}
+
+/// A cipher with its key.
+pub(crate) enum Gcm {
+    Aes(Box<Aes256Gcm>),
+    Sm4(Box<AesGcm<Sm4, U12>>),
+}
+
+impl Gcm {
+    /// `about` must be told again to open it.
+    pub(crate) fn seal(&self, nonce: [u8; NONCE_BYTES], plain: &[u8], about: &[u8]) -> Vec<u8> {
+        let payload = Payload {
+            msg: plain,
+            aad: about,
+        };
+        let nonce = Nonce::from(nonce);
+        let sealed = match self {
+            Gcm::Aes(cipher) => cipher.encrypt(&nonce, payload),
+            Gcm::Sm4(cipher) => cipher.encrypt(&nonce, payload),
+        };
+        sealed.expect("no text is as long as 64 GiB")
+    }
+
+    /// `None` for another key, another `about`, or a changed byte.
+    pub(crate) fn open(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        sealed: &[u8],
+        about: &[u8],
+    ) -> Option<Vec<u8>> {
+        let payload = Payload {
+            msg: sealed,
+            aad: about,
+        };
+        let nonce = Nonce::from(nonce);
+        match self {
+            Gcm::Aes(cipher) => cipher.decrypt(&nonce, payload).ok(),
+            Gcm::Sm4(cipher) => cipher.decrypt(&nonce, payload).ok(),
+        }
+    }
 }
 
 /// What may go by itself. The words stand in the database.
@@ -97,9 +164,20 @@ pub enum VaultError {
     Randomness,
 }
 
-/// 32 secret bytes; forgotten when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DataKey(Zeroizing<[u8; KEY_BYTES]>);
+/// 32 secret bytes, forgotten when dropped, and what they seal by.
+#[derive(Clone)]
+pub struct DataKey {
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
+    cipher: Cipher,
+}
+
+impl PartialEq for DataKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for DataKey {}
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +193,20 @@ impl fmt::Debug for Source {
 
 impl DataKey {
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self {
+            bytes: Zeroizing::new(bytes),
+            cipher: Cipher::Aes,
+        }
+    }
+
+    /// The same, sealing by this.
+    pub(crate) fn by(self, cipher: Cipher) -> Self {
+        Self { cipher, ..self }
+    }
+
+    /// What it seals by.
+    pub(crate) fn cipher(&self) -> Cipher {
+        self.cipher
     }
 
     /// A new one.
@@ -123,26 +214,36 @@ impl DataKey {
     /// # Errors
     /// When the system has no randomness.
     pub fn random() -> Result<Self, VaultError> {
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(|_| VaultError::Randomness)?;
-        Ok(Self(bytes))
+        let mut key = Self::new([0; KEY_BYTES]);
+        getrandom::fill(key.bytes.as_mut_slice()).map_err(|_| VaultError::Randomness)?;
+        Ok(key)
     }
 
     /// The key for one purpose; what it seals tells nothing of this one.
     pub(crate) fn derive(&self, salt: &[u8], purpose: &[u8]) -> DataKey {
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        Hkdf::<Sha256>::new(Some(salt), self.0.as_slice())
-            .expand(purpose, bytes.as_mut_slice())
+        let mut key = Self::new([0; KEY_BYTES]).by(self.cipher);
+        Hkdf::<Sha256>::new(Some(salt), self.bytes.as_slice())
+            .expand(purpose, key.bytes.as_mut_slice())
             .expect("32 bytes are less than 255 hashes");
-        Self(bytes)
+        key
     }
 
     pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
-        &self.0
+        &self.bytes
     }
 
-    pub(crate) fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&(*self.0).into())
+    /// A cipher under this key. SM4's 128 bits are derived by SM3, so that no two ciphers share a key.
+    pub(crate) fn gcm(&self, cipher: Cipher) -> Gcm {
+        match cipher {
+            Cipher::Aes => Gcm::Aes(Box::new(Aes256Gcm::new(&(*self.bytes).into()))),
+            Cipher::Sm4 => {
+                let mut key = Zeroizing::new([0; 16]);
+                Hkdf::<Sm3>::new(None, self.bytes.as_slice())
+                    .expand(b"aftercall sm4-gcm", key.as_mut_slice())
+                    .expect("16 bytes are less than 255 hashes");
+                Gcm::Sm4(Box::new(AesGcm::new(&(*key).into())))
+            }
+        }
     }
 
     /// Seals under a random nonce, which goes before what is sealed; `about` must be told again to open it.
@@ -152,23 +253,15 @@ impl DataKey {
     pub fn seal(&self, plain: &[u8], about: &[u8]) -> Result<Vec<u8>, VaultError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Randomness)?;
-        let payload = Payload {
-            msg: plain,
-            aad: about,
-        };
-        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload);
-        let sealed = sealed.expect("no text is as long as 64 GiB");
+        let sealed = self.gcm(self.cipher).seal(nonce, plain, about);
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Opens; `None` for another key, another `about`, or a changed byte.
+    /// Opens what either cipher sealed; `None` for another key, another `about`, or a changed byte.
     pub fn open(&self, sealed: &[u8], about: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload {
-            msg: sealed,
-            aad: about,
-        };
-        self.cipher().decrypt(&Nonce::from(*nonce), payload).ok()
+        let by = |cipher| self.gcm(cipher).open(*nonce, sealed, about);
+        by(self.cipher).or_else(|| by(self.cipher.other()))
     }
 }
 
@@ -204,6 +297,7 @@ impl Master {
 /// The master keys in memory.
 pub struct Vault {
     source: Source,
+    cipher: Cipher,
     masters: RwLock<Vec<Master>>,
 }
 
@@ -219,13 +313,27 @@ impl Vault {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub fn load(source: Source, is_new: bool) -> Result<Self, VaultError> {
+        let cipher = source.cipher();
+        let source = source.bare();
         if let (Source::File(path), true) = (&source, is_new)
             && !path.exists()
         {
             make_file(path)?;
         }
         let masters = RwLock::new(source.read()?);
-        Ok(Self { source, masters })
+        Ok(Self {
+            source,
+            cipher,
+            masters,
+        })
+    }
+
+    /// A new data key.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new_key(&self) -> Result<DataKey, VaultError> {
+        Ok(DataKey::random()?.by(self.cipher))
     }
 
     /// The id of the master key that wraps.
@@ -291,7 +399,8 @@ impl Vault {
         let bytes = sealed.and_then(|sealed| wrapping.open(&sealed, &about(owner, class)));
         let bytes = Zeroizing::new(bytes.ok_or(VaultError::Forged)?);
         let bytes = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
-        bytes.map(DataKey::new).map_err(|_| VaultError::Forged)
+        let key = bytes.map(DataKey::new).map_err(|_| VaultError::Forged)?;
+        Ok(key.by(self.cipher))
     }
 
     /// Puts a new master key before the others, in a file's case by itself. Returns the id of the one that wraps now.
@@ -335,7 +444,7 @@ impl Vault {
         self.must_know(id)?;
         let found = self.with(|masters| {
             let master = masters.iter().find(|master| master.id == id);
-            master.map(|master| master.wrapping.clone())
+            master.map(|master| master.wrapping.clone().by(self.cipher))
         });
         found.ok_or(VaultError::Forged)
     }
@@ -353,6 +462,25 @@ impl Source {
             Source::Environment => VARIABLE.to_owned(),
             Source::Command(_) => "the command of [vault]".to_owned(),
             Source::Given(_) => "memory".to_owned(),
+            Source::Sm4(source) => source.place(),
+        }
+    }
+
+    /// What is sealed by from now on.
+    pub fn cipher(&self) -> Cipher {
+        match self {
+            Source::Sm4(_) => Cipher::Sm4,
+            Source::File(_) | Source::Environment | Source::Command(_) | Source::Given(_) => {
+                Cipher::Aes
+            }
+        }
+    }
+
+    /// Where the keys are, whatever they seal by.
+    pub fn bare(self) -> Source {
+        match self {
+            Source::Sm4(source) => source.bare(),
+            bare => bare,
         }
     }
 
@@ -362,6 +490,7 @@ impl Source {
             Source::File(path) => read_file(path)?,
             Source::Environment => std::env::var(VARIABLE).map_err(|_| VaultError::NotSet)?,
             Source::Command(command) => output_of(command)?,
+            Source::Sm4(source) => return source.read(),
         };
         let text = Zeroizing::new(text);
         let malformed = || VaultError::Malformed {
@@ -506,6 +635,63 @@ mod tests {
             assert_eq!(key(1).open(&changed, b"turn"), None, "byte {at}");
             assert_eq!(key(1).open(&sealed[..at], b"turn"), None, "cut at {at}");
         }
+    }
+
+    // RFC 8998 appendix A.1.
+    #[test]
+    fn sm4_gcm_is_the_standards() {
+        let bytes = |text: &str| -> Vec<u8> {
+            let digits: Vec<char> = text.chars().collect();
+            let byte = |two: &[char]| u8::from_str_radix(&two.iter().collect::<String>(), 16);
+            digits
+                .chunks(2)
+                .map(|two| byte(two).expect("hexadecimal"))
+                .collect()
+        };
+        let key = bytes("0123456789ABCDEFFEDCBA9876543210");
+        let nonce = bytes("00001234567800000000ABCD");
+        let plain = bytes(
+            "AAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBCCCCCCCCCCCCCCCCDDDDDDDDDDDDDDDD\
+             EEEEEEEEEEEEEEEEFFFFFFFFFFFFFFFFEEEEEEEEEEEEEEEEAAAAAAAAAAAAAAAA",
+        );
+        let about = bytes("FEEDFACEDEADBEEFFEEDFACEDEADBEEFABADDAD2");
+        let sealed = bytes(
+            "17F399F08C67D5EE19D0DC9969C4BB7D5FD46FD3756489069157B282BB200735\
+             D82710CA5C22F0CCFA7CBF93D496AC15A56834CBCF98C397B4024A2691233B8D\
+             83DE3541E4C2B58177E065A9BF7B62EC",
+        );
+        let gcm = Gcm::Sm4(Box::new(AesGcm::new_from_slice(&key).expect("128 bits")));
+        let nonce: [u8; NONCE_BYTES] = nonce.try_into().expect("96 bits");
+        assert_eq!(gcm.seal(nonce, &plain, &about), sealed);
+        assert_eq!(gcm.open(nonce, &sealed, &about), Some(plain));
+        assert_eq!(gcm.open(nonce, &sealed, b""), None);
+    }
+
+    #[test]
+    fn what_one_cipher_sealed_opens_where_the_other_seals() {
+        let aes = key(1);
+        let sm4 = key(1).by(Cipher::Sm4);
+        for (sealing, opening) in [(&aes, &sm4), (&sm4, &aes), (&sm4, &sm4)] {
+            let sealed = sealing.seal(b"words", b"turn").expect("randomness");
+            assert_eq!(
+                opening.open(&sealed, b"turn").as_deref(),
+                Some(&b"words"[..])
+            );
+            assert_eq!(opening.open(&sealed, b"name"), None);
+        }
+        // And it is the cipher that was asked for.
+        let sealed = sm4.seal(b"words", b"turn").expect("randomness");
+        let (nonce, rest) = sealed.split_first_chunk().expect("a nonce");
+        assert!(sm4.gcm(Cipher::Sm4).open(*nonce, rest, b"turn").is_some());
+        assert!(sm4.gcm(Cipher::Aes).open(*nonce, rest, b"turn").is_none());
+        let before = given(1);
+        let sm4 = Source::Sm4(Box::new(Source::Given(key(1))));
+        let after = Vault::load(sm4, true).expect("it is given");
+        let by = before.current();
+        assert_eq!(after.current(), by, "the same master key");
+        let old = before.wrap(&by, &key(9), "p", Class::Audio).expect("known");
+        let again = after.unwrap(&old, "p", Class::Audio).expect("opens");
+        assert_eq!((again.cipher(), again), (Cipher::Sm4, key(9)));
     }
 
     #[test]

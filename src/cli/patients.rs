@@ -113,7 +113,7 @@ async fn run_one(
     | Command::Erase { whom }) = command;
     let now = Timestamp::now();
     let id = find(store, config, &whom.patient).await?;
-    let recordings = Recordings::new(config.recordings_dir());
+    let recordings = Recordings::of(config)?;
     let what = match command {
         Command::Export { .. } => "patient.export",
         Command::Hold { .. } => "patient.hold",

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::vault::Source;
+use crate::vault::{Cipher, Source};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +17,8 @@ pub struct Vault {
     pub journal: PathBuf,
     /// A program and its arguments.
     pub command: Vec<String>,
+    /// What seals from now on; the audit log is hashed by SM3 where it is SM4.
+    pub cipher: Cipher,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,7 @@ impl Default for Vault {
             key_file: "{data_dir}.key".into(),
             journal: "{data_dir}.erased".into(),
             command: Vec::new(),
+            cipher: Cipher::Aes,
         }
     }
 }
@@ -42,10 +45,14 @@ impl Default for Vault {
 impl Config {
     /// Where the master key is read.
     pub fn master_key(&self) -> Source {
-        match self.vault.master_key {
+        let source = match self.vault.master_key {
             MasterKey::File => Source::File(self.key_file()),
             MasterKey::Environment => Source::Environment,
             MasterKey::Command => Source::Command(self.vault.command.clone()),
+        };
+        match self.vault.cipher {
+            Cipher::Aes => source,
+            Cipher::Sm4 => Source::Sm4(Box::new(source)),
         }
     }
 

@@ -6,11 +6,35 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sm3::Sm3;
 
 use crate::time::Timestamp;
 
 /// Names this way of hashing: another one later must not be taken for it.
 const METHOD: &str = "aftercall-audit-1";
+const METHOD_SM3: &str = "aftercall-audit-1-sm3";
+/// Stands before a hash by SM3.
+const SM3: &str = "sm3-";
+
+/// What an entry is hashed by; a chain may go on by another than it began with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hashing {
+    #[default]
+    Sha256,
+    /// GB/T 32905-2016.
+    Sm3,
+}
+
+impl Hashing {
+    /// What made a hash.
+    pub fn of(hash: &str) -> Self {
+        if hash.starts_with(SM3) {
+            Hashing::Sm3
+        } else {
+            Hashing::Sha256
+        }
+    }
+}
 
 /// What an entry says, borrowed from wherever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,16 +49,24 @@ pub struct Entry<'a> {
     pub reason: Option<&'a str>,
 }
 
-/// SHA-256, in hexadecimal, of the entry behind `before`: the hash of the entry before it, empty for the first.
+/// The hash, in hexadecimal (behind `sm3-` where SM3 made it), of the entry behind `before`: the hash of the entry before it,
+/// empty for the first.
 ///
 /// Each part is hashed behind its length, so no two entries have the same bytes; times count in whole milliseconds.
-pub fn link(before: &str, entry: &Entry<'_>) -> String {
-    let mut hash = Sha256::new();
+pub fn link(hashing: Hashing, before: &str, entry: &Entry<'_>) -> String {
+    match hashing {
+        Hashing::Sha256 => digest::<Sha256>(METHOD, before, entry),
+        Hashing::Sm3 => format!("{SM3}{}", digest::<Sm3>(METHOD_SM3, before, entry)),
+    }
+}
+
+fn digest<D: Digest>(method: &str, before: &str, entry: &Entry<'_>) -> String {
+    let mut hash = D::new();
     let mut part = |bytes: &[u8]| {
         hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(bytes);
     };
-    part(METHOD.as_bytes());
+    part(method.as_bytes());
     part(before.as_bytes());
     part(&entry.seq.to_be_bytes());
     part(&entry.at.as_millisecond().to_be_bytes());
@@ -122,7 +154,7 @@ impl Walk {
             return false;
         }
         let expected = self.last.seq + 1;
-        let right = link(&self.last.hash, entry);
+        let right = link(Hashing::of(hash), &self.last.hash, entry);
         self.fault = if entry.seq > expected {
             Some(Fault::Missing {
                 from: expected,
@@ -195,11 +227,43 @@ mod tests {
         }
     }
 
+    /// The chains below go on by SM3 from their third entry.
+    fn hashing(seq: u64) -> Hashing {
+        match seq {
+            ..3 => Hashing::Sha256,
+            3.. => Hashing::Sm3,
+        }
+    }
+
+    // GB/T 32905-2016, appendix A.1.
+    #[test]
+    fn sm3_is_the_standards() {
+        let hash: String = Sm3::digest(b"abc")
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hash,
+            "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+        );
+        let (entries, _) = chain(3);
+        assert_eq!(Hashing::of(&entries[1].1), Hashing::Sha256);
+        assert_eq!(Hashing::of(&entries[2].1), Hashing::Sm3);
+    }
+
+    #[test]
+    fn a_hash_cannot_be_passed_off_as_the_others() {
+        let (mut entries, head) = chain(5);
+        let bare = entries[2].1.trim_start_matches(SM3).to_owned();
+        entries[2].1 = bare;
+        assert_eq!(walk(&entries, &head, None), Err(Fault::Changed { seq: 3 }));
+    }
+
     fn chain(length: u64) -> (Vec<(Entry<'static>, String)>, Head) {
         let mut head = Head::default();
         let entries = (1..=length).map(|seq| {
             let entry = entry(seq);
-            let hash = link(&head.hash, &entry);
+            let hash = link(hashing(seq), &head.hash, &entry);
             head = Head {
                 seq,
                 hash: hash.clone(),
@@ -261,12 +325,12 @@ mod tests {
     fn an_entry_that_was_changed_and_hashed_again_breaks_the_next() {
         let (mut entries, head) = chain(5);
         entries[2].0.who = "zhao";
-        entries[2].1 = link(&entries[1].1, &entries[2].0);
+        entries[2].1 = link(hashing(3), &entries[1].1, &entries[2].0);
         assert_eq!(walk(&entries, &head, None), Err(Fault::Changed { seq: 4 }));
         // And where it was the last one, the head.
         let (mut entries, head) = chain(5);
         entries[4].0.who = "zhao";
-        entries[4].1 = link(&entries[3].1, &entries[4].0);
+        entries[4].1 = link(hashing(5), &entries[3].1, &entries[4].0);
         assert_eq!(walk(&entries, &head, None), Err(Fault::Changed { seq: 5 }));
     }
 
@@ -320,7 +384,7 @@ mod tests {
         let mut forged = Head::default();
         for (entry, hash) in &mut other {
             entry.who = "zhao";
-            *hash = link(&forged.hash, entry);
+            *hash = link(hashing(entry.seq), &forged.hash, entry);
             forged = Head {
                 seq: entry.seq,
                 hash: hash.clone(),

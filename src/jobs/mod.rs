@@ -9,6 +9,7 @@ pub mod audit_head;
 pub mod dial;
 pub mod errands;
 pub mod escalate;
+pub mod hand_over;
 pub mod listen_again;
 pub mod messages;
 pub mod notify;

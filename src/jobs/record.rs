@@ -1,6 +1,7 @@
 //! Commits what calls tell, in the order told. Media never waits for it; a finding is never dropped.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use super::settle::{Half, finish, halves, raise, subject, what_the_whole_raises};
 use super::{Rules, RulesNow};
+use crate::spans::{CallSpan, Spans};
 use crate::store::attempt::AttemptProgress;
 use crate::store::work_order::Raised;
 use crate::store::{Store, StoreError};
@@ -79,8 +81,9 @@ pub async fn run(
     rules: RulesNow,
     mut reports: mpsc::UnboundedReceiver<Report>,
     stored: mpsc::UnboundedSender<Stored>,
+    spans: Spans,
 ) {
-    let mut recorder = Recorder::new(store, rules.get());
+    let mut recorder = Recorder::new(store, rules.get()).traced_by(spans.clone());
     while let Some(report) = reports.recv().await {
         recorder.rules = rules.get();
         if !recorder.record(&report).await {
@@ -96,6 +99,9 @@ pub async fn run(
             }
         }
     }
+    if let Err(error) = tokio::task::spawn_blocking(move || spans.close()).await {
+        error!(%error, "the last spans were not sent");
+    }
 }
 
 /// The recorder by itself, for callers with a loop of their own.
@@ -103,6 +109,8 @@ pub struct Recorder {
     store: Store,
     rules: Arc<Rules>,
     live: HashMap<AttemptId, Live>,
+    spans: Spans,
+    traced: HashMap<AttemptId, CallSpan>,
 }
 
 impl Recorder {
@@ -111,7 +119,14 @@ impl Recorder {
             store,
             rules: rules.into(),
             live: HashMap::new(),
+            spans: Spans::default(),
+            traced: HashMap::new(),
         }
+    }
+
+    /// The same, and a collector is told of each call.
+    pub fn traced_by(self, spans: Spans) -> Self {
+        Self { spans, ..self }
     }
 
     /// Commits one report; while the database cannot be reached, or its disk is full, it is tried again and again, in
@@ -120,7 +135,10 @@ impl Recorder {
         let at = self.rules.clock.now();
         loop {
             match self.commit(report, at).await {
-                Ok(()) => return true,
+                Ok(raised) => {
+                    self.trace(report, raised.as_ref(), at);
+                    return true;
+                }
                 Err(error) if error.may_pass() => {
                     warn!(attempt.id = %report.attempt, %error, "report not saved; trying again");
                     tokio::time::sleep(AGAIN_AFTER).await;
@@ -133,38 +151,72 @@ impl Recorder {
         }
     }
 
-    async fn commit(&mut self, report: &Report, at: Timestamp) -> Result<(), StoreError> {
+    /// Tells the collector what is on disk now.
+    fn trace(&mut self, report: &Report, raised: Option<&Raised>, at: Timestamp) {
+        let id = &report.attempt;
+        let call = match self.traced.entry(id.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match self.spans.call(id, at) {
+                Some(call) => new.insert(call),
+                None => return,
+            },
+        };
+        if let Some(raised) = raised {
+            call.order(raised, at, self.rules.clock.now());
+        }
+        let ended = match &report.what {
+            Told::Answered => return call.answered(at),
+            Told::Turn(turn) => return call.turn(turn.index, at),
+            Told::Ended(record) => record.ending.disposition,
+            Told::NotStarted => Disposition::TrunkFailure,
+            _ => return,
+        };
+        if let Some(call) = self.traced.remove(id) {
+            call.ended(ended, at);
+        }
+    }
+
+    /// The order that came of it, where one did.
+    async fn commit(
+        &mut self,
+        report: &Report,
+        at: Timestamp,
+    ) -> Result<Option<Raised>, StoreError> {
         let id = &report.attempt;
         match &report.what {
+            Told::Found { position, placed } => {
+                return self.found(id, *position, placed, at).await;
+            }
+            Told::Ended(record) => return self.ended(id, (**record).clone(), at).await,
+            Told::NotStarted => return self.ended(id, not_started(), at).await,
             Told::Ringing => {
                 self.moved(id, |live| live.state = AttemptState::Ringing)
-                    .await
+                    .await?;
             }
             Told::Answered => {
                 let answered = |live: &mut Live| {
                     live.state = AttemptState::Talking;
                     live.answered_at = Some(at);
                 };
-                self.moved(id, answered).await
+                self.moved(id, answered).await?;
             }
             Told::Dialog(text) => {
                 self.moved(id, |live| live.dialog = Some(text.clone()))
-                    .await
+                    .await?;
             }
-            Told::Progressed(progress) => self.moved(id, |live| live.progress = *progress).await,
-            Told::Turn(turn) => self.store.append_turn(id, turn).await,
-            Told::Found { position, placed } => self.found(id, *position, placed, at).await,
-            Told::AskedForPerson => self.store.note(id, &CallNote::AskedForPerson).await,
+            Told::Progressed(progress) => {
+                self.moved(id, |live| live.progress = *progress).await?;
+            }
+            Told::Turn(turn) => self.store.append_turn(id, turn).await?,
+            Told::AskedForPerson => self.store.note(id, &CallNote::AskedForPerson).await?,
             Told::WentOn => {
                 self.store.note(id, &CallNote::WentOn).await?;
                 let halves = halves(&self.store, &self.store.attempt(id).await?).await?;
                 self.live(id).await?.halves = halves;
-                Ok(())
             }
-            Told::Ended(record) => self.ended(id, (**record).clone(), at).await,
-            Told::Trace(trace) => self.store.save_trace(id, trace, at).await,
-            Told::NotStarted => self.ended(id, not_started(), at).await,
+            Told::Trace(trace) => self.store.save_trace(id, trace, at).await?,
         }
+        Ok(None)
     }
 
     async fn live(&mut self, id: &AttemptId) -> Result<&mut Live, StoreError> {
@@ -211,7 +263,7 @@ impl Recorder {
         position: u32,
         placed: &PlacedFinding,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Raised>, StoreError> {
         let subject = self.live(id).await?.subject.clone();
         let alerts = placed.finding.alerts() && placed.finding.confirmation != Confirmation::Due;
         let cause = Cause::Finding {
@@ -229,7 +281,7 @@ impl Recorder {
             .record_finding(id, position, placed, raise.as_ref(), at)
             .await?;
         tell(id, raised.as_ref());
-        Ok(())
+        Ok(raised)
     }
 
     /// The call's findings by now, but for those whose confirming question is still out.
@@ -256,13 +308,13 @@ impl Recorder {
         id: &AttemptId,
         record: CallRecord,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Raised>, StoreError> {
         let disposition = record.ending.disposition;
         let finished = finish(&self.store, &self.rules, id, record, at).await?;
         self.live.remove(id);
         info!(attempt.id = %id, %disposition, late = finished.late, "attempt ended");
         tell(id, finished.raised.as_ref());
-        Ok(())
+        Ok(finished.raised)
     }
 }
 

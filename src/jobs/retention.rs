@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aftercall_core::id::AttemptId;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
 
 use super::{Rules, next_round};
 use crate::backup::journal;
@@ -61,6 +63,11 @@ impl Keeper {
     pub async fn once(&self) -> anyhow::Result<Gone> {
         let mut gone = Gone::default();
         let now = self.rules.clock.now();
+        // An erasure that an object store held up: nobody can hear these, and they go all the same.
+        for attempt in self.store.audio_of_the_erased(AT_ONCE).await? {
+            remove(&self.recordings, &attempt).await?;
+            self.store.audio_removed(&attempt, now).await?;
+        }
         loop {
             let before = self.retention.audio_before(now);
             let due = self
@@ -68,12 +75,12 @@ impl Keeper {
                 .audio_due(before, self.retention.hold_alerts, AT_ONCE);
             let due = due.await?;
             for attempt in &due {
-                if self.recordings.exists(attempt) {
+                if self.is_recorded(attempt).await? {
                     let by = &self.rules.engine;
                     self.store
                         .audit(by, "retention.audio", &attempt.0, "", now)
                         .await?;
-                    self.recordings.remove(attempt)?;
+                    remove(&self.recordings, attempt).await?;
                     gone.recordings += 1;
                 }
                 self.store.audio_removed(attempt, now).await?;
@@ -96,6 +103,11 @@ impl Keeper {
             }
         }
         Ok(gone)
+    }
+
+    async fn is_recorded(&self, attempt: &AttemptId) -> anyhow::Result<bool> {
+        let (recordings, attempt) = (self.recordings.clone(), attempt.clone());
+        Ok(spawn_blocking(move || recordings.exists(&attempt)).await?)
     }
 
     async fn erase(&self, erasure: &Erasure) -> anyhow::Result<()> {
@@ -121,7 +133,18 @@ pub async fn erase(
         .audit(by, "patient.erase", id, &detail, erasure.at)
         .await?;
     for attempt in &erased.attempts {
-        recordings.remove(attempt)?;
+        match remove(recordings, attempt).await {
+            Ok(()) => store.audio_removed(attempt, erasure.at).await?,
+            // Its key is destroyed: what is left is noise, and the next round of retention takes it away.
+            Err(error) => warn!(attempt.id = %attempt, "a recording goes later: {error:#}"),
+        }
     }
+    Ok(())
+}
+
+/// Off the async threads: an object store may be slow.
+async fn remove(recordings: &Recordings, attempt: &AttemptId) -> anyhow::Result<()> {
+    let (recordings, attempt) = (recordings.clone(), attempt.clone());
+    spawn_blocking(move || recordings.remove(&attempt)).await??;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! One chunk file: header, frames, seal. All numbers little-endian.
 //!
 //! ```text
-//! header 40 bytes  "ACRC" version:u16=2 codec:u8 channels:u8 index:u32 samples_per_second:u32 first_sample:u64 salt
-//! frame  336 bytes left and right sample in turns, 20 ms, and their tag: AES-256-GCM (cipher.rs)
+//! header 40 bytes  "ACRC" version:u16=2|3 codec:u8 channels:u8 index:u32 samples_per_second:u32 first_sample:u64 salt
+//! frame  336 bytes left and right sample in turns, 20 ms, and their tag: AES-256-GCM, or SM4-GCM in version 3
 //! seal   24 bytes  "SEAL" frames:u32 and the tag that says that there are so many
 //! ```
 //! The seal is shorter than a frame, so a torn or missing seal never looks like sound. Version 1 was not encrypted: no
@@ -12,7 +12,7 @@ use aftercall_core::id::AttemptId;
 
 use super::FRAME_SAMPLES;
 use super::cipher::FileCipher;
-use crate::vault::{DataKey, TAG_BYTES};
+use crate::vault::{Cipher, DataKey, TAG_BYTES};
 
 /// Bytes of the sound of one stereo frame.
 pub const FRAME_BYTES: usize = 2 * FRAME_SAMPLES;
@@ -33,7 +33,10 @@ const A_LAW: u8 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Plain,
+    /// By AES-256-GCM.
     Sealed,
+    /// By SM4-GCM.
+    Sm4,
 }
 
 impl Layout {
@@ -41,6 +44,7 @@ impl Layout {
     pub(super) fn of(start: &[u8]) -> Self {
         match start.get(4..6) {
             Some([1, 0]) => Layout::Plain,
+            Some([3, 0]) => Layout::Sm4,
             Some(_) | None => Layout::Sealed,
         }
     }
@@ -48,14 +52,14 @@ impl Layout {
     pub(super) fn header_bytes(self) -> usize {
         match self {
             Layout::Plain => PLAIN_HEADER_BYTES,
-            Layout::Sealed => SEALED_HEADER_BYTES,
+            Layout::Sealed | Layout::Sm4 => SEALED_HEADER_BYTES,
         }
     }
 
     pub(super) fn frame_bytes(self) -> usize {
         match self {
             Layout::Plain => FRAME_BYTES,
-            Layout::Sealed => SEALED_FRAME_BYTES,
+            Layout::Sealed | Layout::Sm4 => SEALED_FRAME_BYTES,
         }
     }
 
@@ -70,6 +74,7 @@ impl Layout {
         match self {
             Layout::Plain => 1,
             Layout::Sealed => 2,
+            Layout::Sm4 => 3,
         }
     }
 
@@ -98,11 +103,15 @@ pub(super) fn index_of(file_name: &str) -> Option<u32> {
     file_name.strip_suffix(".chunk")?.parse().ok()
 }
 
-/// The header of a chunk that is written, with a salt of its own.
-pub(super) fn header(index: u32) -> std::io::Result<[u8; SEALED_HEADER_BYTES]> {
+/// The header of a chunk that is written by this cipher, with a salt of its own.
+pub(super) fn header(index: u32, cipher: Cipher) -> std::io::Result<[u8; SEALED_HEADER_BYTES]> {
+    let layout = match cipher {
+        Cipher::Aes => Layout::Sealed,
+        Cipher::Sm4 => Layout::Sm4,
+    };
     let mut bytes = [0; SEALED_HEADER_BYTES];
     let (head, salt) = bytes.split_at_mut(PLAIN_HEADER_BYTES);
-    head.copy_from_slice(&Layout::Sealed.header(index));
+    head.copy_from_slice(&layout.header(index));
     getrandom::fill(salt).map_err(std::io::Error::other)?;
     Ok(bytes)
 }

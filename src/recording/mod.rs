@@ -7,19 +7,26 @@
 mod chunk;
 mod cipher;
 mod reader;
+mod remote;
 mod wav;
 mod writer;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aftercall_core::id::AttemptId;
+use anyhow::Context as _;
 
 pub use chunk::{CHUNK_FRAMES, ChunkState, FRAME_BYTES};
 pub use reader::RecordingReader;
+pub use remote::Remote;
 pub use wav::speech_wav;
 pub use writer::RecordingWriter;
 
+use crate::config::Config;
 use crate::vault::DataKey;
 
 /// Samples of one channel in a frame: 20 ms at 8 kHz.
@@ -42,17 +49,115 @@ pub enum RecordingError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("cannot {doing} the recording of attempt {attempt} in the object store")]
+    Away {
+        doing: &'static str,
+        attempt: AttemptId,
+        source: Box<object_store::Error>,
+    },
+    #[error("chunk {index} of attempt {attempt} came back from the object store changed")]
+    Changed { attempt: AttemptId, index: u32 },
 }
 
-/// The folder that holds all recordings.
+/// The folder that holds all recordings, or holds them until an object store has them.
 #[derive(Clone, Debug)]
 pub struct Recordings {
     root: PathBuf,
+    remote: Option<Arc<Remote>>,
 }
 
 impl Recordings {
+    /// In this folder alone.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            remote: None,
+        }
+    }
+
+    /// Those of a hospital.
+    ///
+    /// # Errors
+    /// An address of an object store that is none.
+    pub fn of(config: &Config) -> anyhow::Result<Self> {
+        let url = &config.recordings.url;
+        let remote = (!url.is_empty()).then(|| Remote::open(url));
+        let remote = remote.transpose().context("recordings.url")?;
+        Ok(Self::new(config.recordings_dir()).kept_by(remote))
+    }
+
+    /// The same, kept by an object store in the end.
+    pub fn kept_by(self, remote: Option<Remote>) -> Self {
+        Self {
+            remote: remote.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// Whether an object store has them in the end.
+    pub fn has_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Attempts of which something lies here.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn here(&self) -> Result<Vec<AttemptId>, RecordingError> {
+        let failed = |error| io_error("list", &self.root)(error);
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut here = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            here.extend(name.to_str().map(|name| AttemptId(name.to_owned())));
+        }
+        here.sort_unstable();
+        Ok(here)
+    }
+
+    /// Hands the recording of an attempt that is over to the object store, and lets the files here go once the store has
+    /// given every one of them back unchanged; false where there is none, or what lies here is not encrypted (an older
+    /// version wrote it) and so stays. May be broken off at any point and made again.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses; the files here stay.
+    pub fn hand_over(&self, attempt: &AttemptId) -> Result<bool, RecordingError> {
+        let Some(remote) = &self.remote else {
+            return Ok(false);
+        };
+        let folder = self.folder(attempt)?;
+        if !folder.is_dir() {
+            return Ok(false);
+        }
+        let chunks = reader::files(&folder).map_err(io_error("list", &folder))?;
+        for index in chunks {
+            let path = folder.join(chunk::file_name(index));
+            let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+            if chunk::Layout::of(&bytes) == chunk::Layout::Plain {
+                return Ok(false);
+            }
+            let away = |doing| {
+                move |source| RecordingError::Away {
+                    doing,
+                    attempt: attempt.clone(),
+                    source: Box::new(source),
+                }
+            };
+            let sent = remote.write(attempt, index, bytes.clone());
+            sent.map_err(away("store"))?;
+            let kept = remote.read(attempt, index).map_err(away("read back"))?;
+            if kept != bytes {
+                return Err(RecordingError::Changed {
+                    attempt: attempt.clone(),
+                    index,
+                });
+            }
+        }
+        fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
+        Ok(true)
     }
 
     /// Begins the recording of an attempt, under the key for audio of its patient.
@@ -76,25 +181,40 @@ impl Recordings {
         attempt: &AttemptId,
         key: &DataKey,
     ) -> Result<RecordingReader, RecordingError> {
-        RecordingReader::open(&self.folder(attempt)?, attempt, key)
+        RecordingReader::open(self.folder(attempt)?, self.remote.clone(), attempt, key)
     }
 
-    /// Whether anything was recorded.
+    /// Whether anything was recorded; where the object store does not say, there may be.
     pub fn exists(&self, attempt: &AttemptId) -> bool {
-        self.folder(attempt).is_ok_and(|folder| folder.is_dir())
+        match self.folder(attempt) {
+            Err(_) => false,
+            Ok(folder) if folder.is_dir() => true,
+            Ok(_) => away(self.remote.as_ref(), attempt).map_or(true, |away| !away.is_empty()),
+        }
     }
 
     /// Removes the recording of an attempt; false when there was none.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk or the object store refuses.
     pub fn remove(&self, attempt: &AttemptId) -> Result<bool, RecordingError> {
         let folder = self.folder(attempt)?;
-        match std::fs::remove_dir_all(&folder) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(io_error("remove", &folder)(error)),
-        }
+        let was_here = match fs::remove_dir_all(&folder) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(io_error("remove", &folder)(error)),
+        };
+        let Some(remote) = &self.remote else {
+            return Ok(was_here);
+        };
+        let removed = remote
+            .remove(attempt)
+            .map_err(|source| RecordingError::Away {
+                doing: "remove",
+                attempt: attempt.clone(),
+                source: Box::new(source),
+            })?;
+        Ok(was_here || removed)
     }
 
     /// The id comes from outside in a request: it must not climb out of the folder.
@@ -105,6 +225,20 @@ impl Recordings {
         }
         Ok(self.root.join(&attempt.0))
     }
+}
+
+/// The chunks of an attempt in the object store, by their bytes.
+fn away(
+    remote: Option<&Arc<Remote>>,
+    attempt: &AttemptId,
+) -> Result<BTreeMap<u32, u64>, RecordingError> {
+    let listed = remote.map(|remote| remote.list(attempt)).transpose();
+    let listed = listed.map_err(|source| RecordingError::Away {
+        doing: "list",
+        attempt: attempt.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(listed.unwrap_or_default())
 }
 
 fn io_error<'a>(

@@ -1,10 +1,12 @@
-//! Reading: the chunks of one attempt as one WAV byte stream, while the call runs and after a crash.
+//! Reading: the chunks of one attempt as one WAV byte stream, while the call runs and after a crash. What is no longer here
+//! comes from the object store, a chunk at a time: who plays a part fetches that part.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aftercall_core::codec::G711;
 use aftercall_core::id::AttemptId;
@@ -15,7 +17,7 @@ use super::chunk::{
 };
 use super::cipher::FileCipher;
 use super::wav::{self, WAV_HEADER_BYTES};
-use super::{RecordingError, SILENCE, io_error};
+use super::{RecordingError, Remote, SILENCE, away, io_error};
 use crate::vault::DataKey;
 
 /// Bytes of sound in a full chunk.
@@ -28,6 +30,7 @@ const CHUNK_SOUND: u64 = CHUNK_FRAMES as u64 * FRAME_BYTES as u64;
 #[derive(Debug)]
 pub struct RecordingReader {
     folder: PathBuf,
+    remote: Option<Arc<Remote>>,
     attempt: AttemptId,
     key: DataKey,
     /// Whole frames of each chunk that is there.
@@ -40,22 +43,29 @@ pub struct RecordingReader {
 
 #[derive(Debug)]
 struct OpenChunk {
-    file: File,
+    bytes: Bytes,
     /// None for version 1.
     cipher: Option<FileCipher>,
 }
 
+/// Where a chunk's bytes are.
+#[derive(Debug)]
+enum Bytes {
+    Here(File),
+    Fetched(Vec<u8>),
+}
+
 impl RecordingReader {
     pub(super) fn open(
-        folder: &Path,
+        folder: PathBuf,
+        remote: Option<Arc<Remote>>,
         attempt: &AttemptId,
         key: &DataKey,
     ) -> Result<Self, RecordingError> {
-        if !folder.is_dir() {
-            return Err(RecordingError::None(attempt.clone()));
-        }
+        let is_here = folder.is_dir();
         let mut reader = Self {
-            folder: folder.to_owned(),
+            folder,
+            remote,
             attempt: attempt.clone(),
             key: key.clone(),
             chunks: BTreeMap::new(),
@@ -64,16 +74,25 @@ impl RecordingReader {
             open: None,
         };
         reader.refresh()?;
+        if !is_here && reader.chunks.is_empty() {
+            return Err(RecordingError::None(attempt.clone()));
+        }
         Ok(reader)
     }
 
     /// Looks again how much there is: the call may have gone on.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read, or the object store does not answer.
     pub fn refresh(&mut self) -> Result<(), RecordingError> {
         let failed = io_error("list", &self.folder);
         self.chunks = list(&self.folder).map_err(failed)?;
+        // What is here is asked about nowhere else: a call that goes on, and one that waits to be handed over.
+        if self.chunks.is_empty() {
+            let away = away(self.remote.as_ref(), &self.attempt)?;
+            let frames = |(index, bytes)| (index, Layout::Sealed.frames_in(bytes));
+            self.chunks = away.into_iter().map(frames).collect();
+        }
         self.frames = match self.chunks.last_key_value() {
             Some((index, frames)) => {
                 u64::from(*index) * u64::from(CHUNK_FRAMES) + u64::from(*frames)
@@ -145,7 +164,8 @@ impl RecordingReader {
     pub fn verify(&self) -> Result<Vec<(u32, ChunkState)>, RecordingError> {
         let check = |index: &u32| {
             let path = self.folder.join(file_name(*index));
-            let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+            let bytes = self.fetch(*index).and_then(Bytes::whole);
+            let bytes = bytes.map_err(io_error("read", &path))?;
             let state = chunk::state(&bytes, *index, &self.key, &self.attempt);
             Ok((*index, state))
         };
@@ -182,39 +202,71 @@ impl RecordingReader {
     fn chunk(&mut self, index: u32) -> io::Result<&OpenChunk> {
         let chunk = match self.open.take() {
             Some((open, chunk)) if open == index => chunk,
-            Some(_) | None => {
-                let path = self.folder.join(file_name(index));
-                OpenChunk::open(&path, &self.key, &self.attempt)?
-            }
+            Some(_) | None => OpenChunk::open(self.fetch(index)?, &self.key, &self.attempt)?,
         };
         Ok(&self.open.insert((index, chunk)).1)
+    }
+
+    /// From here, or from the object store: it may have been handed over since.
+    fn fetch(&self, index: u32) -> io::Result<Bytes> {
+        match (File::open(self.folder.join(file_name(index))), &self.remote) {
+            (Err(error), Some(remote)) if error.kind() == ErrorKind::NotFound => {
+                let fetched = remote.read(&self.attempt, index);
+                fetched.map(Bytes::Fetched).map_err(io::Error::other)
+            }
+            (file, _) => file.map(Bytes::Here),
+        }
+    }
+}
+
+impl Bytes {
+    fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+        match self {
+            Bytes::Here(file) => file.read_exact_at(into, at),
+            Bytes::Fetched(bytes) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX);
+                let part = bytes.get(from..from.saturating_add(into.len()));
+                into.copy_from_slice(part.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn whole(self) -> io::Result<Vec<u8>> {
+        match self {
+            Bytes::Fetched(bytes) => Ok(bytes),
+            Bytes::Here(mut file) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+        }
     }
 }
 
 impl OpenChunk {
-    fn open(path: &Path, key: &DataKey, attempt: &AttemptId) -> io::Result<Self> {
-        let file = File::open(path)?;
+    fn open(bytes: Bytes, key: &DataKey, attempt: &AttemptId) -> io::Result<Self> {
         let mut head = [0; SEALED_HEADER_BYTES];
-        file.read_exact_at(&mut head, 0)?;
+        bytes.read_exact_at(&mut head, 0)?;
         let cipher = match Layout::of(&head) {
             Layout::Plain => None,
-            Layout::Sealed => Some(FileCipher::new(key, attempt, &head)),
+            Layout::Sealed | Layout::Sm4 => Some(FileCipher::new(key, attempt, &head)),
         };
-        Ok(Self { file, cipher })
+        Ok(Self { bytes, cipher })
     }
 
     /// Reads sound from position `within` of the chunk's; of an encrypted one no further than the frame's end.
     fn read(&self, within: u64, part: &mut [u8]) -> io::Result<usize> {
         let Some(cipher) = &self.cipher else {
             let at = Layout::Plain.header_bytes() as u64 + within;
-            self.file.read_exact_at(part, at)?;
+            self.bytes.read_exact_at(part, at)?;
             return Ok(part.len());
         };
         let position = u32::try_from(within / FRAME_BYTES as u64).unwrap_or(u32::MAX);
         let offset = usize::try_from(within % FRAME_BYTES as u64).unwrap_or(0);
         let at = SEALED_HEADER_BYTES as u64 + u64::from(position) * SEALED_FRAME_BYTES as u64;
         let mut sealed = [0; SEALED_FRAME_BYTES];
-        self.file.read_exact_at(&mut sealed, at)?;
+        self.bytes.read_exact_at(&mut sealed, at)?;
         let frame = cipher.open_frame(position, &sealed).ok_or_else(|| {
             io::Error::new(
                 ErrorKind::InvalidData,
@@ -245,17 +297,27 @@ impl Seek for RecordingReader {
     }
 }
 
+/// The chunks in a folder; none where it is not there.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<u32>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut chunks = Vec::new();
+    for entry in entries {
+        chunks.extend(entry?.file_name().to_str().and_then(index_of));
+    }
+    Ok(chunks)
+}
+
 fn list(folder: &Path) -> io::Result<BTreeMap<u32, u32>> {
     let mut chunks = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if let Some(index) = entry.file_name().to_str().and_then(index_of) {
-            let mut start = Vec::new();
-            let file = File::open(entry.path())?;
-            let bytes = file.metadata()?.len();
-            file.take(6).read_to_end(&mut start)?;
-            chunks.insert(index, Layout::of(&start).frames_in(bytes));
-        }
+    for index in files(folder)? {
+        let mut start = Vec::new();
+        let file = File::open(folder.join(file_name(index)))?;
+        let bytes = file.metadata()?.len();
+        file.take(6).read_to_end(&mut start)?;
+        chunks.insert(index, Layout::of(&start).frames_in(bytes));
     }
     Ok(chunks)
 }
@@ -272,6 +334,7 @@ mod tests {
 
     use super::*;
     use crate::recording::{FRAME_SAMPLES, RecordingWriter, Recordings};
+    use crate::vault::Cipher;
 
     fn key() -> DataKey {
         DataKey::new([3; 32])
@@ -394,6 +457,32 @@ mod tests {
                 .iter()
                 .all(|(_, state)| *state == ChunkState::Damaged)
         );
+    }
+
+    #[test]
+    fn what_sm4_sealed_plays_beside_what_aes_sealed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let recordings = Recordings::new(folder.path());
+        for (id, by) in [("a", Cipher::Aes), ("b", Cipher::Sm4)] {
+            let attempt = AttemptId(id.to_owned());
+            let mut writer = recordings
+                .writer(&attempt, &key().by(by))
+                .expect("a new recording");
+            frame(&mut writer, 7);
+            writer.finish().expect("a temporary folder is writable");
+            let bytes = fs::read(folder.path().join(id).join(file_name(0))).expect("there");
+            assert_eq!(bytes[4], if by == Cipher::Sm4 { 3 } else { 2 });
+            // Whatever new calls are sealed by.
+            for now in [Cipher::Aes, Cipher::Sm4] {
+                let key = key().by(now);
+                let mut reader = recordings.reader(&attempt, &key).expect("it exists");
+                let mut whole = Vec::new();
+                reader.read_to_end(&mut whole).expect("readable");
+                assert_eq!(whole[WAV_HEADER_BYTES..][..4], [7, 8, 7, 8], "{by:?}");
+                let states = reader.verify().expect("readable");
+                assert_eq!(states, [(0, ChunkState::Sealed)]);
+            }
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl RecordingWriter {
 
     fn open_chunk(&mut self) -> Result<OpenChunk, RecordingError> {
         let path = self.folder.join(file_name(self.next));
-        let head = header(self.next).map_err(io_error("create", &path))?;
+        let head = header(self.next, self.key.cipher()).map_err(io_error("create", &path))?;
         let mut file = OpenOptions::new()
             .append(true)
             .create_new(true)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aftercall_core::audit_chain::{Entry, Fault, Head, Walk, link};
+use aftercall_core::audit_chain::{Entry, Fault, Hashing, Head, Walk, link};
 use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -108,7 +108,7 @@ impl Store {
             detail: line.detail,
             reason: line.reason,
         };
-        let hash = link(&row.text("hash")?, &entry);
+        let hash = link(self.keys.hashing(), &row.text("hash")?, &entry);
         sqlx::query(
             "insert into audit_log (id, seq, at_ms, who, what, subject, detail, reason, hash) \
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -309,7 +309,7 @@ pub(super) async fn adopt(connection: &mut AnyConnection) -> Result<(), StoreErr
         };
         head = Head {
             seq: entry.seq,
-            hash: link(&head.hash, &entry),
+            hash: link(Hashing::Sha256, &head.hash, &entry),
         };
         sqlx::query("update audit_log set seq = $2, hash = $3 where id = $1")
             .bind(row.text("id")?)

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use aftercall_core::audit_chain::Hashing;
 use aftercall_core::id::AttemptId;
 use aftercall_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use sqlx::AnyConnection;
 use super::row::Columns;
 use super::site::Site;
 use super::{Backend, Store, StoreError, ms};
-use crate::vault::{Class, DataKey, Source, Vault, Wrapped};
+use crate::vault::{Cipher, Class, DataKey, Source, Vault, Wrapped};
 
 /// Keys wrapped anew in one transaction.
 const AT_ONCE: i64 = 500;
@@ -30,6 +31,14 @@ impl Keys {
             source,
             vault: OnceLock::new(),
             site: OnceLock::new(),
+        }
+    }
+
+    /// What the audit log goes on by: SM3 where SM4 seals.
+    pub(super) fn hashing(&self) -> Hashing {
+        match self.source.cipher() {
+            Cipher::Aes => Hashing::Sha256,
+            Cipher::Sm4 => Hashing::Sm3,
         }
     }
 }
@@ -253,7 +262,7 @@ pub(super) async fn key(
         return Ok(key);
     }
     let vault = unlocked(connection, keys).await?;
-    let made = DataKey::random()?;
+    let made = vault.new_key()?;
     let by = locked(connection).await?;
     let wrapped = vault.wrap(&by, &made, owner, class)?;
     let done = sqlx::query(
@@ -286,7 +295,7 @@ pub(super) async fn wrapped(
     let vault = unlocked(connection, keys).await?;
     let by = locked(connection).await?;
     let make = |owner: &&str| {
-        let key = DataKey::random()?;
+        let key = vault.new_key()?;
         let wrapped = vault.wrap(&by, &key, owner, class)?;
         Ok((key, wrapped))
     };

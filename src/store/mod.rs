@@ -4,6 +4,7 @@
 //! not decided here, but every transition names the state it leaves, so the loser of a race learns it.
 
 pub mod attempt;
+mod audio;
 pub mod audit;
 pub mod audit_item;
 pub mod call;

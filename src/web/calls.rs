@@ -11,6 +11,7 @@ use aftercall_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::extract::{Id, List, Paging, Params};
@@ -214,9 +215,12 @@ pub async fn show(
     let call = state.store.call(&AttemptId(id)).await?;
     let attempt = &call.row.attempt.id;
     state.audit(&caller, "call.read", &attempt.0, "").await?;
+    let (recordings, wanted) = (state.recordings.clone(), attempt.clone());
+    // In doubt there is one: who wants to listen is told.
+    let recorded = spawn_blocking(move || recordings.exists(&wanted)).await;
     Ok(Json(CallView {
         attempt: AttemptView::of(&call.row),
-        recorded: state.recordings.exists(attempt),
+        recorded: recorded.unwrap_or(true),
         turns: call.turns.iter().map(TurnView::of).collect(),
         findings: call.findings.iter().map(FindingView::of).collect(),
         suppressed: call.suppressed.iter().map(SuppressedView::of).collect(),

@@ -158,7 +158,17 @@ impl From<RecordingError> for Problem {
     fn from(error: RecordingError) -> Self {
         match &error {
             RecordingError::Id | RecordingError::None(_) => Self::not_found("recording"),
-            RecordingError::Exists(_) | RecordingError::Io { .. } => Self::ours(&error),
+            RecordingError::Away { .. } => {
+                tracing::error!(%error, "the object store cannot be used");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "recordings_unavailable",
+                    "try again in a minute",
+                )
+            }
+            RecordingError::Exists(_)
+            | RecordingError::Changed { .. }
+            | RecordingError::Io { .. } => Self::ours(&error),
         }
     }
 }

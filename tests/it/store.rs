@@ -174,6 +174,9 @@ const CHECKS: &[(&str, Check)] = &[
             Box::pin(sso::a_journey_is_made_once_in_its_time_and_a_subject_has_one_account(store))
         },
     ),
+    ("what_aes_sealed_opens_under_sm4_and_back", |store, url| {
+        Box::pin(vault::what_aes_sealed_opens_under_sm4_and_back(store, url))
+    }),
     ("tampering_with_the_audit_log_is_found", |store, url| {
         Box::pin(people::tampering_with_the_audit_log_is_found(store, url))
     }),

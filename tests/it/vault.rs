@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aftercall::recording::{ChunkState, FRAME_SAMPLES, RecordingReader, Recordings};
+use aftercall::store::page::PageRequest;
 use aftercall::store::{Store, StoreError};
 use aftercall::vault::{Class, DataKey, Source, VaultError};
 use aftercall_core::attempt::Disposition;
@@ -13,7 +14,7 @@ use aftercall_core::id::AttemptId;
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 
-use crate::record::{at, calling, finding, finish, master_key};
+use crate::record::{at, calling, finding, finish, master_key, turn};
 
 /// What the robot and the patient say in these recordings: 20 ms each.
 const SAID: [[u8; FRAME_SAMPLES]; 2] = [[0x21; FRAME_SAMPLES], [0x42; FRAME_SAMPLES]];
@@ -183,6 +184,59 @@ pub async fn a_destroyed_key_opens_nothing(store: Store, url: String) {
         assert!(heard(reader).is_err());
     }
     assert_eq!(hears(&store, &recordings, &his.id).await, spoken());
+}
+
+// On both databases: see `store`. From one day on SM4 seals and SM3 hashes; what was there stays readable, and back again.
+pub async fn what_aes_sealed_opens_under_sm4_and_back(store: Store, url: String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recordings = Recordings::new(folder.path());
+    let (before, _) = calling(&store, "1").await;
+    record(&store, &recordings, &before.id).await;
+    store
+        .append_turn(&before.id, &turn(0))
+        .await
+        .expect("saved");
+    store.audit("w", "x", "", "", at(1)).await.expect("written");
+    store.close().await;
+
+    let sm4 = Source::Sm4(Box::new(master_key()));
+    let store = Store::open(&url, &sm4).await.expect("the same master key");
+    let (after, _) = calling(&store, "2").await;
+    record(&store, &recordings, &after.id).await;
+    store.append_turn(&after.id, &turn(0)).await.expect("saved");
+    store
+        .append_turn(&before.id, &turn(1))
+        .await
+        .expect("saved");
+    store.audit("w", "x", "", "", at(2)).await.expect("written");
+    let file = |id: &AttemptId| {
+        let path = folder.path().join(&id.0).join("000000.chunk");
+        fs::read(path).expect("recorded")
+    };
+    assert_eq!((file(&before.id)[4], file(&after.id)[4]), (2, 3));
+    store.close().await;
+
+    for source in [sm4, master_key()] {
+        let store = Store::open(&url, &source).await.expect("opened");
+        assert_eq!(store.turns(&before.id).await.expect("read").len(), 2);
+        assert_eq!(store.turns(&after.id).await.expect("read")[0], turn(0));
+        for id in [&before.id, &after.id] {
+            assert_eq!(hears(&store, &recordings, id).await, spoken());
+        }
+        let head = store.audit_head().await.expect("read");
+        assert_eq!(
+            store.verify_audit(None, |_| {}).await.expect("read"),
+            Ok(head)
+        );
+        let page = PageRequest::default();
+        let log = store.audit_log(None, &page).await.expect("read").items;
+        let by: Vec<bool> = log
+            .iter()
+            .map(|entry| entry.hash.starts_with("sm3-"))
+            .collect();
+        assert!(by.contains(&false) && by.contains(&true), "{by:?}");
+        store.close().await;
+    }
 }
 
 pub async fn a_rotation_wraps_every_key_anew(store: Store, url: String) {
