@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// A callee: an E.164 number (`+8613800138000`) or, on a loopback trunk, a SIP user part (`1000`).
 ///
+/// A record's number may have an extension behind a switchboard (`+861062345678;ext=8001`, RFC 3966 section 5.3). No robot
+/// dials it: whoever answers there is not the patient, and no cap can be kept behind it.
+///
 /// `Debug` and `Display` hide it: a patient's number is PHI.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -20,7 +23,12 @@ pub enum PhoneError {
     Character,
     #[error("telephone number has {0} digits; 3 to 15 can be dialled (E.164)")]
     Length(usize),
+    #[error("extension of a telephone number has other than 1 to 8 digits")]
+    Extension,
 }
+
+/// What parts a number from its extension.
+const EXTENSION: &str = ";ext=";
 
 impl PhoneNumber {
     /// Reads a number, dropping spaces, dashes, dots and brackets.
@@ -46,6 +54,34 @@ impl PhoneNumber {
         Ok(Self(kept))
     }
 
+    /// Reads a number of a record, which may have an extension (`;ext=8001`).
+    ///
+    /// # Errors
+    /// As [`PhoneNumber::parse`], or for an extension of other than 1 to 8 digits.
+    pub fn of_record(text: &str) -> Result<Self, PhoneError> {
+        match text.split_once(EXTENSION) {
+            Some((number, extension)) => Self::parse(number)?.with_extension(extension),
+            None => Self::parse(text),
+        }
+    }
+
+    /// The telephone behind this one's switchboard.
+    ///
+    /// # Errors
+    /// For an extension of other than 1 to 8 digits.
+    pub fn with_extension(self, extension: &str) -> Result<Self, PhoneError> {
+        let is_plain = extension.chars().all(|c| c.is_ascii_digit());
+        if !is_plain || !(1..=8).contains(&extension.len()) {
+            return Err(PhoneError::Extension);
+        }
+        Ok(Self(format!("{}{EXTENSION}{extension}", self.0)))
+    }
+
+    /// Whether a robot may ring it, and a message be sent to it: it is nobody's extension.
+    pub fn is_direct(&self) -> bool {
+        !self.0.contains(EXTENSION)
+    }
+
     /// The user part of a SIP URI, which need not be a number: a test telephone's name.
     ///
     /// # Errors
@@ -60,16 +96,21 @@ impl PhoneNumber {
     }
 
     /// Every way in which lists spell the number, itself first: a do-not-call list of another year may hold a landline as
-    /// `01062345678` and a mobile without its country.
+    /// `01062345678` and a mobile without its country. Who had a switchboard taken off meant its extensions too.
     pub fn spellings(&self) -> [String; 4] {
         let own = self.0.clone();
-        let (country, national) = match self.0.strip_prefix('+') {
+        let parts = self.0.split_once(EXTENSION);
+        let number = parts.map_or(self.0.as_str(), |(number, _)| number);
+        let (country, national) = match number.strip_prefix('+') {
             Some(full) => match (full.strip_prefix("86"), full.strip_prefix('1')) {
                 (Some(rest), _) => ("86", rest),
                 (None, Some(rest)) => ("1", rest),
-                (None, None) => return [own.clone(), own.clone(), own.clone(), own],
+                (None, None) => {
+                    let number = number.to_owned();
+                    return [own, number.clone(), number.clone(), number];
+                }
             },
-            None => ("86", self.0.trim_start_matches('0')),
+            None => ("86", number.trim_start_matches('0')),
         };
         [
             own,
@@ -79,7 +120,7 @@ impl PhoneNumber {
         ]
     }
 
-    /// The dialable text: PHI, so only for the SIP URI, rows and API views.
+    /// The whole text: PHI, so only for the SIP URI, rows and API views.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -101,7 +142,7 @@ impl TryFrom<String> for PhoneNumber {
     type Error = PhoneError;
 
     fn try_from(text: String) -> Result<Self, PhoneError> {
-        Self::parse(&text)
+        Self::of_record(&text)
     }
 }
 
@@ -113,11 +154,11 @@ impl From<PhoneNumber> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::PhoneNumber;
+    use super::{PhoneError, PhoneNumber};
 
     #[test]
     fn one_number_meets_itself_in_every_spelling() {
-        let number = |text: &str| PhoneNumber::parse(text).expect("a number");
+        let number = |text: &str| PhoneNumber::of_record(text).expect("a number");
         for (a, b) in [
             ("+861062345678", "010-6234 5678"),
             ("010-62345678", "+861062345678"),
@@ -125,6 +166,8 @@ mod tests {
             ("13800138000", "+8613800138000"),
             ("+14155550100", "4155550100"),
             ("1000", "1000"),
+            ("+861062345678;ext=8001", "010-62345678"),
+            ("+442079460000;ext=12", "+442079460000"),
         ] {
             let spelled = number(a).spellings();
             assert!(spelled.contains(&number(b).expose().to_owned()), "{a} {b}");
@@ -132,5 +175,21 @@ mod tests {
         let another = "+8613800138001".to_owned();
         assert!(!number("+8613800138000").spellings().contains(&another));
         assert_eq!(number("+442079460000").spellings()[3], "+442079460000");
+    }
+
+    #[test]
+    fn an_extension_is_kept_and_never_dialled() {
+        let number = PhoneNumber::of_record("+86 10 6234 5678;ext=8001").expect("a number");
+        assert_eq!(number.expose(), "+861062345678;ext=8001");
+        assert!(!number.is_direct());
+        assert!(PhoneNumber::parse(number.expose()).is_err());
+        for extension in ["", "1a", "123456789"] {
+            let text = format!("+861062345678;ext={extension}");
+            assert_eq!(
+                PhoneNumber::of_record(&text),
+                Err(PhoneError::Extension),
+                "{text}"
+            );
+        }
     }
 }

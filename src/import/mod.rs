@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_core::id::{EpisodeId, PatientId};
 use aftercall_core::import::{
-    Defaults, Header, Mapping, PhoneFault, Problem, Record, Stated, contradictions, phone_number,
+    Defaults, Header, Mapping, Problem, Record, Stated, contradictions, listed_number,
 };
 use aftercall_core::patient::{Episode, Patient};
 use aftercall_core::phone::PhoneNumber;
@@ -300,13 +300,7 @@ pub fn read_do_not_call(bytes: &[u8], country: &str) -> DoNotCallList {
         };
         let field = |place: usize| fields.get(place).map_or("", str::trim);
         let reason = reason.map_or("", field);
-        let number = match phone_number(field(phone), country) {
-            Err(PhoneFault::NotGiven(_) | PhoneFault::NoAreaCode) => {
-                PhoneNumber::parse(field(phone)).map_err(PhoneFault::from)
-            }
-            read => read,
-        };
-        match number {
+        match listed_number(field(phone), country) {
             Ok(number) => list.numbers.push((number, reason.to_owned())),
             Err(error) => list.problems.push(problem(
                 line,

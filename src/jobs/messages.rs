@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aftercall_core::patient::{EpisodeState, Life, Patient};
 use aftercall_core::phi::Phi;
+use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::message::{Announce, MessageKind, Sender, Unreachable, announce, words};
 use aftercall_core::plan::{NextStep, Step};
 use aftercall_core::time::{self, Timestamp};
@@ -181,7 +182,7 @@ pub(super) async fn leaves(
         return Ok(Leaves::Withheld(why.to_owned()));
     }
     let zone = time::zone(&patient.zone).unwrap_or_else(|| rules.policy.zone().clone());
-    let number = message.phone.as_ref().or(patient.phone.as_ref());
+    let number = number_of(&message, &patient);
     match rules.policy.may_write_at(number, &zone, now) {
         Some(at) if at > now => return Ok(Leaves::At(at)),
         Some(_) => {}
@@ -244,6 +245,12 @@ pub async fn subject_of(store: &Store, message: &PatientMessage) -> Result<Subje
     })
 }
 
+/// An extension is written to no more than it is rung.
+fn number_of<'a>(message: &'a PatientMessage, patient: &'a Patient) -> Option<&'a PhoneNumber> {
+    let number = message.phone.as_ref().or(patient.phone.as_ref());
+    number.filter(|number| number.is_direct())
+}
+
 /// Whom no robot rings is not written to by one.
 async fn refusal(
     store: &Store,
@@ -254,7 +261,7 @@ async fn refusal(
 ) -> Result<Option<&'static str>, StoreError> {
     let episode = store.episode(&message.episode).await?;
     let is_home = episode.state == EpisodeState::Discharged;
-    let number = message.phone.as_ref().or(patient.phone.as_ref());
+    let number = number_of(message, patient);
     let is_suppressed = match number {
         Some(number) => store.suppressed_number(number).await?.is_some(),
         None => false,

@@ -175,7 +175,7 @@ impl Seal {
         place: &str,
     ) -> Result<Option<PhoneNumber>, StoreError> {
         let text = self.open_or_null(row, column, place)?;
-        text.map(|text| PhoneNumber::parse(&text).map_err(|_| StoreError::Corrupt { column }))
+        text.map(|text| PhoneNumber::of_record(&text).map_err(|_| StoreError::Corrupt { column }))
             .transpose()
     }
 

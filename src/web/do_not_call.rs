@@ -1,5 +1,7 @@
 //! The do-not-call list. Numbers travel in bodies, never in a URL.
 
+use aftercall_core::import::listed_number;
+use aftercall_core::phone::PhoneNumber;
 use aftercall_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Body, List, Paging, Params};
-use super::patients::phone;
 use super::problem::Problem;
 use super::{AppState, Caller};
 use crate::store::suppression::SuppressedNumber;
@@ -71,9 +72,7 @@ pub async fn add(
     caller: Caller,
     Body(body): Body<NewSuppression>,
 ) -> Result<StatusCode, Problem> {
-    let Some(number) = phone("phone", Some(&body.phone))? else {
-        return Err(Problem::field("phone", "is missing"));
-    };
+    let number = listed(&state, &body.phone)?;
     let new = state
         .store
         .suppress_number(&number, &body.why, &caller.name, state.now())
@@ -96,14 +95,17 @@ pub async fn remove(
     caller: Caller,
     Body(body): Body<Removal>,
 ) -> Result<StatusCode, Problem> {
-    let Some(number) = phone("phone", Some(&body.phone))? else {
-        return Err(Problem::field("phone", "is missing"));
-    };
+    let number = listed(&state, &body.phone)?;
     if !state.store.unsuppress_number(&number).await? {
         return Err(Problem::not_found("number on the list"));
     }
     state.audit(&caller, "do_not_call.remove", "", "").await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn listed(state: &AppState, text: &str) -> Result<PhoneNumber, Problem> {
+    listed_number(text, &state.defaults.country)
+        .map_err(|fault| Problem::field("phone", fault.to_string()))
 }
 
 impl From<SuppressedNumber> for SuppressedNumberView {

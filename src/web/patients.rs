@@ -1,6 +1,7 @@
 //! Patients: the hospital's record of a person and one stay in, our record out.
 
 use aftercall_core::id::{EpisodeId, PatientId};
+use aftercall_core::import::phone_number;
 use aftercall_core::lang::Lang;
 use aftercall_core::patient::{
     Consent, ConsentBasis, Contact, Episode, EpisodeState, Hearing, Life, Patient, Relation, Topic,
@@ -310,6 +311,7 @@ pub async fn change(
     Body(body): Body<PatientPatch>,
 ) -> Result<Json<PatientView>, Problem> {
     let id = PatientId(id);
+    let read = |told| contacts(told, &state.defaults.country);
     let change = PatientChange {
         lang: body.lang,
         dialect: body
@@ -317,7 +319,7 @@ pub async fn change(
             .map(|dialect| Some(dialect).filter(|dialect| !dialect.is_empty())),
         hearing: body.hearing,
         knows_diagnosis: body.knows_diagnosis,
-        contacts: body.contacts.map(contacts).transpose()?,
+        contacts: body.contacts.map(read).transpose()?,
     };
     let patient = state
         .store
@@ -389,13 +391,14 @@ impl NewPatient {
                 "is not an IANA zone; write one as Asia/Shanghai",
             ));
         }
+        let country = &state.defaults.country;
         let patient = Patient {
             id: PatientId(new_id()),
             hospital: state.defaults.hospital.clone(),
             number: Phi::new(self.number),
             name: Phi::new(self.name),
             birth_date: Phi::new(self.birth_date),
-            phone: phone("phone", self.phone.as_deref())?,
+            phone: phone("phone", self.phone.as_deref(), country)?,
             lang: self.lang,
             dialect: self.dialect,
             hearing: self.hearing,
@@ -403,7 +406,7 @@ impl NewPatient {
             knows_diagnosis: self.knows_diagnosis,
             life: self.life,
             consent: self.consent.into(),
-            contacts: contacts(self.contacts)?,
+            contacts: contacts(self.contacts, country)?,
         };
         let episode = Episode {
             id: EpisodeId(new_id()),
@@ -420,18 +423,22 @@ impl NewPatient {
     }
 }
 
-pub(super) fn phone(field: &str, text: Option<&str>) -> Result<Option<PhoneNumber>, Problem> {
-    text.map(PhoneNumber::parse)
+fn phone(field: &str, text: Option<&str>, country: &str) -> Result<Option<PhoneNumber>, Problem> {
+    text.map(|text| phone_number(text, country))
         .transpose()
-        .map_err(|error| Problem::field(field, error.to_string()))
+        .map_err(|fault| Problem::field(field, fault.to_string()))
 }
 
-fn contacts(views: Vec<ContactView>) -> Result<Vec<Contact>, Problem> {
+fn contacts(views: Vec<ContactView>, country: &str) -> Result<Vec<Contact>, Problem> {
     let read = |(place, view): (usize, ContactView)| {
         Ok(Contact {
             name: Phi::new(view.name),
             relation: view.relation,
-            phone: phone(&format!("contacts[{place}].phone"), view.phone.as_deref())?,
+            phone: phone(
+                &format!("contacts[{place}].phone"),
+                view.phone.as_deref(),
+                country,
+            )?,
             topics: view.topics,
         })
     };

@@ -21,7 +21,7 @@ pub use change::{
 pub use date::{DateFault, read_date, read_instant};
 pub use header::{Header, Record, Stated, cell_name};
 pub use mapping::{Mapping, MappingError, suggest};
-pub use phone::{PhoneFault, phone_number};
+pub use phone::{PhoneFault, listed_number, phone_number};
 
 /// A column of the list. Its name in the file is the name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(patient.consent.basis, ConsentBasis::Written);
         assert_eq!(episode.pathway, "cardiac");
         let mut broken = fields;
-        (broken[3], broken[4]) = ("03/04/1950", "010-62345678-22");
+        (broken[3], broken[4]) = ("03/04/1950", "010-6234567");
         let problems = header
             .record(9, &broken, ids(), &defaults())
             .expect_err("a broken row");
@@ -341,8 +341,8 @@ mod tests {
             [
                 "cell D9, column 生日 (birth_date): may be read with the day or the month first; \
                  write it as 1956-03-21",
-                "cell E9, column 手机 (phone): telephone number has an extension, which the robot cannot dial; \
-                 write a direct line or a mobile, or leave the field empty"
+                "cell E9, column 手机 (phone): telephone number is none that CN gives out; \
+                 correct the number, or leave the field empty"
             ]
         );
     }

@@ -1,10 +1,12 @@
 //! A telephone number as a list writes it, in the one spelling that caps and the do-not-call list know (E.164).
 //!
-//! Numbering plans are the `phonenumber` crate's (libphonenumber's tables). A number with an extension is refused:
-//! a switchboard answers it, to which nothing about a patient may be said, and behind which no cap can be kept.
+//! Numbering plans are the `phonenumber` crate's (libphonenumber's tables).
+
+use std::sync::LazyLock;
 
 use phonenumber::metadata::DATABASE;
 use phonenumber::{Metadata, Mode, country};
+use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::phone::{PhoneError, PhoneNumber};
@@ -14,8 +16,6 @@ use crate::phone::{PhoneError, PhoneNumber};
 pub enum PhoneFault {
     #[error(transparent)]
     Number(#[from] PhoneError),
-    #[error("telephone number has an extension, which the robot cannot dial")]
-    Extension,
     #[error("telephone number has no area code")]
     NoAreaCode,
     #[error("field holds more than one telephone number")]
@@ -51,8 +51,8 @@ pub fn phone_number(text: &str, country: &str) -> Result<PhoneNumber, PhoneFault
     if several(&text) {
         return Err(PhoneFault::Several);
     }
-    if has_extension(&text) {
-        return Err(PhoneFault::Extension);
+    if let Some((number, extension)) = split_extension(&text) {
+        return Ok(phone_number(&number, country)?.with_extension(&extension)?);
     }
     if !is_plain && !text.starts_with("tel:") {
         return Err(PhoneError::Character.into());
@@ -75,11 +75,19 @@ pub fn phone_number(text: &str, country: &str) -> Result<PhoneNumber, PhoneFault
         PhoneNumber::parse(&text)?;
         return Err(PhoneFault::NotGiven(country.to_owned()));
     };
-    if number.extension().is_some() {
-        return Err(PhoneFault::Extension);
-    }
     let spelt = number.format().mode(Mode::E164).to_string();
     Ok(PhoneNumber::parse(&spelt)?)
+}
+
+/// A number of a do-not-call list, which holds also what no table knows: nobody is rung for a doubt.
+///
+/// # Errors
+/// As [`PhoneFault`], where the number could not even be dialled.
+pub fn listed_number(text: &str, country: &str) -> Result<PhoneNumber, PhoneFault> {
+    match phone_number(text, country) {
+        Err(PhoneFault::NotGiven(_) | PhoneFault::NoAreaCode) => Ok(PhoneNumber::parse(text)?),
+        read => read,
+    }
 }
 
 /// 11 digits from 13 to 19, where operators open new ranges faster than tables follow; most numbers of a Chinese list.
@@ -107,23 +115,25 @@ fn several(text: &str) -> bool {
     numbers.filter(|part| long(part)).count() > 1
 }
 
-/// `转8001`, `分机 8001`, `ext 8001`, `x8001`, `#8001`, and `010-62345678-8001`.
-fn has_extension(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    if ["转", "轉", "分机", "分機", "ext", "x", "#"]
-        .iter()
-        .any(|word| lower.contains(word))
-    {
-        return true;
+/// `…转8001`, `… 分机 8001`, `… ext. 8001`, `…x8001`, `…#8001`, `…;ext=8001` and `010-62345678-8001`, in two.
+fn split_extension(text: &str) -> Option<(String, String)> {
+    static MARKED: LazyLock<Regex> = LazyLock::new(|| {
+        let marks = r"(?i)^(.*?)[\s,;]*(?:转|轉|分机|分機|extension|ext|x|#)[\s.:=号]*([0-9]+)$";
+        Regex::new(marks).expect("a pattern that the tests read")
+    });
+    if let Some(found) = MARKED.captures(text) {
+        return Some((found[1].to_owned(), found[2].to_owned()));
     }
     let groups: Vec<&str> = text.split('-').map(str::trim).collect();
     match groups.as_slice() {
-        [area, number, extension] => {
-            area.starts_with('0')
+        [area, number, extension]
+            if area.starts_with('0')
                 && matches!(number.len(), 7 | 8)
-                && (1..=6).contains(&extension.len())
+                && (1..=6).contains(&extension.len()) =>
+        {
+            Some((format!("{area}-{number}"), (*extension).to_owned()))
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -150,6 +160,18 @@ mod tests {
             ("+6580001014", "CN", "+6580001014"),
             ("+447700900033", "CN", "+447700900033"),
             ("1000", "CN", "1000"),
+            ("010-62345678-8001", "CN", "+861062345678;ext=8001"),
+            ("01062345678转8001", "CN", "+861062345678;ext=8001"),
+            (
+                "０１０－６２３４５６７８ 转 ８００１",
+                "CN",
+                "+861062345678;ext=8001",
+            ),
+            ("010-62345678 分机8001", "CN", "+861062345678;ext=8001"),
+            ("0755-82345678#6", "CN", "+8675582345678;ext=6"),
+            ("010 6234 5678 ext. 12", "CN", "+861062345678;ext=12"),
+            ("(303) 555-0100 x12", "US", "+13035550100;ext=12"),
+            ("+861062345678;ext=8001", "CN", "+861062345678;ext=8001"),
         ] {
             let read = phone_number(text, country);
             assert_eq!(
@@ -163,9 +185,10 @@ mod tests {
     #[test]
     fn what_cannot_be_dialled_is_refused_with_its_reason() {
         for (text, reason) in [
-            ("010-62345678-8001", "extension"),
-            ("01062345678转8001", "extension"),
-            ("010 6234 5678 ext. 12", "extension"),
+            ("010-62345678转", "cannot be dialled"),
+            ("010-62345678转123456789", "extension"),
+            ("62345678转8001", "area code"),
+            ("转8001", "empty"),
             ("62345678", "area code"),
             ("13800138000/13900139000", "more than one"),
             ("13800138000、010-62345678", "more than one"),

@@ -276,9 +276,6 @@ impl<'a> Row<'a> {
             Ok(number) => Some(number),
             Err(error) => {
                 let cure = match error {
-                    PhoneFault::Extension => {
-                        "write a direct line or a mobile, or leave the field empty"
-                    }
                     PhoneFault::NoAreaCode => "write it with its area code, as 010-62345678",
                     PhoneFault::Several => "keep one; others belong to contacts",
                     PhoneFault::Rounded => "format the column as text, and write the whole number",

@@ -32,7 +32,7 @@ pub(super) struct Candidate<'a> {
 /// Every number that may be rung for the patient today.
 ///
 /// # Errors
-/// A child without a guardian, a minor whom no robot calls, a record without a number.
+/// A child without a guardian, a minor whom no robot calls, a record without a number or with none that can be dialled.
 pub(super) fn candidates<'a>(
     patient: &'a Patient,
     minors: Minors,
@@ -55,13 +55,18 @@ pub(super) fn candidates<'a>(
         .filter(|(_, contact)| may_speak(contact))
         .filter_map(|(place, contact)| Some((Whom::Contact(place), contact.phone.as_ref()?)));
     let mut found: Vec<Candidate<'a>> = Vec::new();
+    let mut has_extension = false;
     for (whom, number) in own.chain(others) {
-        if found.iter().all(|known| known.number != number) {
+        if !number.is_direct() {
+            has_extension = true;
+        } else if found.iter().all(|known| known.number != number) {
             found.push(Candidate { whom, number });
         }
     }
     if found.is_empty() {
-        return Err(if by_guardian {
+        return Err(if has_extension {
+            Reason::Extension
+        } else if by_guardian {
             Reason::NoGuardian { age }
         } else {
             Reason::NoPhone

@@ -55,6 +55,9 @@ fn english(reason: &Reason) -> String {
             format!("the patient is {age} years old; the hospital has no robot call at that age")
         }
         Reason::NoPhone => "the record has no telephone number".into(),
+        Reason::Extension => {
+            "the record has only an extension behind a switchboard, which no robot dials; a person must call".into()
+        }
         Reason::InvalidNumber => "the number does not exist; a human must find another".into(),
         Reason::WrongParty => {
             "people said that the number is not the patient's; a human must find another".into()
@@ -193,6 +196,7 @@ fn chinese(reason: &Reason) -> String {
         }
         Reason::Minor { age } => format!("患者{age}岁，本院对这个年龄不打机器人电话"),
         Reason::NoPhone => "档案中没有电话号码".into(),
+        Reason::Extension => "档案中只有总机后的分机号，机器人不拨分机，须由人工拨打".into(),
         Reason::InvalidNumber => "号码不存在，须由人工另找号码".into(),
         Reason::WrongParty => "接电话的人说号码不是患者的，须由人工另找号码".into(),
         Reason::UnknownZone => "电话所在时区不明，无法确定哪个时刻合法".into(),

@@ -81,6 +81,7 @@ pub fn life_event(event: &LifeEvent, steps: &[Step], now: Timestamp) -> Vec<Plan
         LifeEvent::NumberChanged => {
             let codes = [
                 ReasonCode::NoPhone,
+                ReasonCode::Extension,
                 ReasonCode::InvalidNumber,
                 ReasonCode::WrongParty,
             ];

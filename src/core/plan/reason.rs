@@ -55,6 +55,9 @@ pub enum ReasonCode {
     Minor,
     #[display("no_phone")]
     NoPhone,
+    /// Every number of the record lies behind a switchboard.
+    #[display("extension")]
+    Extension,
     #[display("invalid_number")]
     InvalidNumber,
     #[display("wrong_party")]
@@ -141,6 +144,7 @@ pub enum Reason {
         age: i16,
     },
     NoPhone,
+    Extension,
     InvalidNumber,
     WrongParty,
     UnknownZone,
@@ -273,6 +277,7 @@ impl Reason {
             Reason::NoGuardian { .. } => ReasonCode::NoGuardian,
             Reason::Minor { .. } => ReasonCode::Minor,
             Reason::NoPhone => ReasonCode::NoPhone,
+            Reason::Extension => ReasonCode::Extension,
             Reason::InvalidNumber => ReasonCode::InvalidNumber,
             Reason::WrongParty => ReasonCode::WrongParty,
             Reason::UnknownZone => ReasonCode::UnknownZone,

@@ -243,6 +243,7 @@ pub fn cause_of_step(state: StepState, reason: &Reason, in_time: bool) -> Option
             StepState::Blocked,
             ReasonCode::Deaf
             | ReasonCode::NoPhone
+            | ReasonCode::Extension
             | ReasonCode::UnknownZone
             | ReasonCode::NoGuardian
             | ReasonCode::Minor,

@@ -290,7 +290,9 @@ fn apply(change: &str, (patient, episode, step): (&mut Patient, &mut Episode, &m
         }
         ("deaf", _) => patient.hearing = Hearing::Deaf,
         ("no_phone", _) => patient.phone = None,
-        ("phone", number) => patient.phone = Some(PhoneNumber::parse(number).expect("a number")),
+        ("phone", number) => {
+            patient.phone = Some(PhoneNumber::of_record(number).expect("a number"))
+        }
         ("contact", text) => patient.contacts.push(contact(text)),
         ("born", date) => patient.birth_date = Phi::new(date.parse().expect("a date")),
         (other, _) => panic!("the fixture says `{other}`, which the test does not know"),

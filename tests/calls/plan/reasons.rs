@@ -33,6 +33,7 @@ fn samples() -> Vec<Reason> {
         Reason::NoGuardian { age: 9 },
         Reason::Minor { age: 15 },
         Reason::NoPhone,
+        Reason::Extension,
         Reason::InvalidNumber,
         Reason::WrongParty,
         Reason::UnknownZone,
@@ -182,11 +183,12 @@ fn kind(reason: &Reason) -> usize {
         Reason::AlreadyClosed { .. } => 43,
         Reason::CallerHour { .. } => 44,
         Reason::BetterHour { .. } => 45,
+        Reason::Extension => 46,
         Reason::Superseded => KINDS - 1,
     }
 }
 
-const KINDS: usize = 47;
+const KINDS: usize = 48;
 
 #[test]
 fn every_reason_reads_as_the_snapshot_has_it() {

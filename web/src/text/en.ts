@@ -211,6 +211,7 @@ export const en = {
     no_guardian: "a child without a guardian's number",
     minor: "a child",
     no_phone: "no telephone number",
+    extension: "only an extension behind a switchboard",
     invalid_number: "the number does not exist",
     wrong_party: "the number is another person's",
     unknown_zone: "the time zone is not known",

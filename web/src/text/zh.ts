@@ -212,6 +212,7 @@ export const zh: Texts = {
     no_guardian: "儿童且没有监护人号码",
     minor: "儿童",
     no_phone: "没有电话号码",
+    extension: "只有总机后的分机号",
     invalid_number: "空号",
     wrong_party: "号码是别人的",
     unknown_zone: "时区不明",
