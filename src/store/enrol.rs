@@ -8,15 +8,18 @@ use aftercall_core::id::{EpisodeId, PatientId, StepId};
 use aftercall_core::patient::{Consent, Episode, EpisodeState, Patient};
 use aftercall_core::plan::{Errand, ExpectedReading, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
+use serde::Serialize;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errand::upsert_errands;
 use super::expected::upsert_readings;
 use super::key::{self, Keys};
 use super::life::happen;
+use super::many::{Cell, insert, listed};
 use super::patient::{
-    EPISODE, Identity, KeptContact, PATIENT, UPSERT_STEP, encounter_of, enrol_consent,
-    read_contact, read_episodes, read_patient, replace_contacts, set_episode_state, upsert_episode,
+    EPISODE, Identity, KeptContact, MOVE_STEP, PATIENT, encounter_of, enrol_consent, read_contact,
+    read_episodes, read_patient, replace_contacts, set_episode_state, upsert_episode,
     upsert_patient,
 };
 use super::row::{Columns, json, word};
@@ -25,9 +28,6 @@ use super::site::{Indexed, Site};
 use super::step::{STEP, read_step};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
-
-/// Values a statement. SQLite takes 32,766 of them, PostgreSQL 65,535; each statement is prepared once a connection.
-const VALUES: usize = 2000;
 
 /// A patient as stored, with the stays and their plans.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,17 +186,15 @@ async fn confirm(
     patients: &[&PatientId],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for patients in patients.chunks(VALUES) {
-        let sql = format!(
-            "update patient set seen_at_ms = $1 where id in ({})",
-            places(1, patients.len())
-        );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(ms(now));
-        let query = patients
-            .iter()
-            .fold(query, |query, patient| query.bind(&patient.0));
-        query.execute(&mut *connection).await?;
-    }
+    let sql = format!(
+        "update patient set seen_at_ms = $1 where id in {}",
+        listed(connection, 2)
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(ms(now))
+        .bind(json(&patients))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -215,25 +213,12 @@ pub(super) async fn known(
         .map(|number| site.index(Indexed::Number, number))
         .collect();
     let merged = merged(connection, hospital, &indices).await?;
-    let ids = merged.iter().map(|(_, id)| id.as_str());
-    let ids: Vec<&str> = ids.collect();
-    let sql = format!(
-        "{PATIENT} where p.hospital = $1 and (p.number_index in ({}) or p.id in ({}))",
-        places(1, numbers.len()),
-        if ids.is_empty() {
-            "''".to_owned()
-        } else {
-            places(1 + numbers.len(), ids.len())
-        }
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
-    let rows = indices
-        .iter()
-        .map(String::as_str)
-        .chain(ids)
-        .fold(query, |query, value| query.bind(value))
-        .fetch_all(&mut *connection)
-        .await?;
+    let of_hospital = |column| format!("{PATIENT} where p.hospital = $1 and p.{column} in ");
+    let mut rows = in_hospital(connection, of_hospital("number_index"), hospital, &indices).await?;
+    if !merged.is_empty() {
+        let ids: Vec<&String> = merged.iter().map(|(_, id)| id).collect();
+        rows.extend(in_hospital(connection, of_hospital("id"), hospital, &ids).await?);
+    }
     let (mut patients, mut seals) = (BTreeMap::new(), BTreeMap::new());
     for row in &rows {
         let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
@@ -251,9 +236,9 @@ pub(super) async fn known(
         return Ok(KnownPatients::new());
     }
     let ids: Vec<String> = patients.keys().cloned().collect();
-    let held = places(0, ids.len());
+    let held = listed(connection, 1);
     let sql = format!(
-        "select patient_id, position, name, relation, phone, topics from contact where patient_id in ({held}) order by patient_id, position"
+        "select patient_id, position, name, relation, phone, topics from contact where patient_id in {held} order by patient_id, position"
     );
     for row in in_list(connection, sql, &ids).await? {
         let id = Columns(&row).text("patient_id")?;
@@ -265,7 +250,7 @@ pub(super) async fn known(
     let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     for row in in_list(
         connection,
-        format!("{STEP} where patient_id in ({held}) order by episode_id, day"),
+        format!("{STEP} where patient_id in {held} order by episode_id, day"),
         &ids,
     )
     .await?
@@ -273,7 +258,7 @@ pub(super) async fn known(
         let step = read_step(&row)?;
         steps.entry(step.episode.0.clone()).or_default().push(step);
     }
-    let stays = format!("{EPISODE} where patient_id in ({held}) order by id");
+    let stays = format!("{EPISODE} where patient_id in {held} order by id");
     let stays = in_list(connection, stays, &ids).await?;
     for episode in read_episodes(connection, keys, &stays).await? {
         let plan = steps.remove(&episode.id.0).unwrap_or_default();
@@ -300,16 +285,8 @@ async fn merged(
     hospital: &str,
     numbers: &[String],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = format!(
-        "select number_index, patient_id from merged_number where hospital = $1 and number_index in ({})",
-        places(1, numbers.len())
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(hospital);
-    let rows = numbers
-        .iter()
-        .fold(query, |query, number| query.bind(number))
-        .fetch_all(connection)
-        .await?;
+    let sql = "select number_index, patient_id from merged_number where hospital = $1 and number_index in ";
+    let rows = in_hospital(connection, sql.to_owned(), hospital, numbers).await?;
     let read = |row| {
         let row = Columns(row);
         Ok((row.text("number_index")?, row.text("patient_id")?))
@@ -317,16 +294,26 @@ async fn merged(
     rows.iter().map(read).collect()
 }
 
+/// Rows of a hospital (`$1`), whose last column is one of a list.
+async fn in_hospital<T: Serialize>(
+    connection: &mut AnyConnection,
+    sql: String,
+    hospital: &str,
+    list: &[T],
+) -> Result<Vec<AnyRow>, StoreError> {
+    let sql = sql + &listed(connection, 2);
+    let query = sqlx::query(AssertSqlSafe(sql))
+        .bind(hospital)
+        .bind(json(&list));
+    Ok(query.fetch_all(connection).await?)
+}
+
 async fn in_list(
     connection: &mut AnyConnection,
     sql: String,
     ids: &[String],
-) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
-    let query = ids
-        .iter()
-        .fold(sqlx::query(AssertSqlSafe(sql)), |query, id| {
-            query.bind(id.clone())
-        });
+) -> Result<Vec<AnyRow>, StoreError> {
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(json(&ids));
     Ok(query.fetch_all(connection).await?)
 }
 
@@ -336,28 +323,24 @@ async fn seals_of(
     keys: &Keys,
     patients: &[&Patient],
 ) -> Result<Vec<Seal>, StoreError> {
-    let mut seals = Vec::with_capacity(patients.len());
-    for patients in patients.chunks(VALUES / 4) {
-        let owners: Vec<&str> = patients
-            .iter()
-            .map(|patient| patient.id.0.as_str())
-            .collect();
-        let sql = format!(
-            "insert into data_key (owner, class, master, wrapped) values {}",
-            tuples(owners.len(), 4)
-        );
-        let made = key::wrapped(connection, keys, &owners, Class::Identity).await?;
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (owner, (key, wrapped)) in owners.iter().zip(made) {
-            query = query
-                .bind(*owner)
-                .bind(Class::Identity.word())
-                .bind(wrapped.by)
-                .bind(wrapped.text);
-            seals.push(Seal::by(key));
-        }
-        query.execute(&mut *connection).await?;
+    let owners: Vec<&str> = patients
+        .iter()
+        .map(|patient| patient.id.0.as_str())
+        .collect();
+    let made = key::wrapped(connection, keys, &owners, Class::Identity).await?;
+    let mut seals = Vec::with_capacity(owners.len());
+    let mut rows = Vec::with_capacity(owners.len());
+    for (owner, (key, wrapped)) in owners.into_iter().zip(made) {
+        rows.push([
+            owner.into(),
+            Class::Identity.word().into(),
+            wrapped.by.into(),
+            wrapped.text.into(),
+        ]);
+        seals.push(Seal::by(key));
     }
+    let columns = ["owner", "class", "master", "wrapped"];
+    insert(connection, "data_key", columns, &rows, "").await?;
     Ok(seals)
 }
 
@@ -386,39 +369,52 @@ async fn insert_patients(
     (site, seals): (&Site, &[Seal]),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sealed: Vec<(&Patient, &Seal)> = patients.iter().copied().zip(seals).collect();
-    for patients in sealed.chunks(VALUES / 18) {
-        let sql = format!(
-            "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms, seen_at_ms, number_index, birth_year, phone_index) values {}",
-            tuples(patients.len(), 18)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (patient, seal) in patients {
-            let identity = Identity::of(patient, &patient.id, site, seal)?;
-            query = query
-                .bind(&patient.id.0)
-                .bind(&patient.hospital)
-                .bind(identity.number)
-                .bind(identity.name)
-                .bind(identity.birth_date)
-                .bind(identity.phone)
-                .bind(word(&patient.lang))
-                .bind(patient.dialect.clone())
-                .bind(word(&patient.hearing))
-                .bind(&patient.zone)
-                .bind(i64::from(patient.knows_diagnosis))
-                .bind(word(&patient.life))
-                .bind(ms(now))
-                .bind(ms(now))
-                .bind(ms(now))
-                .bind(identity.number_index)
-                .bind(identity.birth_year)
-                .bind(identity.phone_index);
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let row = |(patient, seal): (&&Patient, &Seal)| {
+        let identity = Identity::of(patient, &patient.id, site, seal)?;
+        Ok([
+            Cell::from(&patient.id.0),
+            (&patient.hospital).into(),
+            identity.number.into(),
+            identity.name.into(),
+            identity.birth_date.into(),
+            identity.phone.into(),
+            word(&patient.lang).into(),
+            patient.dialect.as_ref().into(),
+            word(&patient.hearing).into(),
+            (&patient.zone).into(),
+            i64::from(patient.knows_diagnosis).into(),
+            word(&patient.life).into(),
+            ms(now).into(),
+            ms(now).into(),
+            ms(now).into(),
+            identity.number_index.into(),
+            identity.birth_year.into(),
+            identity.phone_index.into(),
+        ])
+    };
+    let rows = patients.iter().zip(seals).map(row);
+    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+    let columns = [
+        "id",
+        "hospital",
+        "number",
+        "name",
+        "birth_date",
+        "phone",
+        "lang",
+        "dialect",
+        "hearing",
+        "zone",
+        "knows_diagnosis:int",
+        "life",
+        "created_at_ms:int",
+        "updated_at_ms:int",
+        "seen_at_ms:int",
+        "number_index",
+        "birth_year",
+        "phone_index",
+    ];
+    insert(connection, "patient", columns, &rows, "").await
 }
 
 async fn insert_contacts(
@@ -426,32 +422,31 @@ async fn insert_contacts(
     patients: &[&Patient],
     (site, seals): (&Site, &[Seal]),
 ) -> Result<(), StoreError> {
-    let mut contacts = Vec::new();
+    let mut rows = Vec::new();
     for (patient, seal) in patients.iter().zip(seals) {
         for (position, contact) in (0_i64..).zip(&patient.contacts) {
             let kept = KeptContact::of((contact, position), &patient.id, site, seal)?;
-            contacts.push((*patient, position, contact, kept));
+            rows.push([
+                Cell::from(&patient.id.0),
+                position.into(),
+                kept.name.into(),
+                word(&contact.relation).into(),
+                kept.phone.into(),
+                json(&contact.topics).into(),
+                kept.phone_index.into(),
+            ]);
         }
     }
-    for contacts in contacts.chunks(VALUES / 7) {
-        let sql = format!(
-            "insert into contact (patient_id, position, name, relation, phone, topics, phone_index) values {}",
-            tuples(contacts.len(), 7)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (patient, position, contact, kept) in contacts {
-            query = query
-                .bind(&patient.id.0)
-                .bind(*position)
-                .bind(&kept.name)
-                .bind(word(&contact.relation))
-                .bind(&kept.phone)
-                .bind(json(&contact.topics))
-                .bind(&kept.phone_index);
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let columns = [
+        "patient_id",
+        "position:int",
+        "name",
+        "relation",
+        "phone",
+        "topics",
+        "phone_index",
+    ];
+    insert(connection, "contact", columns, &rows, "").await
 }
 
 async fn insert_consents(
@@ -460,31 +455,34 @@ async fn insert_consents(
     by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let said: Vec<&&Patient> = patients
+    let said = patients
         .iter()
-        .filter(|patient| patient.consent != Consent::default())
-        .collect();
-    for said in said.chunks(VALUES / 8) {
-        let sql = format!(
-            "insert into consent (id, patient_id, basis, text_version, given_on, recording, recorded_at_ms, recorded_by) values {}",
-            tuples(said.len(), 8)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for patient in said {
-            let consent = &patient.consent;
-            query = query
-                .bind(new_id())
-                .bind(&patient.id.0)
-                .bind(word(&consent.basis))
-                .bind(consent.text_version.clone())
-                .bind(consent.given_on.as_ref().map(word))
-                .bind(i64::from(consent.recording))
-                .bind(ms(now))
-                .bind(by);
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+        .filter(|patient| patient.consent != Consent::default());
+    let row = |patient: &&Patient| {
+        let consent = &patient.consent;
+        [
+            Cell::from(new_id()),
+            patient.id.0.clone().into(),
+            word(&consent.basis).into(),
+            consent.text_version.clone().into(),
+            consent.given_on.as_ref().map(word).into(),
+            i64::from(consent.recording).into(),
+            ms(now).into(),
+            by.into(),
+        ]
+    };
+    let rows: Vec<_> = said.map(row).collect();
+    let columns = [
+        "id",
+        "patient_id",
+        "basis",
+        "text_version",
+        "given_on",
+        "recording:int",
+        "recorded_at_ms:int",
+        "recorded_by",
+    ];
+    insert(connection, "consent", columns, &rows, "").await
 }
 
 async fn insert_episodes(
@@ -493,58 +491,73 @@ async fn insert_episodes(
     site: &Site,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for episodes in episodes.chunks(VALUES / 12) {
-        let sql = format!(
-            "insert into episode (id, patient_id, encounter, pathway, department, ward, discharged_at_ms, state, \
-         high_risk, created_at_ms, updated_at_ms, encounter_index) values {}",
-            tuples(episodes.len(), 12)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (episode, seal) in episodes {
-            query = query
-                .bind(&episode.id.0)
-                .bind(&episode.patient.0)
-                .bind(seal.text(&encounter_of(&episode.id), &episode.encounter)?)
-                .bind(&episode.pathway)
-                .bind(&episode.department)
-                .bind(&episode.ward)
-                .bind(ms(episode.discharged_at))
-                .bind(word(&episode.state))
-                .bind(i64::from(episode.high_risk))
-                .bind(ms(now))
-                .bind(ms(now))
-                .bind(site.encounter(&episode.encounter));
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let row = |(episode, seal): &(&Episode, Seal)| {
+        Ok([
+            Cell::from(episode.id.0.clone()),
+            episode.patient.0.clone().into(),
+            seal.text(&encounter_of(&episode.id), &episode.encounter)?
+                .into(),
+            episode.pathway.clone().into(),
+            episode.department.clone().into(),
+            episode.ward.clone().into(),
+            ms(episode.discharged_at).into(),
+            word(&episode.state).into(),
+            i64::from(episode.high_risk).into(),
+            ms(now).into(),
+            ms(now).into(),
+            site.encounter(&episode.encounter).into(),
+        ])
+    };
+    let rows = episodes
+        .iter()
+        .map(row)
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let columns = [
+        "id",
+        "patient_id",
+        "encounter",
+        "pathway",
+        "department",
+        "ward",
+        "discharged_at_ms:int",
+        "state",
+        "high_risk:int",
+        "created_at_ms:int",
+        "updated_at_ms:int",
+        "encounter_index",
+    ];
+    insert(connection, "episode", columns, &rows, "").await
 }
 
 async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result<(), StoreError> {
-    for steps in steps.chunks(VALUES / 10) {
-        let sql = format!(
-            "{} values {} {}",
-            UPSERT_STEP.0,
-            tuples(steps.len(), 10),
-            UPSERT_STEP.1
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for step in steps {
-            query = query
-                .bind(&step.id.0)
-                .bind(&step.episode.0)
-                .bind(&step.patient.0)
-                .bind(i64::from(step.day))
-                .bind(&step.script)
-                .bind(word(&step.due_on))
-                .bind(word(&step.lapses_on))
-                .bind(word(&step.state))
-                .bind(ms(step.next_at))
-                .bind(&step.reason);
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let row = |step: &&Step| {
+        [
+            Cell::from(step.id.0.clone()),
+            step.episode.0.clone().into(),
+            step.patient.0.clone().into(),
+            i64::from(step.day).into(),
+            step.script.clone().into(),
+            word(&step.due_on).into(),
+            word(&step.lapses_on).into(),
+            word(&step.state).into(),
+            ms(step.next_at).into(),
+            step.reason.clone().into(),
+        ]
+    };
+    let rows: Vec<_> = steps.iter().map(row).collect();
+    let columns = [
+        "id",
+        "episode_id",
+        "patient_id",
+        "day:int",
+        "script",
+        "due_on",
+        "lapses_on",
+        "state",
+        "next_at_ms:int",
+        "reason",
+    ];
+    insert(connection, "step", columns, &rows, MOVE_STEP).await
 }
 
 async fn drop_steps(connection: &mut AnyConnection, steps: &[StepId]) -> Result<(), StoreError> {
@@ -559,20 +572,4 @@ async fn drop_steps(connection: &mut AnyConnection, steps: &[StepId]) -> Result<
         .await?;
     }
     Ok(())
-}
-
-/// `$2, $3`, after so many that stand before.
-fn places(before: usize, count: usize) -> String {
-    let places: Vec<String> = (before + 1..=before + count)
-        .map(|place| format!("${place}"))
-        .collect();
-    places.join(", ")
-}
-
-/// `($1, $2), ($3, $4)`.
-fn tuples(rows: usize, columns: usize) -> String {
-    let rows: Vec<String> = (0..rows)
-        .map(|row| format!("({})", places(row * columns, columns)))
-        .collect();
-    rows.join(", ")
 }

@@ -22,6 +22,7 @@ pub mod history;
 pub mod import;
 pub mod key;
 pub mod life;
+mod many;
 pub mod message;
 mod migrate;
 pub mod observation;

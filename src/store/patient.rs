@@ -1048,12 +1048,9 @@ pub(super) async fn upsert_episode(
 }
 
 /// A step that is known keeps its state; it moves only with a corrected discharge or pathway, and before its first call.
-pub(super) const UPSERT_STEP: (&str, &str) = (
-    "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason)",
-    "on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
+pub(super) const MOVE_STEP: &str = "on conflict (episode_id, day) do update set script = excluded.script, due_on = excluded.due_on, \
      lapses_on = excluded.lapses_on, next_at_ms = excluded.next_at_ms, reason = excluded.reason, prewarm_at_ms = 0 \
-     where step.state = 'planned' and (step.due_on <> excluded.due_on or step.script <> excluded.script)",
-);
+     where step.state = 'planned' and (step.due_on <> excluded.due_on or step.script <> excluded.script)";
 
 async fn upsert_step(
     connection: &mut AnyConnection,
@@ -1062,8 +1059,8 @@ async fn upsert_step(
     step: &Step,
 ) -> Result<(), StoreError> {
     let sql = format!(
-        "{} values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) {}",
-        UPSERT_STEP.0, UPSERT_STEP.1
+        "insert into step (id, episode_id, patient_id, day, script, due_on, lapses_on, state, next_at_ms, reason) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) {MOVE_STEP}"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(&step.id.0)
