@@ -369,9 +369,10 @@ async fn insert_patients(
     (site, seals): (&Site, &[Seal]),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let row = |(patient, seal): (&&Patient, &Seal)| {
+    let mut rows = Vec::with_capacity(patients.len());
+    for (patient, seal) in patients.iter().zip(seals) {
         let identity = Identity::of(patient, &patient.id, site, seal)?;
-        Ok([
+        rows.push([
             Cell::from(&patient.id.0),
             (&patient.hospital).into(),
             identity.number.into(),
@@ -390,10 +391,8 @@ async fn insert_patients(
             identity.number_index.into(),
             identity.birth_year.into(),
             identity.phone_index.into(),
-        ])
-    };
-    let rows = patients.iter().zip(seals).map(row);
-    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        ]);
+    }
     let columns = [
         "id",
         "hospital",
