@@ -297,7 +297,7 @@ impl Seek for RecordingReader {
     }
 }
 
-/// The chunks in a folder; none where it is not there.
+/// The chunks in a folder, in order; none where it is not there.
 pub(super) fn files(folder: &Path) -> io::Result<Vec<u32>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -307,6 +307,7 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<u32>> {
     for entry in entries {
         chunks.extend(entry?.file_name().to_str().and_then(index_of));
     }
+    chunks.sort_unstable();
     Ok(chunks)
 }
 

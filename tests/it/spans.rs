@@ -8,7 +8,7 @@ use aftercall::jobs::{PlanClock, Rules};
 use aftercall::spans::Spans;
 use aftercall::store::Store;
 use aftercall_core::attempt::Disposition;
-use aftercall_core::finding::Urgency;
+use aftercall_core::finding::{Confirmation, Urgency};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -22,15 +22,16 @@ use crate::record::{at, calling, clinic, finding, finish, master_key, turn};
 
 type Bodies = Arc<Mutex<Vec<Bytes>>>;
 
+async fn keep(State(bodies): State<Bodies>, body: Bytes) {
+    bodies.lock().expect("no panic").push(body);
+}
+
 async fn collector() -> (String, Bodies) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let bodies = Bodies::default();
-    let keep = async |State(bodies): State<Bodies>, body: Bytes| {
-        bodies.lock().expect("no panic").push(body);
-    };
     let router = Router::new()
         .route("/v1/traces", post(keep))
         .with_state(Arc::clone(&bodies));
@@ -63,7 +64,8 @@ async fn a_call_is_told_in_spans_without_a_word_of_it() {
     let clock = PlanClock::set_to(at(60));
     let rules = Rules::of(&Config::default(), clock, clinic()).expect("the defaults are lawful");
     let mut recorder = Recorder::new(store.clone(), rules).traced_by(spans.clone());
-    let placed = finding("chest_pain", Urgency::Emergent);
+    let mut placed = finding("chest_pain", Urgency::Emergent);
+    placed.finding.confirmation = Confirmation::Confirmed;
     let record = finish(&new, Disposition::Completed, vec![placed.clone()]).record;
     for what in [
         Told::Ringing,
