@@ -226,6 +226,11 @@ impl Store {
             })
             .after_connect(move |connection, _| {
                 Box::pin(async move { backend.prepare(connection).await })
+            })
+            // After a full disk SQLite has rolled back by itself; sqlx, whose own rollback then fails, believes itself in a
+            // transaction for ever, and would begin no other.
+            .before_acquire(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
             });
         let pool = options.connect(url).await.map_err(StoreError::Open)?;
         migrate::run(&pool, backend, file.as_deref()).await?;
