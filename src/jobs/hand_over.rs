@@ -16,8 +16,8 @@ use crate::recording::{RecordingError, Recordings};
 use crate::store::{Store, StoreError};
 
 const ROUND: Duration = Duration::from_secs(60);
-/// The recorder closes its file after the call has ended.
-const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// The recorder may be behind a slow disk when the call has ended: long after it, nobody writes any more.
+const CLOSED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whose recordings go where.
 #[derive(Clone, Debug)]
