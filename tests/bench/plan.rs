@@ -150,7 +150,14 @@ async fn due(name: &str, store: &Store) -> usize {
             let claimed = store.claim_due_steps(at, LINES, until, &engine).await;
             took.push(began.elapsed());
             let found = claimed.expect("asked").len();
-            assert_eq!(found, if what == "next due" { LINES as usize } else { 0 });
+            assert_eq!(
+                found,
+                if what == "next due" {
+                    LINES as usize
+                } else {
+                    0
+                }
+            );
         }
         took.sort_unstable();
         let (median, p99) = (ms(took[LOOKS / 2]), ms(took[LOOKS * 99 / 100]));

@@ -178,9 +178,11 @@ async fn pass(State(between): State<Arc<Between>>, request: Request) -> Response
     let mut back = Response::builder().status(answer.status());
     *back.headers_mut().expect("good so far") = answer.headers().clone();
     let mut bytes = answer.bytes().await.expect("whole").to_vec();
-    if mood == Mood::Breaks && path.ends_with(".chunk") {
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
+    if mood == Mood::Breaks
+        && path.ends_with(".chunk")
+        && let Some(last) = bytes.last_mut()
+    {
+        *last ^= 1;
     }
     back.body(Body::from(bytes)).expect("a response")
 }
