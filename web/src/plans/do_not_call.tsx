@@ -51,20 +51,20 @@ export default function DoNotCall() {
       </Form>
       <Table
         size="small"
-        rowKey="phone"
+        rowKey={(row) => `${row.phone ?? ""} ${row.added_at} ${row.added_by}`}
         loading={found.isPending}
         dataSource={found.data?.pages.flatMap((page) => page.items) ?? []}
         pagination={{ pageSize: 20, showSizeChanger: false, hideOnSinglePage: true }}
         locale={{ emptyText: text.none }}
         columns={[
-          { title: text.admin.plans.phone, dataIndex: "phone" },
+          { title: text.admin.plans.phone, dataIndex: "phone", render: (phone?: string | null) => phone ?? text.admin.plans.erasedNumber },
           { title: text.admin.plans.reason, dataIndex: "why", render: (why: string) => (why in text.disposition ? word(text.disposition, why) : <span translate="no">{why}</span>) },
           { title: text.admin.plans.by, dataIndex: "added_by", render: (by: string) => <span translate="no">{by}</span> },
           { title: text.admin.plans.since, dataIndex: "added_at", render: (at: string) => moment(at) },
           {
             title: text.admin.plans.action,
             key: "remove",
-            render: (_, { phone }) => (
+            render: (_, { phone }) => phone && (
               <Popconfirm title={text.admin.plans.removeSure} onConfirm={() => remove.mutate(phone)} okText={text.admin.plans.remove} cancelText={text.cancel}>
                 <Button size="small" danger>
                   {text.admin.plans.remove}
