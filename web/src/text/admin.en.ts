@@ -91,6 +91,7 @@ export const adminEn = {
     addNumber: "Call no more",
     numberAdded: "The number is called no more.",
     remove: "Take off",
+    erasedNumber: "of an erased patient; still not called",
     removeSure: "May this number be called again?",
     lines: "Calls now / at most",
     pace: "Calls a second",

@@ -91,6 +91,7 @@ export const adminZh = {
     addNumber: "加入名单",
     numberAdded: "此号码不再拨打。",
     remove: "移出",
+    erasedNumber: "患者已注销，号码仍不拨打",
     removeSure: "确定可以再拨打此号码？",
     lines: "当前 / 最多通话",
     pace: "每秒呼叫",
