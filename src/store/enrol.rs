@@ -187,7 +187,7 @@ async fn confirm(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = format!(
-        "update patient set seen_at_ms = $1 where id in {}",
+        "update patient set seen_at_ms = $1 where id {}",
         listed(connection, 2)
     );
     sqlx::query(AssertSqlSafe(sql))
@@ -213,7 +213,7 @@ pub(super) async fn known(
         .map(|number| site.index(Indexed::Number, number))
         .collect();
     let merged = merged(connection, hospital, &indices).await?;
-    let of_hospital = |column| format!("{PATIENT} where p.hospital = $1 and p.{column} in ");
+    let of_hospital = |column| format!("{PATIENT} where p.hospital = $1 and p.{column} ");
     let mut rows = in_hospital(connection, of_hospital("number_index"), hospital, &indices).await?;
     if !merged.is_empty() {
         let ids: Vec<&String> = merged.iter().map(|(_, id)| id).collect();
@@ -238,7 +238,7 @@ pub(super) async fn known(
     let ids: Vec<String> = patients.keys().cloned().collect();
     let held = listed(connection, 1);
     let sql = format!(
-        "select patient_id, position, name, relation, phone, topics from contact where patient_id in {held} order by patient_id, position"
+        "select patient_id, position, name, relation, phone, topics from contact where patient_id {held} order by patient_id, position"
     );
     for row in in_list(connection, sql, &ids).await? {
         let id = Columns(&row).text("patient_id")?;
@@ -250,7 +250,7 @@ pub(super) async fn known(
     let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     for row in in_list(
         connection,
-        format!("{STEP} where patient_id in {held} order by episode_id, day"),
+        format!("{STEP} where patient_id {held} order by episode_id, day"),
         &ids,
     )
     .await?
@@ -258,7 +258,7 @@ pub(super) async fn known(
         let step = read_step(&row)?;
         steps.entry(step.episode.0.clone()).or_default().push(step);
     }
-    let stays = format!("{EPISODE} where patient_id in {held} order by id");
+    let stays = format!("{EPISODE} where patient_id {held} order by id");
     let stays = in_list(connection, stays, &ids).await?;
     for episode in read_episodes(connection, keys, &stays).await? {
         let plan = steps.remove(&episode.id.0).unwrap_or_default();
@@ -285,7 +285,8 @@ async fn merged(
     hospital: &str,
     numbers: &[String],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = "select number_index, patient_id from merged_number where hospital = $1 and number_index in ";
+    let sql =
+        "select number_index, patient_id from merged_number where hospital = $1 and number_index ";
     let rows = in_hospital(connection, sql.to_owned(), hospital, numbers).await?;
     let read = |row| {
         let row = Columns(row);

@@ -88,11 +88,12 @@ pub(super) async fn insert<const N: usize>(
 
 const INT: &str = ":int";
 
-/// `(select …)` of the texts of a JSON list that is bound at `place`, for `in`.
+/// After a column: it is one of the texts of a JSON list that is bound at `place`. PostgreSQL reads the list once, as an array; a
+/// subquery it may read again for every row.
 pub(super) fn listed(connection: &AnyConnection, place: u8) -> String {
     match is_sqlite(connection) {
-        true => format!("(select value from json_each(${place}))"),
-        false => format!("(select jsonb_array_elements_text(${place}::jsonb))"),
+        true => format!("in (select value from json_each(${place}))"),
+        false => format!("= any (array(select jsonb_array_elements_text(${place}::jsonb)))"),
     }
 }
 
