@@ -13,7 +13,6 @@ mod dial_loop;
 mod drafts;
 mod dtls;
 mod end_of_data;
-mod faults;
 mod feed;
 mod figures;
 mod hostile_api;
