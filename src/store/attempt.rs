@@ -17,7 +17,7 @@ use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::scope::seen;
-use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal};
+use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal, read_each};
 use super::site::{Indexed, Site};
 use super::suppression::suppressed;
 use super::{Store, StoreError, ms};
@@ -541,12 +541,14 @@ impl Store {
         rows: &[AnyRow],
     ) -> Result<Vec<AttemptRow>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let mut attempts = Vec::with_capacity(rows.len());
-        for row in rows {
-            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
-            attempts.push(read_attempt(row, &seal)?);
-        }
-        Ok(attempts)
+        read_each(
+            &mut connection,
+            &self.keys,
+            rows,
+            Class::Record,
+            read_attempt,
+        )
+        .await
     }
 }
 

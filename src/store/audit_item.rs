@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 use super::call::Finish;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
-use super::sealed::{KEY_OF_ATTEMPT, Seal};
+use super::sealed::{KEY_OF_ATTEMPT, Seal, read_each};
 use super::work_order::Raised;
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
@@ -100,11 +100,7 @@ impl Store {
             .bind(page.fetch())
             .fetch_all(&mut *connection)
             .await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
-            items.push(read_item(row, &seal)?);
-        }
+        let items = read_each(&mut connection, &self.keys, &rows, Class::Record, read_item).await?;
         Ok(page.cut(items, |item| (vec![ms(item.drawn_at)], item.id.clone())))
     }
 

@@ -1,4 +1,4 @@
-//! Many patients at once: what is known of a chunk of a list in four queries, and what changes of it in as many.
+//! Many patients at once: what is known of a chunk of a list in a few queries, and what changes of it in as many statements.
 //!
 //! One by one a row costs a dozen statements; an import of a hospital's year would take minutes.
 
@@ -458,20 +458,20 @@ async fn insert_consents(
     let said = patients
         .iter()
         .filter(|patient| patient.consent != Consent::default());
-    let row = |patient: &&Patient| {
+    let mut rows = Vec::new();
+    for patient in said {
         let consent = &patient.consent;
-        [
+        rows.push([
             Cell::from(new_id()),
-            patient.id.0.clone().into(),
+            (&patient.id.0).into(),
             word(&consent.basis).into(),
-            consent.text_version.clone().into(),
+            consent.text_version.as_ref().into(),
             consent.given_on.as_ref().map(word).into(),
             i64::from(consent.recording).into(),
             ms(now).into(),
             by.into(),
-        ]
-    };
-    let rows: Vec<_> = said.map(row).collect();
+        ]);
+    }
     let columns = [
         "id",
         "patient_id",
@@ -491,27 +491,24 @@ async fn insert_episodes(
     site: &Site,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let row = |(episode, seal): &(&Episode, Seal)| {
-        Ok([
-            Cell::from(episode.id.0.clone()),
-            episode.patient.0.clone().into(),
+    let mut rows = Vec::with_capacity(episodes.len());
+    for (episode, seal) in episodes {
+        rows.push([
+            Cell::from(&episode.id.0),
+            (&episode.patient.0).into(),
             seal.text(&encounter_of(&episode.id), &episode.encounter)?
                 .into(),
-            episode.pathway.clone().into(),
-            episode.department.clone().into(),
-            episode.ward.clone().into(),
+            (&episode.pathway).into(),
+            (&episode.department).into(),
+            (&episode.ward).into(),
             ms(episode.discharged_at).into(),
             word(&episode.state).into(),
             i64::from(episode.high_risk).into(),
             ms(now).into(),
             ms(now).into(),
             site.encounter(&episode.encounter).into(),
-        ])
-    };
-    let rows = episodes
-        .iter()
-        .map(row)
-        .collect::<Result<Vec<_>, StoreError>>()?;
+        ]);
+    }
     let columns = [
         "id",
         "patient_id",
@@ -530,21 +527,21 @@ async fn insert_episodes(
 }
 
 async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result<(), StoreError> {
-    let row = |step: &&Step| {
-        [
-            Cell::from(step.id.0.clone()),
-            step.episode.0.clone().into(),
-            step.patient.0.clone().into(),
+    let mut rows = Vec::with_capacity(steps.len());
+    for step in steps {
+        rows.push([
+            Cell::from(&step.id.0),
+            (&step.episode.0).into(),
+            (&step.patient.0).into(),
             i64::from(step.day).into(),
-            step.script.clone().into(),
+            (&step.script).into(),
             word(&step.due_on).into(),
             word(&step.lapses_on).into(),
             word(&step.state).into(),
             ms(step.next_at).into(),
-            step.reason.clone().into(),
-        ]
-    };
-    let rows: Vec<_> = steps.iter().map(row).collect();
+            (&step.reason).into(),
+        ]);
+    }
     let columns = [
         "id",
         "episode_id",

@@ -15,7 +15,7 @@ use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::patient::{of_patient, patient, stays_of};
 use super::row::{Columns, word};
-use super::sealed::Seal;
+use super::sealed::{Seal, read_each};
 use super::site::{Indexed, Site};
 use super::{Store, StoreError, ms};
 use crate::vault::Class;
@@ -345,12 +345,7 @@ async fn read_messages(
     keys: &Keys,
     rows: &[AnyRow],
 ) -> Result<Vec<FeedMessage>, StoreError> {
-    let mut messages = Vec::with_capacity(rows.len());
-    for row in rows {
-        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
-        messages.push(read_message(row, &seal)?);
-    }
-    Ok(messages)
+    read_each(connection, keys, rows, Class::Identity, read_message).await
 }
 
 fn read_message(row: &AnyRow, seal: &Seal) -> Result<FeedMessage, StoreError> {

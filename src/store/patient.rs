@@ -18,7 +18,7 @@ use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::scope::seen;
-use super::sealed::{KEY, Seal, key_of};
+use super::sealed::{KEY, Seal, key_of, read_each};
 use super::site::{Indexed, Site};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
@@ -660,12 +660,7 @@ pub(super) async fn read_episodes(
     keys: &Keys,
     rows: &[AnyRow],
 ) -> Result<Vec<Episode>, StoreError> {
-    let mut episodes = Vec::with_capacity(rows.len());
-    for row in rows {
-        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
-        episodes.push(read_episode(row, &seal)?);
-    }
-    Ok(episodes)
+    read_each(connection, keys, rows, Class::Identity, read_episode).await
 }
 
 /// Of an erased patient's stay no number is left.

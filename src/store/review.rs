@@ -6,7 +6,7 @@ use aftercall_core::time::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::row::Columns;
-use super::sealed::{KEY_OF_ATTEMPT, Seal};
+use super::sealed::{KEY_OF_ATTEMPT, Seal, read_each};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
 
@@ -94,12 +94,7 @@ impl Store {
 
     async fn read_reviews(&self, rows: &[AnyRow]) -> Result<Vec<ReviewRow>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let mut reviews = Vec::with_capacity(rows.len());
-        for row in rows {
-            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Record).await?;
-            reviews.push(read(row, &seal)?);
-        }
-        Ok(reviews)
+        read_each(&mut connection, &self.keys, rows, Class::Record, read).await
     }
 }
 

@@ -28,6 +28,22 @@ pub(super) fn key_of(owner: &str) -> String {
 /// Joins the key of a record to a query on `attempt a`.
 pub(super) const KEY_OF_ATTEMPT: &str = "left join data_key k on k.owner = coalesce(a.sealed_by, a.patient_id, a.id) and k.class = 'record'";
 
+/// Reads rows that have the columns [`KEY`], each with what opens it.
+pub(super) async fn read_each<T>(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    rows: &[AnyRow],
+    class: Class,
+    read: impl Fn(&AnyRow, &Seal) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seal = Seal::of_row(connection, keys, row, class).await?;
+        all.push(read(row, &seal)?);
+    }
+    Ok(all)
+}
+
 /// What seals and opens the columns of one patient.
 #[derive(Clone)]
 pub(super) struct Seal(Option<DataKey>);
