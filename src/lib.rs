@@ -14,6 +14,7 @@ pub mod import;
 pub mod jobs;
 pub mod library;
 pub mod metrics;
+pub mod monitor;
 pub mod password;
 pub mod pathways;
 pub mod phones;

@@ -31,6 +31,7 @@ use crate::jobs::ring_back::Desk;
 use crate::jobs::{self, Clinic, PlanClock, Rules, RulesNow};
 use crate::library::{Library, trusted_keys};
 use crate::metrics::Metrics;
+use crate::monitor::Monitor;
 use crate::pathways;
 use crate::reception::{Reception, Rung};
 use crate::recording::Recordings;
@@ -254,6 +255,9 @@ impl Engine {
         );
         let sso = config.web.oidc.as_ref().map(Sso::load).transpose()?;
         let state = state.with_sso(sso);
+        let places = config.web.listen_in();
+        let monitor = places.map(|places| Monitor::start(places, driver.commands()));
+        let state = state.with_monitor(monitor.transpose()?);
         let fed = Arc::clone(&state.feed);
         let (swap_routes, routes) = web::swappable(web::router(state.clone()));
         let dialling = vec![

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Oidc;
+use crate::monitor::Places;
 
 /// Where the API is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,26 @@ pub struct Web {
     pub trusted_proxies: Vec<IpAddr>,
     /// Single sign-on.
     pub oidc: Option<Oidc>,
+    pub listen_in: ListenIn,
+}
+
+/// Where browsers get the sound of calls, by UDP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenIn {
+    /// Of this machine, as browsers reach it; `None`: the one that the API is bound to.
+    pub address: Option<IpAddr>,
+    /// First and last port: one a listener.
+    pub ports: [u16; 2],
+}
+
+impl Default for ListenIn {
+    fn default() -> Self {
+        Self {
+            address: None,
+            ports: [41_000, 41_049],
+        }
+    }
 }
 
 impl Default for Web {
@@ -30,6 +51,7 @@ impl Default for Web {
             key: None,
             trusted_proxies: Vec::new(),
             oidc: None,
+            listen_in: ListenIn::default(),
         }
     }
 }
@@ -38,6 +60,18 @@ impl Web {
     /// Certificate and key of HTTPS.
     pub fn tls(&self) -> Option<(PathBuf, PathBuf)> {
         self.certificate.clone().zip(self.key.clone())
+    }
+
+    /// Where browsers get the sound of calls; `None`: nobody has said where they reach this machine.
+    pub fn listen_in(&self) -> Option<Places> {
+        let bound = self.bind.parse::<SocketAddr>().map(|bind| bind.ip());
+        let bound = bound.ok().filter(|bound| !bound.is_unspecified());
+        let address = self.listen_in.address.or(bound)?;
+        let [first, last] = self.listen_in.ports;
+        Some(Places {
+            address,
+            ports: first..=last,
+        })
     }
 
     /// What breaks a rule: its key, and why.
@@ -54,6 +88,19 @@ impl Web {
             let fault = "is not loopback, and records would leave this machine in the clear: give \
                          web.certificate and web.key, or name the TLS proxy in web.trusted_proxies";
             return Err(("web.bind", fault.to_owned()));
+        }
+        if self.listen_in.ports[0] == 0 || self.listen_in.ports[0] > self.listen_in.ports[1] {
+            let fault = "are the first and the last UDP port of listeners, as in [41000, 41049]";
+            return Err(("web.listen_in.ports", fault.to_owned()));
+        }
+        if self
+            .listen_in
+            .address
+            .is_some_and(|address| address.is_unspecified())
+        {
+            let fault =
+                "is no address that a browser can reach; write this machine's, as in \"10.0.0.5\"";
+            return Err(("web.listen_in.address", fault.to_owned()));
         }
         self.oidc.as_ref().map_or(Ok(()), Oidc::check)
     }

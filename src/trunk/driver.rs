@@ -5,13 +5,15 @@
 //! thread, utterances to the ears, texts to the voice, events to `jobs::record`, each by a channel.
 //!
 //! Here are the thread's turn and its commands; a call begins in `begin`, `intake` takes what comes, `course` does what
-//! calls want; `ring` takes calls that others make; `lines` are the telephones of people on call.
+//! calls want; `ring` takes calls that others make; `lines` are the telephones of people on call; `monitor` lets people
+//! listen in.
 
 mod begin;
 mod course;
 mod intake;
 mod lines;
 mod live;
+mod monitor;
 mod ring;
 mod speaker;
 
@@ -39,6 +41,7 @@ use tracing::warn;
 use self::lines::SECOND;
 pub use self::lines::{LONGEST_LADDER, OnCall};
 use self::live::Live;
+pub use self::monitor::{Listen, ListenerId, Outlet, Sound};
 pub use self::ring::Answer;
 use self::ring::Ringing;
 use self::speaker::{Spoken, ToSpeak, start_speaker};
@@ -99,6 +102,9 @@ pub enum Command {
         attempt: AttemptId,
         position: u32,
     },
+    /// Somebody wants to listen in.
+    Listen(Box<Listen>),
+    Unlisten(ListenerId),
     /// BYE or CANCEL of a call that an earlier process left behind.
     Farewell(Vec<u8>),
     /// Begins no call, cancels what rings, lets talk go on for at most so long; the thread ends when all calls have.
@@ -353,6 +359,8 @@ impl Media {
                 Ok(Command::Refuse { attempt, status }) => self.refuse(&attempt, status),
                 Ok(Command::HangUp(attempt)) => self.hang_up(|live| live.attempt == attempt),
                 Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
+                Ok(Command::Listen(listen)) => self.listen(*listen),
+                Ok(Command::Unlisten(listener)) => self.unlisten(listener),
                 // Which target the dialog was at is not known any more: the others answer 481.
                 Ok(Command::Farewell(bytes)) => {
                     for place in self.reach.targets.iter().chain(&self.reach.elsewhere) {

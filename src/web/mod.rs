@@ -15,6 +15,7 @@ mod feed;
 mod figures;
 mod imports;
 mod limits;
+mod listen_in;
 mod live;
 mod messages;
 mod observations;
@@ -71,6 +72,7 @@ use crate::feed::Feed;
 use crate::health::Health;
 use crate::jobs::{PlanClock, Rules};
 use crate::metrics::Metrics;
+use crate::monitor::Monitor;
 use crate::recording::Recordings;
 use crate::sso::Sso;
 use crate::store::Store;
@@ -110,6 +112,8 @@ pub struct AppState {
     /// What replies are judged by, for rehearsals.
     pub lexicon: Arc<Lexicon>,
     pub health: Arc<Health>,
+    /// Of the engine whose calls can be listened in to; `None` where it is off.
+    pub monitor: Option<Monitor>,
 }
 
 impl AppState {
@@ -157,7 +161,13 @@ impl AppState {
             config: Arc::new(config.clone()),
             lexicon: Arc::clone(&rules.clinic.lexicon),
             health,
+            monitor: None,
         }
+    }
+
+    /// The same, and calls can be listened in to.
+    pub fn with_monitor(self, monitor: Option<Monitor>) -> Self {
+        Self { monitor, ..self }
     }
 
     /// The same, and people may sign in by this provider.

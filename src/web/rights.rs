@@ -75,6 +75,9 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("POST", "/feed/messages/{id}/replay") => (Right::EnrolPatients, About::Hospital),
         ("GET" | "POST", "/imports") => (Right::EnrolPatients, About::Hospital),
         ("GET", "/calls/{id}" | "/calls/{id}/recording") => (Right::Listen, attempt),
+        ("POST", "/calls/{id}/listeners") | ("DELETE", "/calls/{id}/listeners/{listener}") => {
+            (Right::Listen, attempt)
+        }
         // Names of staff, of nobody else.
         ("GET", "/rota") => (Right::ReadOrders, About::Nobody),
         ("GET", "/work-orders") => (Right::ReadOrders, About::Narrowed),

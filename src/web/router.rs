@@ -17,9 +17,9 @@ use utoipa_axum::routes;
 
 use super::{
     AppState, Problem, audit, audit_log, auth, calls, do_not_call, drafts, events, feed, figures,
-    imports, live, messages, observations, pages, patients, pauses, plans, recordings, reviews,
-    rota, scripts, second_factor, session, site, sso, staff, system, trends, trunks, why, windows,
-    work_orders,
+    imports, listen_in, live, messages, observations, pages, patients, pauses, plans, recordings,
+    reviews, rota, scripts, second_factor, session, site, sso, staff, system, trends, trunks, why,
+    windows, work_orders,
 };
 
 /// Largest JSON body: 1 MiB, of who has not signed in yet 4 KiB. A CSV import may have 32 MiB.
@@ -74,6 +74,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(calls::show))
         .routes(routes!(recordings::listen))
         .routes(routes!(live::list))
+        .routes(routes!(listen_in::begin))
+        .routes(routes!(listen_in::end))
         .routes(routes!(work_orders::list))
         .routes(routes!(work_orders::show))
         .routes(routes!(work_orders::acknowledge))

@@ -99,6 +99,7 @@ impl Server {
             config: Arc::new(aftercall::config::Config::default()),
             lexicon: Arc::clone(&crate::record::clinic().lexicon),
             health: Arc::default(),
+            monitor: None,
         };
         let config = aftercall::config::Web {
             bind: "127.0.0.1:0".to_owned(),

@@ -245,6 +245,7 @@ impl Call {
             self.outputs.push_back(Output::Frame { left, right });
         }
         self.slots += 1;
+        self.overheard(&silence, &silence);
         self.line_slot(None, now);
         self.check_limits(now);
     }
@@ -317,12 +318,28 @@ impl Call {
         self.answered_at.map(|_| pulled.samples)
     }
 
-    /// Both sides of a slot are known: to the recording, and for its echo.
+    /// Both sides of a slot are known: to the recording, to who listens in, and for its echo.
     fn sent(&mut self, frame: &[i16; FRAME], received: Option<[i16; FRAME]>) {
         self.sent = *frame;
-        if let Some(received) = received.filter(|_| self.record) {
+        let Some(received) = received else {
+            return;
+        };
+        if self.record {
             let (left, right) = (alaw(frame), alaw(&received));
             self.outputs.push_back(Output::Frame { left, right });
+        }
+        self.overheard(frame, &received);
+    }
+
+    /// A slot for whoever listens in.
+    fn overheard(&mut self, frame: &[i16; FRAME], received: &[i16; FRAME]) {
+        if self.is_monitored {
+            let both = std::array::from_fn(|at| frame[at].saturating_add(received[at]));
+            self.outputs.push_back(Output::Monitor {
+                slot: self.slots,
+                both: alaw(&both),
+                callee: alaw(received),
+            });
         }
     }
 

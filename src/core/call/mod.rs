@@ -170,6 +170,10 @@ pub enum Input<'a> {
         line: u32,
         datagram: &'a [u8],
     },
+    /// Somebody listens in, or nobody any more.
+    Monitor {
+        is_on: bool,
+    },
     /// The engine shuts down or an operator ends the call.
     HangUp,
 }
@@ -249,6 +253,13 @@ pub enum Output {
     Frame {
         left: [u8; FRAME],
         right: [u8; FRAME],
+    },
+    /// 20 ms for whoever listens in, A-law, while somebody does: both sides mixed, and the callee alone.
+    Monitor {
+        /// Slots since the answer.
+        slot: u64,
+        both: [u8; FRAME],
+        callee: [u8; FRAME],
     },
     Event(CallEvent),
 }
@@ -378,6 +389,7 @@ pub struct Call {
     holds_in_vain: u8,
     /// The robot's last frame.
     sent: [i16; FRAME],
+    is_monitored: bool,
     echo: Option<echo::Echo>,
     /// Utterances heard before the robot spoke, or in early media: classified, never answered.
     overheard: Vec<UtteranceId>,
@@ -476,6 +488,7 @@ impl Call {
             barge: None,
             holds_in_vain: 0,
             sent: [0; FRAME],
+            is_monitored: false,
             echo: None,
             overheard: Vec::new(),
             keys: String::new(),
@@ -555,6 +568,7 @@ impl Call {
             Input::Stored { position } => {
                 self.unstored.remove(&position);
             }
+            Input::Monitor { is_on } => self.is_monitored = is_on,
             Input::HangUp => self.hang_up(now),
         }
         self.drain_leg(now);

@@ -408,6 +408,7 @@ impl World {
             match output {
                 Output::RestTarget { .. }
                 | Output::Rtcp { .. }
+                | Output::Monitor { .. }
                 | Output::Secure { .. }
                 | Output::LineRtcp { .. }
                 | Output::CloseLine { .. } => {}

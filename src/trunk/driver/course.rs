@@ -184,6 +184,7 @@ impl Media {
                         tape.append(left, right);
                     }
                 }
+                Output::Monitor { slot, both, .. } => live.overheard(slot, &both),
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
                     if let CallEvent::Found { position, placed } = &event {
@@ -193,6 +194,7 @@ impl Media {
                     if is_end {
                         log_media(&attempt, live.call.media());
                         live.tape = None;
+                        live.let_listeners_go();
                     }
                     if is_end || matches!(event, CallEvent::Answered) {
                         self.tell_trace(number, true);

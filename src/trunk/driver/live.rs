@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::NAP;
 use super::lines::{Lines, OnCall};
+use super::monitor::{ListenerId, Outlet};
 use crate::speech::ears::JobId;
 use crate::trunk::dtls::{Handshake, Identity};
 use crate::trunk::tape::Tape;
@@ -39,6 +40,8 @@ pub(super) struct Live {
     pub(super) trace: Trace,
     /// Where it is recorded, while it lasts.
     pub(super) tape: Option<Tape>,
+    /// Who listens in.
+    pub(super) listeners: Vec<(ListenerId, Outlet)>,
     /// How many messages were told of it.
     pub(super) told: usize,
     /// Frames recorded so far: the clock of findings, in 20 ms.
@@ -70,6 +73,7 @@ impl Live {
             jobs: BTreeMap::new(),
             trace: Trace::new(Instant::ZERO),
             tape: None,
+            listeners: Vec::new(),
             told: 0,
             frames: 0,
             unstored: BTreeMap::new(),

@@ -1,11 +1,13 @@
 // Calls in progress: where each stands, how long it goes on, and the last words of both.
 import { useQuery } from "@tanstack/react-query";
-import { Empty, Spin, Tag } from "antd";
+import { Button, Empty, Spin, Tag } from "antd";
+import { useCallback, useEffect } from "react";
 import { api, body, type LiveCall } from "../api/client";
 import { useNow } from "../api/events";
 import { useConcepts } from "../api/site";
-import { Failure } from "../frame/problems";
+import { Failure, useTell } from "../frame/problems";
 import { span, useText, word } from "../text";
+import { useEar, type Ear } from "./ear";
 import "./live.css";
 
 const COLOUR: Record<string, string> = { talking: "green", ringing: "gold", dialling: "blue" };
@@ -18,6 +20,14 @@ export default function Live() {
     // Events tell of a new turn; the list comes anew by itself where they are cut off.
     refetchInterval: 15_000,
   });
+  const { failed, done } = useTell();
+  const ear = useEar(useCallback(() => done(text.live.over), [done, text]));
+  const { call: heard, end } = ear;
+  const isOver = heard !== null && found.data !== undefined && !found.data.some(({ attempt }) => attempt.id === heard);
+  useEffect(() => {
+    if (isOver) end();
+  }, [isOver, end]);
+  const begin = (call: string) => ear.begin(call).catch(failed);
   return (
     <div className="page">
       <h1>
@@ -28,14 +38,20 @@ export default function Live() {
       {found.data?.length === 0 && <Empty description={text.live.none} style={{ padding: 40 }} />}
       <ul className="live">
         {found.data?.map((call) => (
-          <Row key={call.attempt.id} call={call} />
+          <Row key={call.attempt.id} call={call} ear={ear} begin={begin} />
         ))}
       </ul>
     </div>
   );
 }
 
-function Row({ call: { attempt, ward, found, asked, said } }: { call: LiveCall }) {
+interface RowProps {
+  call: LiveCall;
+  ear: Ear;
+  begin(call: string): Promise<void>;
+}
+
+function Row({ call: { attempt, ward, found, asked, said }, ear, begin }: RowProps) {
   const text = useText();
   const concept = useConcepts();
   const now = useNow();
@@ -56,6 +72,7 @@ function Row({ call: { attempt, ward, found, asked, said } }: { call: LiveCall }
           </Tag>
         ))}
       </div>
+      {attempt.state === "talking" && <Hear call={attempt.id} ear={ear} begin={begin} />}
       {asked && (
         <p className="quiet">
           {text.order.robot}: <span translate="no">{asked}</span>
@@ -67,5 +84,20 @@ function Row({ call: { attempt, ward, found, asked, said } }: { call: LiveCall }
         </p>
       )}
     </li>
+  );
+}
+
+function Hear({ call, ear, begin }: { call: string; ear: Ear; begin(call: string): Promise<void> }) {
+  const text = useText();
+  const state = ear.call === call ? ear.state : "off";
+  return (
+    <div className="row hear" data-ear={state}>
+      {state === "off" ? (
+        <Button onClick={() => void begin(call)}>{text.live.listen}</Button>
+      ) : (
+        <Button onClick={ear.end}>{text.live.stop}</Button>
+      )}
+      <span role="status">{text.live.ear[state]}</span>
+    </div>
   );
 }

@@ -1,0 +1,116 @@
+//! Listening in to a call in progress by WebRTC: the browser's offer comes in, the answer goes back at once (no trickling).
+
+use aftercall_core::attempt::AttemptState;
+use aftercall_core::id::AttemptId;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::extract::{Body, Id};
+use super::problem::Problem;
+use super::{AppState, Caller};
+use crate::monitor::{ListenError, Monitor, Seat};
+use crate::trunk::driver::ListenerId;
+
+/// A browser's offer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferBody {
+    /// Its session description (RFC 8866): one audio track with PCMA. Its candidates are not needed.
+    pub sdp: String,
+}
+
+/// A connection that was agreed on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListenerView {
+    /// Of this connection.
+    pub id: String,
+    /// The answer's session description, with the one address where the browser finds us.
+    pub sdp: String,
+}
+
+/// Begins to listen in to a call that somebody has answered: both sides in one track. It ends with the call, by
+/// `DELETE`, or when the browser closes the connection. Every listen is in the audit log before it is heard.
+#[utoipa::path(post, path = "/calls/{id}/listeners", tag = "calls",
+    params(("id" = String, Path, description = "attempt")),
+    request_body = OfferBody,
+    responses(
+    (status = CREATED, body = ListenerView),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json",
+        description = "`not_talking`: the call has ended, nobody has answered, or another engine holds it"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn begin(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    Body(offer): Body<OfferBody>,
+) -> Result<(StatusCode, Json<ListenerView>), Problem> {
+    let attempt = state.store.attempt(&AttemptId(id)).await?.attempt;
+    if attempt.state == AttemptState::Ended {
+        return Err(ListenError::NotHere.into());
+    }
+    let monitor = monitor(&state)?;
+    state
+        .audit(&caller, "call.listen_in", &attempt.id.0, "")
+        .await?;
+    let listening = monitor.listen(attempt.id, caller.name, offer.sdp).await?;
+    let view = ListenerView {
+        id: listening.listener.to_string(),
+        sdp: listening.answer,
+    };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Ends a connection; one that has ended by itself is no mistake.
+#[utoipa::path(delete, path = "/calls/{id}/listeners/{listener}", tag = "calls",
+    params(("id" = String, Path, description = "attempt"),
+           ("listener" = String, Path, description = "as it was given")),
+    responses(
+    (status = NO_CONTENT),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn end(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((id, listener)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let seat = seat(caller, id, &listener)?;
+    monitor(&state)?.leave(seat)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The connection that a path names: the caller's own, to that call.
+fn seat(caller: Caller, attempt: String, listener: &str) -> Result<Seat, Problem> {
+    let id = Uuid::parse_str(listener).map_err(|_| Problem::not_found("listener"))?;
+    Ok(Seat {
+        listener: ListenerId(id),
+        attempt: AttemptId(attempt),
+        who: caller.name,
+    })
+}
+
+fn monitor(state: &AppState) -> Result<&Monitor, Problem> {
+    state.monitor.as_ref().ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "listening_is_off",
+            "the engine does not know by which address browsers reach it: set web.listen_in.address",
+        )
+    })
+}
+
+impl From<ListenError> for Problem {
+    fn from(error: ListenError) -> Self {
+        let (status, code) = match error {
+            ListenError::NotHere => (StatusCode::CONFLICT, "not_talking"),
+            ListenError::NoPort(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_port"),
+            ListenError::Offer(_) => (StatusCode::BAD_REQUEST, "bad_offer"),
+            ListenError::Ended => (StatusCode::SERVICE_UNAVAILABLE, "listening_is_off"),
+        };
+        Problem::new(status, code, error.to_string())
+    }
+}
