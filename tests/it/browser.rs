@@ -132,10 +132,6 @@ impl Browser {
         self.thread = Some(std::thread::spawn(move || go_on(offering, &shared)));
     }
 
-    pub fn is_connected(&self) -> bool {
-        self.shared.connected.load(Ordering::Relaxed)
-    }
-
     /// The other side has ended it.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Relaxed)

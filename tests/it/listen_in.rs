@@ -176,6 +176,14 @@ fn tape(network: &Network) -> [Vec<i16>; 2] {
 const PIECE: usize = 3_200;
 const STEP: usize = 4;
 
+/// A second of a tone that nobody's voice is like.
+fn tone() -> Vec<i16> {
+    let wave = |sample: i32| (std::f64::consts::TAU * 620.0 * f64::from(sample) / 8_000.0).sin();
+    (0..8_000)
+        .map(|sample| (wave(sample) * 8_000.0) as i16)
+        .collect()
+}
+
 fn level(samples: &[i16]) -> f64 {
     let sum: f64 = samples
         .iter()
@@ -233,6 +241,9 @@ async fn a_nurse_hears_both_sides_of_a_call_and_it_is_on_record() {
     problem(asked, 400, "bad_offer").await;
 
     let (browser, listener) = hospital.listen(&nurse, &call).await;
+    // Who only listens is not heard, whatever her browser sends.
+    let voice = tone();
+    browser.say(voice.clone());
     until("sound of ten seconds", async || {
         (browser.heard().len() > 80_000).then_some(())
     })
@@ -274,6 +285,10 @@ async fn a_nurse_hears_both_sides_of_a_call_and_it_is_on_record() {
     })
     .await;
     let [robot, patient] = tape(&network);
+    assert!(
+        !is_in(&voice[..PIECE], &robot),
+        "the patient heard who listens"
+    );
     let sides = [
         ("the robot", &robot, &patient),
         ("the patient", &patient, &robot),
