@@ -186,12 +186,9 @@ fn go_on(mut offering: Offering, shared: &Shared) {
                 shared.connected.store(is_connected, Ordering::Relaxed);
             }
         }
-        let sender = connection.rtp_sender(offering.sender).expect("ours");
-        let dtls = sender.transport().map(|transport| transport.state());
-        if dtls == Some(RTCDtlsTransportState::Closed) {
+        if is_over(connection, offering.sender) {
             shared.closed.store(true, Ordering::Relaxed);
         }
-        drop(sender);
         while let Some(read) = connection.poll_read() {
             if let RTCMessage::RtpPacket(_, packet) = read.message {
                 let clock = packet.header.timestamp;
@@ -248,4 +245,11 @@ fn go_on(mut offering: Offering, shared: &Shared) {
         let to = packet.transport.peer_addr;
         offering.socket.send_to(&packet.message, to).ok();
     }
+}
+
+/// The other end has said good-bye.
+fn is_over(connection: &mut RTCPeerConnection, sender: RTCRtpSenderId) -> bool {
+    let sender = connection.rtp_sender(sender).expect("ours");
+    let dtls = sender.transport().map(|transport| transport.state());
+    dtls == Some(RTCDtlsTransportState::Closed)
 }

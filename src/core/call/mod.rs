@@ -179,10 +179,6 @@ pub enum Input<'a> {
 }
 
 /// What the call wants done.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a frame lives for one slot; a box for each would be dearer"
-)]
 #[derive(Debug)]
 pub enum Output {
     Sip {
