@@ -117,6 +117,8 @@ impl Rules {
 #[serde(deny_unknown_fields)]
 pub struct PlanClock {
     ahead: SignedDuration,
+    #[serde(skip)]
+    stands: Option<Timestamp>,
 }
 
 impl PlanClock {
@@ -128,13 +130,22 @@ impl PlanClock {
     pub fn set_to(at: Timestamp) -> Self {
         Self {
             ahead: at.duration_since(Timestamp::now()),
+            stands: None,
+        }
+    }
+
+    /// A clock that shows `at` until another takes its place: for tests in virtual time.
+    pub fn standing_at(at: Timestamp) -> Self {
+        Self {
+            stands: Some(at),
+            ..Self::default()
         }
     }
 
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
-            .saturating_add(self.ahead)
-            .unwrap_or(Timestamp::MAX)
+        let runs = || Timestamp::now().saturating_add(self.ahead);
+        self.stands
+            .unwrap_or_else(|| runs().unwrap_or(Timestamp::MAX))
     }
 }
 

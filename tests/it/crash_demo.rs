@@ -19,6 +19,8 @@ use aftercall_core::work_order::Cause;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::patience;
+
 /// The cast, in the order the plan rings: identified, answered, ringing, dialling; and one who waits for a line.
 const IDENTIFIED: &str = "RH10001";
 const ANSWERED: &str = "RH10002";
@@ -295,21 +297,17 @@ fn is_every_state_there(rung: &[Rung]) -> bool {
 
 /// Waits until the attempts are as wanted.
 async fn until(stage: &Stage, what: &str, wanted: impl Fn(&[Rung]) -> bool) -> Vec<Rung> {
-    let began = Instant::now();
-    loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if stage.path("data/aftercall.db").exists() {
-            let store = stage.store().await;
-            let rung = attempts(&store).await;
-            store.close().await;
-            if wanted(&rung) {
-                return rung;
-            }
+    let found = patience::until(Duration::from_secs(150), async || {
+        if !stage.path("data/aftercall.db").exists() {
+            return None;
         }
-        if began.elapsed() > Duration::from_secs(150) {
-            stage.give_up(what);
-        }
-    }
+        let store = stage.store().await;
+        let rung = attempts(&store).await;
+        store.close().await;
+        wanted(&rung).then_some(rung)
+    });
+    let found = found.await;
+    found.unwrap_or_else(|| stage.give_up(what))
 }
 
 #[tokio::test]

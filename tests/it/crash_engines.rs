@@ -1,28 +1,32 @@
-//! `kill -9` of one of three real engines on one PostgreSQL with calls live: nobody is rung beyond policy, no step is lost, and
-//! the other engines take over within the lease's time. The far end is the telephone network over real UDP, in real time.
+//! `kill -9` of one of three real engines on one PostgreSQL with calls live: nobody is rung beyond policy, no step is lost, the
+//! other engines take over within the lease's time, and whoever complained of chest pain has one order, whether it was heard
+//! before the engine died or its call was broken off. The far end is the telephone network over real UDP, in real time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aftercall::jobs::{PlanClock, Rules, recover};
-use aftercall::store::Store;
 use aftercall::store::attempt::AttemptRow;
 use aftercall::store::page::PageRequest;
+use aftercall::store::work_order::WorkOrderFilter;
+use aftercall::store::{Store, StoreError};
 use aftercall::vault::Source;
-use aftercall_core::attempt::AttemptState;
-use aftercall_core::id::AttemptId;
+use aftercall_core::attempt::{AttemptState, Disposition};
+use aftercall_core::id::{AttemptId, PatientId};
 use aftercall_core::plan::StepState;
 use aftercall_core::time::Timestamp;
+use aftercall_core::work_order::{Act, Cause, WorkOrder, WorkOrderState};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::patience;
 use crate::phones::Network;
 use crate::postgres::Postgres;
-use crate::record::{clinic, enrolment, phone};
+use crate::record::{clinic, deadlines, enrolment, phone};
 
 /// Kills of a usual run; `make soak` has many times as many.
 const KILLS: u64 = 4;
@@ -33,6 +37,10 @@ const LEASE: Duration = Duration::from_secs(10);
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10 + 5 + 30);
 /// Nobody is rung again before, by the engines' policy (and China's law).
 const REST_MS: f64 = 300_000.0;
+const PAGE: PageRequest = PageRequest {
+    limit: 200,
+    after: None,
+};
 const PER_DAY: usize = 3;
 const MOST_RINGS: usize = 4;
 
@@ -150,16 +158,10 @@ impl Engines {
     }
 }
 
-/// Waits until the database says so.
-async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(began.elapsed() < limit, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+/// Waits until the database or the telephones say so.
+async fn until<T>(what: &str, limit: Duration, look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = patience::until(limit, look).await;
+    found.unwrap_or_else(|| panic!("waited in vain for {what}"))
 }
 
 async fn live_of(store: &Store, engine: &str) -> Vec<AttemptRow> {
@@ -178,16 +180,42 @@ async fn all_ended(store: &Store, attempts: &[AttemptId]) -> bool {
     true
 }
 
-/// The telephone of this number: rings on, is busy, or is answered by nobody who speaks.
+/// The telephone of this number: rings on, is busy, declines, or is answered by somebody whose chest hurts.
 fn telephone(number: usize) -> String {
     let does = match number % 5 {
-        0 | 1 => "ring_ms = 500\ndoes = \"no_answer\"",
-        2 => "ring_ms = 300\ndoes = \"busy\"",
-        3 => "ring_ms = 9000\ndoes = \"decline\"",
-        _ => "ring_ms = 2000\ndoes = \"answer\"",
+        0 => "ring_ms = 500\ndoes = \"no_answer\"",
+        1 => "ring_ms = 300\ndoes = \"busy\"",
+        2 => "ring_ms = 9000\ndoes = \"decline\"",
+        _ => CHEST_HURTS,
     };
     format!("number = \"{}\"\n{does}\n", digits(number))
 }
+
+/// By keys: a busy machine's ears would be late. The birth date is the record's.
+const CHEST_HURTS: &str = r#"
+ring_ms = 1000
+does = "answer"
+
+[[reply]]
+hears = ["common/zh/identity_tail", "common/zh/identity_confirm", "common/zh/hello_again"]
+keys = "1"
+
+[[reply]]
+hears = ["common/zh/identity_birth", "common/zh/identity_birth_keys", "common/zh/identity_birth_again"]
+keys = "0307"
+
+[[reply]]
+hears = ["common/zh/screen_chest"]
+keys = "1"
+
+[[reply]]
+hears = ["common/zh/emergency_advice"]
+keys = "1"
+
+[[reply]]
+hears = ["common/zh/emergency_company", "common/zh/emergency_person"]
+keys = "2"
+"#;
 
 fn digits(number: usize) -> String {
     format!("+8613800{number:06}")
@@ -251,6 +279,8 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
     let mut tally = Tally::default();
     for kill in 0..kills {
         let which = NAMES[usize::try_from(random.next_u64() % 3).expect("one of three")];
+        // Every second time with somebody on the line who is about to complain, or just has.
+        let wanted = |row: &AttemptRow| kill % 2 == 0 || row.attempt.progress.identified;
         until("a call on its line", Duration::from_secs(240), async || {
             assert!(
                 engines
@@ -259,18 +289,23 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
                     .is_some_and(|child| child.try_wait().expect("ours").is_none()),
                 "{which} ended by itself"
             );
-            (!live_of(&store, which).await.is_empty()).then_some(())
+            let live = live_of(&store, which).await;
+            live.iter().any(wanted).then_some(())
         })
         .await;
         // Any moment of the calls: dialling, ringing, talking, and between two statements.
-        let moment = Duration::from_millis(random.next_u64() % 3_000);
-        tokio::time::sleep(moment).await;
+        let moment = network.log().len() + usize::try_from(random.next_u64() % 8).expect("few");
+        until("the telephones", Duration::from_secs(60), async || {
+            (network.log().len() >= moment).then_some(())
+        })
+        .await;
         engines.kill(which);
         let killed = Instant::now();
         let live = live_of(&store, which).await;
         let ids: Vec<AttemptId> = live.iter().map(|row| row.attempt.id.clone()).collect();
         tally.live += ids.len();
-        if kill % 2 == 1 {
+        take_orders(&store).await;
+        if kill % 4 >= 2 {
             // It stays dead: the others have its calls when its leases are over.
             until("the others to take over", TAKEN_OVER_WITHIN, async || {
                 all_ended(&store, &ids).await.then_some(())
@@ -285,15 +320,16 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
     }
     drop(engines);
     check(&store, &network, patients).await;
+    let complaints = check_orders(&store, &network).await;
     tally.taken_over.sort_unstable();
     let (median, longest) = (
         tally.taken_over.get(tally.taken_over.len() / 2),
         tally.taken_over.last(),
     );
     println!(
-        "{kills} kills, {} calls live as they came, {} INVITEs; taken over after {median:?}, at most {longest:?}",
+        "{kills} kills, {} calls live as they came, {} INVITEs; taken over after {median:?}, at most {longest:?}; {complaints}",
         tally.live,
-        invites(&network).len()
+        invites(&network).len(),
     );
     assert!(
         tally.live >= usize::try_from(kills / 2).expect("few"),
@@ -313,6 +349,128 @@ fn invites(network: &Network) -> Vec<(String, f64, String)> {
     read.collect()
 }
 
+/// A nurse takes every order: a ward that nobody answers for is not dialled for.
+async fn take_orders(store: &Store) {
+    for order in orders(store).await {
+        if order.state == WorkOrderState::Open {
+            let (act, terms, now) = (Act::Acknowledge, deadlines(), Timestamp::now());
+            let taken = store.act_on_work_order(&order.id, &act, "anna", "", &terms, now);
+            match taken.await {
+                // A promise that was broken meanwhile brought it back.
+                Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn orders(store: &Store) -> Vec<WorkOrder> {
+    let (filter, mut all) = (WorkOrderFilter::default(), Vec::new());
+    let mut page = PAGE;
+    loop {
+        let found = store.work_orders(&filter, &page).await.expect("listed");
+        all.extend(found.items);
+        let Some(next) = found.next else { return all };
+        page.after = Some(next);
+    }
+}
+
+async fn calls(store: &Store) -> Vec<AttemptRow> {
+    let (mut page, mut all) = (PAGE, Vec::new());
+    loop {
+        let found = store.attempts(None, &page).await.expect("listed");
+        all.extend(found.items);
+        let Some(next) = found.next else { return all };
+        page.after = Some(next);
+    }
+}
+
+/// How often each telephone pressed "yes" to the question for chest pain, a call each.
+fn complained(network: &Network) -> BTreeMap<String, usize> {
+    let mut asked: BTreeMap<u64, bool> = BTreeMap::new();
+    let mut complained: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for line in network.log() {
+        let Some(call) = line["call"].as_u64() else {
+            continue;
+        };
+        match line["event"].as_str() {
+            Some("prompt") => {
+                asked.insert(call, line["prompt"] == "common/zh/screen_chest");
+            }
+            Some("presses") if asked.get(&call) == Some(&true) => {
+                let phone = line["phone"].as_str().expect("of a telephone").to_owned();
+                complained.entry(phone).or_default().insert(call);
+            }
+            _ => {}
+        }
+    }
+    let count = |(phone, calls): (String, BTreeSet<u64>)| (phone, calls.len());
+    complained.into_iter().map(count).collect()
+}
+
+/// Every finding is a cause of one order, once; every person whose call broke in the emergency screen has an order; and so has
+/// everybody who complained, by what the telephones saw. Returns what there was.
+async fn check_orders(store: &Store, network: &Network) -> String {
+    let mut of_patient: BTreeMap<PatientId, WorkOrder> = BTreeMap::new();
+    let mut causes: BTreeMap<(AttemptId, u32), u32> = BTreeMap::new();
+    for order in orders(store).await {
+        for cause in &order.causes {
+            if let Cause::Finding { finding, attempt } = cause {
+                let attempt = attempt.clone().expect("of a call");
+                *causes.entry((attempt, finding.turn)).or_default() += 1;
+            }
+        }
+        let patient = order.patient.clone().expect("of a patient");
+        let other = of_patient.insert(patient, order);
+        assert!(other.is_none(), "two orders of one stay: {other:?}");
+    }
+    // By telephone: the calls that must have reached a person.
+    let mut reached: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut findings, mut heard, mut broken) = (0, 0, 0);
+    for row in calls(store).await {
+        let (call, id) = (&row.attempt, &row.attempt.id);
+        let found = store.findings(id).await.expect("read");
+        let patient = row.patient.as_ref().expect("of a patient");
+        let order = of_patient.get(patient);
+        for placed in &found {
+            assert_eq!(causes.get(&(id.clone(), placed.turn)), Some(&1), "{id}");
+        }
+        let ending = call.ending.as_ref().expect("everybody is gone");
+        let is_broken = ending.disposition == Disposition::Interrupted && call.progress.identified;
+        if is_broken && !call.progress.screened {
+            assert!(order.is_some(), "{id} was broken off, and nobody goes on");
+        }
+        findings += found.len();
+        heard += usize::from(is_broken && !found.is_empty());
+        broken += usize::from(is_broken);
+        if is_broken || !found.is_empty() {
+            let callee = call.callee.as_ref().expect("each rang a number").expose();
+            *reached.entry(callee.to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(causes.len(), findings, "no cause is made up");
+    let complained = complained(network);
+    for (phone, times) in &complained {
+        let number = number_of(phone);
+        let reached = reached.get(&digits(number)).copied().unwrap_or(0);
+        assert!(
+            reached >= *times,
+            "{phone} complained {times} times, {reached} were kept"
+        );
+    }
+    assert!(broken > 0, "a kill hit somebody who was identified");
+    format!(
+        "{} calls complained, {findings} findings, {} orders; {broken} identified calls were killed, {heard} of them with a finding on disk",
+        complained.values().sum::<usize>(),
+        of_patient.len(),
+    )
+}
+
+fn number_of(phone: &str) -> usize {
+    let number = phone.trim_start_matches('p').parse();
+    number.expect("its file's number")
+}
+
 /// What the telephones saw, held against what the database has, when everybody is gone.
 async fn check(store: &Store, network: &Network, patients: usize) {
     let clock = PlanClock::set_to(Timestamp::now() + SignedDuration::from_mins(1));
@@ -329,18 +487,9 @@ async fn check(store: &Store, network: &Network, patients: usize) {
     }
     assert!(store.live_attempts().await.expect("listed").is_empty());
     let mut attempts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut page = PageRequest {
-        limit: 200,
-        after: None,
-    };
-    loop {
-        let rows = store.attempts(None, &page).await.expect("listed");
-        for row in rows.items {
-            let callee = row.attempt.callee.expect("each rang a number");
-            *attempts.entry(callee.expose().to_owned()).or_default() += 1;
-        }
-        let Some(next) = rows.next else { break };
-        page.after = Some(next);
+    for row in calls(store).await {
+        let callee = row.attempt.callee.expect("each rang a number");
+        *attempts.entry(callee.expose().to_owned()).or_default() += 1;
     }
     let mut rung: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (phone, at, _) in invites(network) {
@@ -349,10 +498,7 @@ async fn check(store: &Store, network: &Network, patients: usize) {
     assert!(rung.len() > 20, "{} telephones rang", rung.len());
     for (phone, mut times) in rung {
         times.sort_by(f64::total_cmp);
-        let number: usize = phone
-            .trim_start_matches('p')
-            .parse()
-            .expect("its file's number");
+        let number = number_of(&phone);
         let begun = attempts.get(&digits(number)).copied().unwrap_or(0);
         assert!(
             times.len() <= begun,
@@ -370,10 +516,7 @@ async fn check(store: &Store, network: &Network, patients: usize) {
         }
     }
     let mut steps = 0;
-    let mut page = PageRequest {
-        limit: 200,
-        after: None,
-    };
+    let mut page = PAGE;
     loop {
         let found = store.steps(None, &page).await.expect("listed");
         for step in &found.items {

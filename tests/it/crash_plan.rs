@@ -29,9 +29,9 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const POLLS: u64 = 250;
 
 /// A future that its process dies in after so many polls: `None`.
-struct Stopped<'a, T> {
-    inner: Pin<Box<dyn Future<Output = T> + 'a>>,
-    polls: u64,
+pub(crate) struct Stopped<'a, T> {
+    pub(crate) inner: Pin<Box<dyn Future<Output = T> + 'a>>,
+    pub(crate) polls: u64,
 }
 
 impl<T> Future for Stopped<'_, T> {

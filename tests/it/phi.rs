@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aftercall::store::page::PageRequest;
 
 use crate::crash_demo::{Stage, read};
+use crate::patience::until;
 use crate::vault::files;
 
 /// A line that drops in mid-sentence, an emergency, and a daughter who says that her father has died.
@@ -93,26 +94,16 @@ async fn said(stage: &Stage) -> BTreeSet<String> {
 
 /// Waits until the demo has shown its summary and how its API is reached.
 async fn api_of(stage: &Stage) -> (String, String) {
-    let began = Instant::now();
-    loop {
+    let shown = until(LIMIT, async || {
         let shown = read(&stage.path("demo.out"));
-        if let Some(line) = shown.lines().find(|line| line.starts_with("try: curl")) {
-            let token = line
-                .split("Bearer ")
-                .nth(1)
-                .and_then(|rest| rest.split('\'').next());
-            let address = line
-                .rsplit(' ')
-                .next()
-                .and_then(|url| url.split("/api/").next());
-            let both = address.zip(token).expect("the demo shows both");
-            return (both.0.to_owned(), both.1.to_owned());
-        }
-        if began.elapsed() > LIMIT {
-            stage.give_up("the demo's summary");
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+        let line = shown.lines().find(|line| line.starts_with("try: curl"))?;
+        let token = line.split("Bearer ").nth(1)?.split('\'').next();
+        let address = line.rsplit(' ').next()?.split("/api/").next();
+        let both = address.zip(token).expect("the demo shows both");
+        Some((both.0.to_owned(), both.1.to_owned()))
+    });
+    let shown = shown.await;
+    shown.unwrap_or_else(|| stage.give_up("the demo's summary"))
 }
 
 /// Reads what programs and nurses read of a server.
