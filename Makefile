@@ -1,7 +1,7 @@
 # aftercall: everything a fresh Debian 12 needs is installed by these targets.
 #   make demo [ARGS=--once]   the whole product once, for real, on the embedded defaults
 #   make test                 format, lints, purity of the core, every test
-#   make soak [SOAK=20]       kills at many moments (200 of real engines), 10,000 faults, seeded loops SOAK times as long, and make fuzz
+#   make soak [SOAK=20]       kills at many moments (200 of real engines, with complaints on the line), 10,000 faults, seeded loops SOAK times as long, and make fuzz
 #   make fuzz [FUZZ=600]      six targets of hostile input, FUZZ seconds each
 #   make eval [EVAL=redflags] how well labelled replies are judged: our rows, and DEV=, NEGEX= where they lie
 #   make eval EVAL=answered   how well the call tells who answered: SHARE= of the openings; goes on where it was

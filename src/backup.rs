@@ -2,11 +2,12 @@
 //! neither, so that a restore erases again whoever was erased since.
 //!
 //! The data are a snapshot of the database (SQLite's `vacuum into`, PostgreSQL's `pg_dump`) without its keys, and the
-//! recordings as they lie, encrypted.
+//! recordings as they lie, encrypted, here or in an object store. A restore puts them all into the folder, from where the
+//! engine hands them over again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,8 +17,9 @@ use aftercall_core::time::Timestamp;
 use anyhow::{Context as _, bail, ensure};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
-use crate::recording::Recordings;
+use crate::recording::{RecordingError, Recordings};
 use crate::store::decision::Pause;
 use crate::store::erase::Erasure;
 use crate::store::key::KeyCopy;
@@ -118,7 +120,7 @@ fn read_journal(path: &Path) -> anyhow::Result<Vec<Line>> {
 pub async fn make(
     store: &Store,
     url: &str,
-    recordings: &Path,
+    recordings: &Recordings,
     (to, keys_to): (&Path, &Path),
     now: Timestamp,
 ) -> anyhow::Result<Manifest> {
@@ -146,7 +148,9 @@ pub async fn make(
             finish(dump.arg("--file").arg(&database))?;
         }
     }
-    let files = copy(recordings, &to.join(RECORDINGS))?;
+    let mut files = copy(recordings.root(), &to.join(RECORDINGS))?;
+    // After the folder, so that what is handed over meanwhile is met in one of the two.
+    files += recordings.fetch(&Recordings::new(to.join(RECORDINGS)))?;
     // After the data, so that nothing in them lacks its key.
     let keys = KeyFile {
         version: VERSION,
@@ -171,7 +175,7 @@ pub async fn make(
 pub struct Target<'a> {
     pub url: &'a str,
     pub master_key: &'a Source,
-    pub recordings: &'a Path,
+    pub recordings: &'a Recordings,
     /// Of this machine: who was erased here.
     pub journal: &'a Path,
 }
@@ -195,16 +199,16 @@ pub async fn restore(
         from.display()
     );
     ensure!(
-        !target.recordings.exists(),
+        !target.recordings.root().exists(),
         "{}: is there already; a restore writes over nothing",
-        target.recordings.display()
+        target.recordings.root().display()
     );
     bring_database(from, &manifest, target.url).await?;
     let store = Store::open_as_it_lies(target.url, target.master_key).await?;
     store.restore_keys(&keys.keys, &keys.master_key).await?;
     store.unlock().await?;
     store.sweep().await?;
-    let files = copy(&from.join(RECORDINGS), target.recordings)?;
+    let files = copy(&from.join(RECORDINGS), target.recordings.root())?;
     let mut again: BTreeMap<String, Line> = BTreeMap::new();
     for line in keys
         .erasures
@@ -213,7 +217,6 @@ pub async fn restore(
     {
         again.insert(line.patient.clone(), line);
     }
-    let recordings = Recordings::new(target.recordings);
     let mut erased = 0;
     for line in again.into_values() {
         let erasure = Erasure {
@@ -226,7 +229,13 @@ pub async fn restore(
             continue;
         };
         for attempt in &what.attempts {
-            recordings.remove(attempt)?;
+            match target.recordings.remove(attempt) {
+                // Its key is destroyed: what is left in the store is noise, which the engine's next round takes away.
+                Err(error @ RecordingError::Away { .. }) => {
+                    warn!(attempt.id = %attempt, %error, "goes later")
+                }
+                removed => drop(removed?),
+            }
         }
         erased += 1;
     }
@@ -305,7 +314,8 @@ fn finish(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies the files of one level of folders; a file that grows meanwhile is copied as far as it is. Returns how many.
+/// Copies the files of one level of folders; a file that grows meanwhile is copied as far as it is, one that is handed over or
+/// removed is left out. Returns how many.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<u64> {
     make_folder(to)?;
     let mut files = 0;
@@ -319,13 +329,27 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<u64> {
         }
         let into = to.join(name);
         make_folder(&into)?;
-        for file in entries(&folder)? {
+        for file in present(entries(&folder))?.unwrap_or_default() {
             let name = file.file_name().context("a name")?;
-            copy_file(&file, &into.join(name))?;
-            files += 1;
+            let copied = present(copy_file(&file, &into.join(name)))?;
+            files += u64::from(copied.is_some());
         }
     }
     Ok(files)
+}
+
+/// `None` where it is gone.
+fn present<T>(done: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match done {
+        Err(error)
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::NotFound) =>
+        {
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
 }
 
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -38,7 +38,7 @@ pub use channels::{Channel, Kind};
 pub use feed::Feed;
 pub use figures::Figures;
 pub use messages::Messages;
-pub use oidc::Oidc;
+pub use oidc::{NewAccountsSee, Oidc};
 pub use retention::Retention;
 pub use staff::Staff;
 pub use swap::Swap;

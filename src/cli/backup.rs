@@ -8,11 +8,13 @@ use serde_json::json;
 
 use crate::backup::{self, Target};
 use crate::config::Config;
+use crate::recording::Recordings;
 use crate::run::open_store;
 
 /// Copy the data into a new folder and the keys into a new file, while engines run.
 ///
-/// The folder holds the database without its keys, and the recordings, encrypted. The keys are wrapped by the master key, which
+/// The folder holds the database without its keys, and all recordings, encrypted, those in an object store too: it needs the
+/// room for them. The keys are wrapped by the master key, which
 /// is in neither: keep the three in three places. PostgreSQL needs its client (pg_dump) on this machine.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -37,7 +39,8 @@ pub struct Args {
 ///
 /// The keys are the newest file that there is, whichever backup the data are of: who was erased in between has no key in it. The
 /// journal of erasures beside the master key is obeyed too. Dialling stays paused, for nobody knows whom the lost hours have
-/// called: `aftercall dialling resume`. A SQLite file, a PostgreSQL database with tables, or a folder of recordings that is
+/// called: `aftercall dialling resume`. All recordings come into the folder; where `recordings.url` names an object store, the
+/// engine hands them over to it. A SQLite file, a PostgreSQL database with tables, or a folder of recordings that is
 /// there already is left alone.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -70,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let made = backup::make(
             &store,
             &config.database_url(),
-            &config.recordings_dir(),
+            &Recordings::of(&config)?,
             (&args.to, &args.keys_to),
             now,
         )
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// As [`backup::restore`].
 pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let config = Config::find(args.config.as_deref())?;
-    let (url, recordings) = (config.database_url(), config.recordings_dir());
+    let (url, recordings) = (config.database_url(), Recordings::of(&config)?);
     let (journal, master_key) = (config.journal(), config.master_key());
     let target = Target {
         url: &url,

@@ -47,6 +47,19 @@ pub struct Oidc {
     /// Who has a role by their claims and no account gets one.
     #[serde(default)]
     pub create: bool,
+    /// What such an account sees where no claim gives wards.
+    #[serde(default)]
+    pub new_accounts_see: NewAccountsSee,
+}
+
+/// The wards of an account that nobody has given any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewAccountsSee {
+    /// No patient, until somebody gives them wards.
+    #[default]
+    NoWard,
+    EveryWard,
 }
 
 impl Oidc {
@@ -104,6 +117,11 @@ impl Oidc {
             !self.create || self.roles_claim.is_some(),
             "web.oidc.create",
             "needs web.oidc.roles_claim: nobody gets an account without a role",
+        )?;
+        must(
+            self.new_accounts_see == NewAccountsSee::NoWard || self.wards_claim.is_none(),
+            "web.oidc.new_accounts_see",
+            "is for sites without web.oidc.wards_claim, which gives every account its wards",
         )
     }
 }
@@ -140,6 +158,10 @@ mod tests {
                 "web.oidc.roles",
             ),
             ("wards = { a = \"5A\" }\n", "web.oidc.wards"),
+            (
+                "wards_claim = \"wards\"\nnew_accounts_see = \"every_ward\"\n",
+                "web.oidc.new_accounts_see",
+            ),
             ("claim = \"\"\n", "web.oidc.claim"),
         ] {
             let error = Config::parse("a.toml", &format!("{GOOD}{more}")).expect_err(more);

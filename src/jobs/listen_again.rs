@@ -1,6 +1,7 @@
 //! Listens again to what was said on a call that is over, with a slower ear, while nobody speaks on the line. Its words
 //! go through the same judgement, and what they add goes to a person.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,17 +11,19 @@ use aftercall_core::attempt::Turn;
 use aftercall_core::call::second_look;
 use aftercall_core::finding::PlacedFinding;
 use aftercall_core::heard::Choices;
+use aftercall_core::id::AttemptId;
 use aftercall_core::lang::Lang;
 use aftercall_core::question::Question;
 use aftercall_core::work_order::Cause;
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::settle::{raise, subject, what_the_whole_raises};
 use super::{Rules, next_round};
 use crate::config::SecondEar;
-use crate::recording::{RecordingError, Recordings};
+use crate::recording::{RecordingError, RecordingReader, Recordings};
 use crate::speech::callbacks::Stop;
 use crate::speech::ears::Ears;
 use crate::speech::model::Model;
@@ -28,6 +31,7 @@ use crate::speech::whisper::{Habits, RecogniseError, Recogniser, Recognition, Wa
 use crate::store::attempt::AttemptRow;
 use crate::store::second_look::SecondLook;
 use crate::store::{Store, StoreError};
+use crate::vault::DataKey;
 
 const ROUND: Duration = Duration::from_secs(5);
 /// How long a quiet line is waited for before the next look.
@@ -119,22 +123,22 @@ impl Listener {
             raise: None,
         };
         let mut recording = match self.store.recording_key(&id).await {
-            Ok(key) => match self.recordings.reader(&id, &key) {
-                Ok(recording) => Some(recording),
-                Err(RecordingError::None(_)) => None,
-                Err(error) => return Err(error.into()),
-            },
+            Ok(key) => self.open(&id, key).await?,
             Err(StoreError::Destroyed { .. }) => None,
             Err(error) => return Err(error.into()),
         };
         let mut known = call.findings;
         for (at, turn) in call.turns.iter().enumerate() {
             let next = call.turns.get(at + 1).map(|next| next.prompt_from_ms);
-            let (Some(recording), Some((from_ms, to_ms))) = (&mut recording, stretch(turn, next))
-            else {
+            let Some((from_ms, to_ms)) = stretch(turn, next) else {
                 continue;
             };
-            let samples = match recording.patient(from_ms, to_ms) {
+            let Some(reader) = recording.take() else {
+                break;
+            };
+            let (reader, samples) = part(reader, from_ms, to_ms).await?;
+            recording = Some(reader);
+            let samples = match samples {
                 Ok(samples) => samples,
                 Err(error) => {
                     warn!(attempt.id = %id, %error, "a part of the recording cannot be listened to again");
@@ -167,6 +171,21 @@ impl Listener {
         }
         self.save(look, &call.row, &known).await?;
         Ok(true)
+    }
+
+    /// The recording of a call, where there is one.
+    async fn open(
+        &self,
+        attempt: &AttemptId,
+        key: DataKey,
+    ) -> anyhow::Result<Option<RecordingReader>> {
+        let (recordings, attempt) = (self.recordings.clone(), attempt.clone());
+        let opened = spawn_blocking(move || recordings.reader(&attempt, &key));
+        match opened.await? {
+            Ok(recording) => Ok(Some(recording)),
+            Err(RecordingError::None(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn save(
@@ -212,7 +231,7 @@ impl Listener {
             closing: Arc::clone(&self.closing),
             ..Stop::default()
         };
-        let mut listening = tokio::task::spawn_blocking(move || {
+        let mut listening = spawn_blocking(move || {
             let mut recogniser = match ready {
                 Some(ready) => ready,
                 None => Recogniser::with(&model, habits)?,
@@ -248,6 +267,19 @@ impl Listener {
             }
         }
     }
+}
+
+/// What the patient said in a part of the recording, read where waiting for a disk or an object store holds nobody up.
+async fn part(
+    mut recording: RecordingReader,
+    from_ms: u64,
+    to_ms: u64,
+) -> anyhow::Result<(RecordingReader, io::Result<Vec<i16>>)> {
+    let read = spawn_blocking(move || {
+        let samples = recording.patient(from_ms, to_ms);
+        (recording, samples)
+    });
+    Ok(read.await?)
 }
 
 enum Again {

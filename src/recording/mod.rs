@@ -12,13 +12,15 @@ mod wav;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aftercall_core::id::AttemptId;
 use anyhow::Context as _;
+use tracing::info;
 
 pub use chunk::{CHUNK_FRAMES, ChunkState, FRAME_BYTES};
 pub use reader::RecordingReader;
@@ -55,6 +57,8 @@ pub enum RecordingError {
         attempt: AttemptId,
         source: Box<object_store::Error>,
     },
+    #[error("cannot list the recordings in the object store")]
+    NoList(#[source] Box<object_store::Error>),
     #[error("chunk {index} of attempt {attempt} came back from the object store changed")]
     Changed { attempt: AttemptId, index: u32 },
 }
@@ -92,6 +96,41 @@ impl Recordings {
             remote: remote.map(Arc::new),
             ..self
         }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Copies what the object store has, a chunk at a time, into another folder of recordings; what lies there already stays
+    /// as it is. Returns how many files came.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses.
+    pub fn fetch(&self, to: &Recordings) -> Result<u64, RecordingError> {
+        let Some(remote) = &self.remote else {
+            return Ok(0);
+        };
+        let attempts = remote.attempts();
+        let attempts = attempts.map_err(|source| RecordingError::NoList(Box::new(source)))?;
+        let (count, mut files) = (attempts.len(), 0);
+        for (at, attempt) in attempts.iter().enumerate() {
+            // Somebody else's, in the same bucket.
+            let Ok(folder) = to.folder(attempt) else {
+                continue;
+            };
+            files += fetch_one(remote, attempt, &folder)?;
+            if at % 1_000 == 999 {
+                info!(
+                    calls = at + 1,
+                    of = count,
+                    files,
+                    "fetched from the object store"
+                );
+            }
+        }
+        Ok(files)
     }
 
     /// Whether an object store has them in the end.
@@ -139,16 +178,10 @@ impl Recordings {
             if chunk::Layout::of(&bytes) == chunk::Layout::Plain {
                 return Ok(false);
             }
-            let away = |doing| {
-                move |source| RecordingError::Away {
-                    doing,
-                    attempt: attempt.clone(),
-                    source: Box::new(source),
-                }
-            };
             let sent = remote.write(attempt, index, bytes.clone());
-            sent.map_err(away("store"))?;
-            let kept = remote.read(attempt, index).map_err(away("read back"))?;
+            sent.map_err(not_here("store", attempt))?;
+            let kept = remote.read(attempt, index);
+            let kept = kept.map_err(not_here("read back", attempt))?;
             if kept != bytes {
                 return Err(RecordingError::Changed {
                     attempt: attempt.clone(),
@@ -207,14 +240,8 @@ impl Recordings {
         let Some(remote) = &self.remote else {
             return Ok(was_here);
         };
-        let removed = remote
-            .remove(attempt)
-            .map_err(|source| RecordingError::Away {
-                doing: "remove",
-                attempt: attempt.clone(),
-                source: Box::new(source),
-            })?;
-        Ok(was_here || removed)
+        let removed = remote.remove(attempt);
+        Ok(removed.map_err(not_here("remove", attempt))? || was_here)
     }
 
     /// The id comes from outside in a request: it must not climb out of the folder.
@@ -233,12 +260,49 @@ fn away(
     attempt: &AttemptId,
 ) -> Result<BTreeMap<u32, u64>, RecordingError> {
     let listed = remote.map(|remote| remote.list(attempt)).transpose();
-    let listed = listed.map_err(|source| RecordingError::Away {
-        doing: "list",
-        attempt: attempt.clone(),
+    Ok(listed
+        .map_err(not_here("list", attempt))?
+        .unwrap_or_default())
+}
+
+/// The chunks of one attempt that do not lie in the folder yet; what retention removes meanwhile is left out.
+fn fetch_one(remote: &Remote, attempt: &AttemptId, folder: &Path) -> Result<u64, RecordingError> {
+    let mut files = 0;
+    let chunks = remote.list(attempt).map_err(not_here("list", attempt))?;
+    for index in chunks.into_keys() {
+        let path = folder.join(chunk::file_name(index));
+        if path.exists() {
+            continue;
+        }
+        let bytes = match remote.read(attempt, index) {
+            Err(object_store::Error::NotFound { .. }) => continue,
+            read => read.map_err(not_here("fetch", attempt))?,
+        };
+        let mut make = DirBuilder::new();
+        let made = make.recursive(true).mode(0o700).create(folder);
+        made.map_err(io_error("make", folder))?;
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        written.map_err(io_error("write", &path))?;
+        files += 1;
+    }
+    Ok(files)
+}
+
+fn not_here(
+    doing: &'static str,
+    attempt: &AttemptId,
+) -> impl FnOnce(object_store::Error) -> RecordingError + use<> {
+    let attempt = attempt.clone();
+    move |source| RecordingError::Away {
+        doing,
+        attempt,
         source: Box::new(source),
-    })?;
-    Ok(listed.unwrap_or_default())
+    }
 }
 
 fn io_error<'a>(

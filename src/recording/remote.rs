@@ -122,6 +122,17 @@ impl Remote {
         })
     }
 
+    /// Attempts of which something is there.
+    pub(super) fn attempts(&self) -> Result<Vec<AttemptId>, Error> {
+        let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
+        self.wait(async move {
+            let found = store.list_with_delimiter(Some(&prefix)).await?;
+            let folders = found.common_prefixes.iter();
+            let names = folders.filter_map(|folder| folder.filename());
+            Ok(names.map(|name| AttemptId(name.to_owned())).collect())
+        })
+    }
+
     /// The chunks of an attempt that are there, with their bytes' count.
     pub(super) fn list(&self, attempt: &AttemptId) -> Result<BTreeMap<u32, u64>, Error> {
         let (store, folder) = (Arc::clone(&self.store), self.folder(attempt));

@@ -143,16 +143,14 @@ impl Store {
             .bind(name)
             .fetch_optional(&self.pool)
             .await?;
-        let read = |row: &AnyRow| {
-            let columns = Columns(row);
-            Ok(Credentials {
-                staff: read_staff(row)?,
-                password: columns.text_or_null("password")?,
-                totp: columns.text_or_null("totp")?,
-                failures: columns.count("failures")?,
-            })
-        };
-        row.as_ref().map(read).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let (staff, columns) = (read_staff(&row)?, Columns(&row));
+        Ok(Some(Credentials {
+            password: columns.text_or_null("password")?,
+            totp: self.open_totp(&staff.id, &columns, "totp").await?,
+            failures: columns.count("failures")?,
+            staff,
+        }))
     }
 
     /// Changes what somebody may do or see. Open sessions go on with it from their next request.
@@ -219,17 +217,20 @@ impl Store {
         secret: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let id = self.staff_member(name).await?.id;
+        let sealed = match secret {
+            Some(secret) => Some(self.seal_totp(&id, secret).await?),
+            None => None,
+        };
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "update staff set totp = $2, totp_pending = null, totp_step = 0, changed_at_ms = $3 where name = $1 returning id",
+        sqlx::query(
+            "update staff set totp = $2, totp_pending = null, totp_step = 0, changed_at_ms = $3 where id = $1",
         )
-        .bind(name)
-        .bind(secret)
+        .bind(&id)
+        .bind(sealed)
         .bind(ms(now))
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or_else(|| nobody(name))?;
-        let id = Columns(&row).text("id")?;
+        .execute(&mut *tx)
+        .await?;
         end_sessions(&mut tx, &id, now).await?;
         tx.commit().await?;
         Ok(())
@@ -242,7 +243,7 @@ impl Store {
     pub async fn begin_totp(&self, id: &str, secret: &str) -> Result<(), StoreError> {
         let done = sqlx::query("update staff set totp_pending = $2 where id = $1 and totp is null")
             .bind(id)
-            .bind(secret)
+            .bind(self.seal_totp(id, secret).await?)
             .execute(&self.pool)
             .await?;
         if done.rows_affected() == 0 {
@@ -260,7 +261,28 @@ impl Store {
             .bind(id)
             .fetch_optional(&self.pool)
             .await?;
-        row.map_or(Ok(None), |row| Columns(&row).text_or_null("totp_pending"))
+        match row {
+            Some(row) => self.open_totp(id, &Columns(&row), "totp_pending").await,
+            None => Ok(None),
+        }
+    }
+
+    /// A second factor lies under the hospital's key: who reads the database alone makes no codes.
+    async fn seal_totp(&self, id: &str, secret: &str) -> Result<String, StoreError> {
+        self.site().await?.seal().text(&totp_of(id), secret)
+    }
+
+    async fn open_totp(
+        &self,
+        id: &str,
+        row: &Columns<'_>,
+        column: &'static str,
+    ) -> Result<Option<String>, StoreError> {
+        if row.text_or_null(column)?.is_none() {
+            return Ok(None);
+        }
+        let seal = self.site().await?.seal();
+        seal.open_or_null(row, column, &totp_of(id))
     }
 
     /// Makes a second factor count from now on, its first code's step taken, and ends the account's other sessions; false
@@ -275,13 +297,25 @@ impl Store {
         session: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let seal = self.site().await?.seal();
         let mut tx = self.begin().await?;
+        let row = sqlx::query("select totp_pending from staff where id = $1")
+            .bind(id)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let row = Columns(&row);
+        let pending = seal.open_or_null(&row, "totp_pending", &totp_of(id))?;
+        if pending.as_deref() != Some(secret) {
+            return Ok(false);
+        }
+        // As it was read: another may have begun anew meanwhile.
         let done = sqlx::query(
             "update staff set totp = totp_pending, totp_pending = null, totp_step = $3, changed_at_ms = $4 \
              where id = $1 and totp_pending = $2 and totp is null",
         )
         .bind(id)
-        .bind(secret)
+        .bind(row.text_or_null("totp_pending")?)
         .bind(i64::try_from(step).unwrap_or(i64::MAX))
         .bind(ms(now))
         .execute(&mut *tx)
@@ -436,6 +470,11 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Where a second factor opens, before and after it counts.
+fn totp_of(id: &str) -> String {
+    format!("totp/{id}")
 }
 
 async fn end_sessions(

@@ -121,7 +121,7 @@ const fn of_patient(from: &'static str, to: &'static str, leaves: Leaves) -> Ope
     }
 }
 
-const COLUMNS: [Open; 14] = [
+const COLUMNS: [Open; 16] = [
     of_patient("number_index", "number", Leaves::Index(Indexed::Number)),
     of_patient("birth_year", "birth_date", Leaves::Year),
     of_patient("phone_index", "phone", Leaves::Index(Indexed::Phone)),
@@ -195,6 +195,8 @@ const COLUMNS: [Open; 14] = [
         ("why", "do_not_call/why"),
         OF_SITE,
     ),
+    in_place("staff", ("id", "id"), ("totp", "totp"), OF_SITE),
+    in_place("staff", ("id", "id"), ("totp_pending", "totp"), OF_SITE),
     Open {
         leaves: Leaves::Owner,
         ..in_place(

@@ -168,6 +168,7 @@ impl From<RecordingError> for Problem {
             }
             RecordingError::Exists(_)
             | RecordingError::Changed { .. }
+            | RecordingError::NoList(_)
             | RecordingError::Io { .. } => Self::ours(&error),
         }
     }

@@ -19,7 +19,7 @@ use super::AppState;
 use super::extract::Params;
 use super::problem::Problem;
 use super::session::{cookie, is_here, set_cookie};
-use crate::config::Oidc;
+use crate::config::{NewAccountsSee, Oidc};
 use crate::password;
 use crate::sso::{Identity, Sso, SsoError};
 use crate::store::StoreError;
@@ -329,7 +329,11 @@ async fn create(
     }
     let display = identity.text("name").unwrap_or(name);
     let roles = identity.roles(config).unwrap_or_default();
-    let wards = identity.wards(config).unwrap_or(Wards::ALL);
+    let wards = identity.wards(config);
+    let wards = wards.unwrap_or_else(|| match config.new_accounts_see {
+        NewAccountsSee::NoWard => Wards::only(Vec::new()),
+        NewAccountsSee::EveryWard => Wards::ALL,
+    });
     let made = state.store.add_staff(name, display, &roles, &wards, now);
     let staff = match made.await {
         Ok(staff) => staff,

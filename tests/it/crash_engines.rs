@@ -150,6 +150,13 @@ impl Engines {
         child.wait().expect("it died");
     }
 
+    fn are_alive(&mut self) {
+        for (name, child) in &mut self.running {
+            let ended = child.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "{name} ended by itself");
+        }
+    }
+
     fn said(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.folder.path().join(name).join("log"));
         let text = text.unwrap_or_default();
@@ -277,20 +284,20 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
     }
     let mut random = ChaCha8Rng::seed_from_u64(times);
     let mut tally = Tally::default();
+    let mut killed_in: BTreeSet<AttemptId> = BTreeSet::new();
     for kill in 0..kills {
-        let which = NAMES[usize::try_from(random.next_u64() % 3).expect("one of three")];
         // Every second time with somebody on the line who is about to complain, or just has.
-        let wanted = |row: &AttemptRow| kill % 2 == 0 || row.attempt.progress.identified;
-        until("a call on its line", Duration::from_secs(240), async || {
-            assert!(
-                engines
-                    .running
-                    .get_mut(which)
-                    .is_some_and(|child| child.try_wait().expect("ours").is_none()),
-                "{which} ended by itself"
-            );
-            let live = live_of(&store, which).await;
-            live.iter().any(wanted).then_some(())
+        let wanted = |row: &&AttemptRow| {
+            !killed_in.contains(&row.attempt.id)
+                && (kill % 2 == 0 || row.attempt.progress.identified)
+        };
+        let nth = usize::try_from(random.next_u64() % 12).expect("few");
+        let which = until("a call on a line", Duration::from_secs(240), async || {
+            engines.are_alive();
+            let live = store.live_attempts().await.expect("listed");
+            let hit: Vec<&AttemptRow> = live.iter().filter(wanted).collect();
+            let hit = hit.get(nth % hit.len().max(1))?;
+            NAMES.into_iter().find(|name| *name == hit.engine)
         })
         .await;
         // Any moment of the calls: dialling, ringing, talking, and between two statements.
@@ -304,8 +311,9 @@ async fn three_engines_killed_with_calls_live_ring_nobody_beyond_policy_and_lose
         let live = live_of(&store, which).await;
         let ids: Vec<AttemptId> = live.iter().map(|row| row.attempt.id.clone()).collect();
         tally.live += ids.len();
+        killed_in.extend(ids.iter().cloned());
         take_orders(&store).await;
-        if kill % 4 >= 2 {
+        if kill % 4 == 3 {
             // It stays dead: the others have its calls when its leases are over.
             until("the others to take over", TAKEN_OVER_WITHIN, async || {
                 all_ended(&store, &ids).await.then_some(())

@@ -159,8 +159,7 @@ pub async fn a_restore_replays_erasures(store: Store, url: String) {
     let told = store.turns(&other.id).await.expect("his");
     let back_up = async |name: &str| {
         let (to, keys) = (path(name), path(&format!("{name}.keys")));
-        let from = path("recordings");
-        backup::make(&store, &url, &from, (&to, &keys), at(DAY)).await
+        backup::make(&store, &url, &recordings, (&to, &keys), at(DAY)).await
     };
     let made = back_up("monday").await.expect("a backup");
     assert_eq!(made.files, 4);
@@ -189,7 +188,7 @@ pub async fn a_restore_replays_erasures(store: Store, url: String) {
         ("second", "monday.keys", "erased"),
     ] {
         let url = elsewhere(&url, store.backend(), folder.path(), name).await;
-        let to = path(&format!("{name}.recordings"));
+        let to = Recordings::new(path(&format!("{name}.recordings")));
         let (keys, journal) = (path(keys), path(journal));
         let target = Target {
             url: &url,
@@ -204,7 +203,7 @@ pub async fn a_restore_replays_erasures(store: Store, url: String) {
         assert!(twice.is_err(), "a restore writes over nothing");
 
         let back = Store::open(&url, &master_key()).await.expect("opens");
-        let recordings = Recordings::new(&to);
+        let recordings = to;
         assert_eq!(back.turns(&other.id).await.expect("his"), told);
         assert_eq!(hears(&back, &recordings, &other.id).await, spoken());
         assert!(!recordings.exists(&hers.id), "{name}");

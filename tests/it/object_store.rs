@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use aftercall::backup::{self, Target};
 use aftercall::config::Config;
 use aftercall::jobs::hand_over::HandOver;
 use aftercall::jobs::retention::{Keeper, erase};
@@ -443,4 +444,66 @@ async fn retention_and_erasure_reach_the_store() {
     ward.hand_over().await.expect("a round");
     assert_eq!((ward.here(), ward.between.kept().await), (0, 0));
     assert!(!ward.recordings.exists(&late));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_holds_what_lies_in_the_store_and_a_restore_brings_it_back_there() {
+    let ward = Ward::open().await;
+    let path = |name: &str| ward.folder.path().join(name);
+    let (away, _) = ward.called("1").await;
+    let (hers, enrolment) = ward.called("2").await;
+    assert_eq!(ward.hand_over().await.expect("a round"), 2);
+    let (here, _) = ward.called("3").await;
+    let before = ward.whole(&away).await.expect("there");
+    let url = format!("sqlite://{}", path("a.db").display());
+    let back_up = async |name: &str| {
+        let (to, keys) = (path(name), path(&format!("{name}.keys")));
+        backup::make(&ward.store, &url, &ward.recordings, (&to, &keys), at(DAY)).await
+    };
+    ward.between.is(Mood::Away);
+    let refused = back_up("none").await.expect_err("the half is no backup");
+    assert!(refused.to_string().contains("object store"), "{refused:#}");
+    assert!(!path("none").join("backup.json").exists());
+    ward.between.is(Mood::Honest);
+    assert_eq!(back_up("monday").await.expect("whole").files, 9);
+    let sealed = fs::read(path("monday/recordings").join(&away.0).join("000002.chunk"));
+    let sealed = sealed.expect("copied");
+    assert_eq!(sealed[..6], *b"ACRC\x02\x00");
+
+    // The bucket is lost but for one who was erased since, and the server too.
+    for attempt in [&away, &here] {
+        ward.recordings.remove(attempt).expect("lost");
+    }
+    assert_eq!(ward.between.kept().await, 3);
+    let erasure = Erasure {
+        patient: enrolment.patient.id.clone(),
+        at: at(2 * DAY),
+        by: "test".to_owned(),
+        reason: "asked for".to_owned(),
+    };
+    backup::journal(&path("erased"), &erasure).expect("written");
+    let restored = Recordings::new(path("back")).kept_by(Some(ward.between.remote()));
+    let url = format!("sqlite://{}", path("back.db").display());
+    let target = Target {
+        url: &url,
+        master_key: &master_key(),
+        recordings: &restored,
+        journal: &path("erased"),
+    };
+    let done = backup::restore(&path("monday"), &path("monday.keys"), target, at(3 * DAY)).await;
+    let done = done.expect("restored");
+    assert_eq!((done.files, done.erased), (9, 1));
+    assert_eq!(ward.between.kept().await, 0, "hers are gone there too");
+    let back = Ward {
+        store: Store::open(&url, &master_key()).await.expect("it opens"),
+        recordings: restored,
+        ..ward
+    };
+    assert_eq!(back.whole(&away).await.expect("here"), before);
+    assert!(!back.recordings.exists(&hers));
+    // The engine hands them over.
+    assert_eq!(back.hand_over().await.expect("a round"), 2);
+    assert_eq!((back.here(), back.between.kept().await), (0, 6));
+    assert_eq!(back.whole(&away).await.expect("there"), before);
+    assert_eq!(back.whole(&here).await.expect("there"), before);
 }

@@ -1,5 +1,6 @@
 //! People and the audit chain: sign-in, roles and wards over real HTTP; accounts and chain on both databases.
 
+use std::path::Path;
 use std::time::Duration;
 
 use aftercall::password;
@@ -680,5 +681,67 @@ pub fn all() -> aftercall::store::page::PageRequest {
     aftercall::store::page::PageRequest {
         limit: 200,
         after: None,
+    }
+}
+
+/// What lies in the database's files.
+fn lies(folder: &Path, text: &str) -> bool {
+    let files = crate::vault::files(folder);
+    let mut bytes = files.iter().map(|(_, bytes)| bytes);
+    bytes.any(|bytes| crate::vault::contains(bytes, text.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_second_factor_lies_sealed_and_what_lay_open_is_sealed_at_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite://{}/a.db", folder.path().display());
+    let store = Store::open(&url, &master_key()).await.expect("a database");
+    let (own, _) = password::new_totp("zhao", "hospital");
+    let (begun, _) = password::new_totp("li.na", "hospital");
+    account(&store, "zhao", &[Role::SecurityAdmin], &Wards::ALL).await;
+    let li = account(&store, "li.na", &[Role::Nurse], &Wards::ALL).await;
+    store
+        .set_totp("zhao", Some(&own), at(0))
+        .await
+        .expect("set");
+    store.begin_totp(&li.id, &begun).await.expect("begun");
+    let known = async |store: &Store| {
+        let zhao = store.credentials("zhao").await.expect("read");
+        (
+            zhao.expect("an account").totp,
+            store.pending_totp(&li.id).await.expect("read"),
+        )
+    };
+    let both = (Some(own.clone()), Some(begun.clone()));
+    assert_eq!(known(&store).await, both);
+    store.close().await;
+    for secret in [&own, &begun] {
+        assert!(!lies(folder.path(), secret), "it lies open");
+    }
+    // As an earlier version left them.
+    let mut before = AnyConnection::connect(&url).await.expect("a database");
+    for (column, secret, name) in [("totp", &own, "zhao"), ("totp_pending", &begun, "li.na")] {
+        let sql = format!("update staff set {column} = $1 where name = $2");
+        let update = sqlx::query(AssertSqlSafe(sql)).bind(secret).bind(name);
+        update.execute(&mut before).await.expect("written");
+    }
+    let again = "update vault set swept = 0";
+    before.execute(again).await.expect("as the migration says");
+    before.close().await.expect("closed");
+    assert!(lies(folder.path(), &own));
+    let store = Store::open(&url, &master_key()).await.expect("it opens");
+    assert_eq!(known(&store).await, both);
+    // It still counts when its first code has come, and not another.
+    let confirm = |secret: String| {
+        let (store, id) = (store.clone(), li.id.clone());
+        async move { store.confirm_totp(&id, (&secret, 7), "", at(1)).await }
+    };
+    assert!(!confirm(own.clone()).await.expect("asked"), "not hers");
+    assert!(confirm(begun.clone()).await.expect("asked"));
+    let li = store.credentials("li.na").await.expect("read");
+    assert_eq!(li.expect("an account").totp, Some(begun.clone()));
+    store.close().await;
+    for secret in [&own, &begun] {
+        assert!(!lies(folder.path(), secret), "it still lies open");
     }
 }

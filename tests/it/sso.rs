@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aftercall::config::Oidc;
+use aftercall::config::{NewAccountsSee, Oidc};
 use aftercall::sso::Sso;
 use aftercall::store::Store;
 use aftercall_core::staff::{Lockout, Role, Wards};
@@ -626,6 +626,43 @@ async fn groups_at_the_provider_give_roles_and_wards_and_an_account_where_that_i
         Err("account".to_owned()),
         "its name is taken"
     );
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_gave_wards_sees_no_patient() {
+    let provider = Provider::start(Key::ec()).await;
+    let mut config = provider.config();
+    config.create = true;
+    config.roles_claim = Some("groups".to_owned());
+    config.roles = [("nurses".to_owned(), Role::Nurse)].into();
+    for (see, wards, seen) in [
+        (NewAccountsSee::NoWard, json!([]), 0),
+        (NewAccountsSee::EveryWard, Value::Null, 1),
+    ] {
+        config.new_accounts_see = see;
+        let server = server(&config).await;
+        let mut browser = Traveller::new(&server);
+        let mut claims = person("wang", "wang@hospital.example");
+        claims["groups"] = json!(["nurses"]);
+        provider.tell(Lie::None, claims);
+        crate::record::enrol(&server.store, "1").await;
+        let patients = async |cookie: &str| {
+            let asked = server.bare(reqwest::Method::GET, "/api/v1/patients");
+            let asked = asked.header("cookie", cookie);
+            let patients = body(asked.send().await.expect("an answer")).await;
+            patients["items"].as_array().expect("a list").len()
+        };
+        let cookie = browser.sign_in().await.expect("an account is made");
+        let (_, known) = session(&server, &cookie).await;
+        assert_eq!((&known["wards"], patients(&cookie).await), (&wards, seen));
+        // Wards that were given stay at the next sign-in.
+        let mut staff = server.store.staff_member("wang").await.expect("made");
+        staff.wards = Wards::only(vec!["5A".to_owned()]);
+        let given = server.store.change_staff(&staff, Timestamp::now());
+        given.await.expect("changed");
+        let cookie = browser.sign_in().await.expect("known");
+        assert_eq!(patients(&cookie).await, 1, "her ward's");
+    }
 }
 
 #[tokio::test]

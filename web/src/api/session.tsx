@@ -20,6 +20,8 @@ export interface Me {
   twoFactor: boolean;
   /** Nothing is answered before one is set up. */
   secondFactorNeeded: boolean;
+  /** Nobody has given the account a ward: it sees no patient. */
+  hasNoWard: boolean;
 }
 
 /** What people do with scripts. */
@@ -82,6 +84,8 @@ interface SessionBody {
   roles: Role[];
   two_factor: boolean;
   second_factor_needed: boolean;
+  /** Left out: every ward. */
+  wards?: string[] | null;
   csrf: string;
 }
 
@@ -100,6 +104,7 @@ async function told(response: Response): Promise<Me> {
     roles: known.roles,
     twoFactor: known.two_factor,
     secondFactorNeeded: known.second_factor_needed,
+    hasNoWard: known.wards?.length === 0,
   };
 }
 

@@ -70,6 +70,7 @@ function Frame() {
         <Button onClick={() => void signOut()}>{text.frame.signOut}</Button>
       </header>
       {!live && <Alert banner type="warning" title={text.frame.offline} />}
+      {me.hasNoWard && may(me, "patients") && <Alert banner type="warning" title={text.frame.noWard} />}
       <main className="main" id="main">
         <Suspense fallback={<Spin style={{ display: "block", marginTop: 80 }} />}>
           <Routes>

@@ -24,7 +24,7 @@ export default function People() {
           { title: text.signIn.name, dataIndex: "name", render: (name: string) => <span translate="no">{name}</span> },
           { title: text.admin.people.shown, dataIndex: "display_name", render: (name: string) => <span translate="no">{name}</span> },
           { title: text.admin.people.roles, dataIndex: "roles", render: (roles: string[]) => roles.map((role) => <Tag key={role}>{word(text.admin.role, role)}</Tag>) },
-          { title: text.ward, key: "wards", render: (_, { wards }) => (wards ? <span translate="no">{wards.join(", ")}</span> : text.all) },
+          { title: text.ward, key: "wards", render: (_, { wards }) => (wards ? <span translate="no">{wards.join(", ") || text.admin.people.noWard}</span> : text.all) },
           { title: text.admin.people.secondFactor, dataIndex: "two_factor", render: (on: boolean) => (on ? text.admin.yes : text.admin.no) },
           {
             title: text.admin.people.state,

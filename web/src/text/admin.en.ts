@@ -159,6 +159,7 @@ export const adminEn = {
   people: {
     shown: "Shown as",
     roles: "Roles",
+    noWard: "none",
     secondFactor: "Second factor",
     state: "Account",
     active: "active",

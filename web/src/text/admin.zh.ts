@@ -154,6 +154,7 @@ export const adminZh = {
   people: {
     shown: "显示名",
     roles: "角色",
+    noWard: "无",
     secondFactor: "双因素",
     state: "账号",
     active: "有效",

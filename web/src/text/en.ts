@@ -19,6 +19,7 @@ export const en = {
     signOut: "Sign out",
     offline: "Changes are not told at the moment; the page tries again.",
     keys: "Keys",
+    noWard: "Your account has no ward yet, so you see no patient, call or work order. Ask a security administrator for your wards.",
     nothing: "Your role sees no page here. Ask your administrator.",
     close: "Close",
     skip: "Skip to the content",
