@@ -8,10 +8,11 @@ use aftercall_core::plan::{
     Cadence, CadenceDay, Case, LifeEvent, Pathways, Plan, Step, StepState, enroll,
 };
 use aftercall_core::time::Timestamp;
+use futures_util::future::try_join;
 
 use super::{DischargeList, Report, Row, RowReport, problem};
 use crate::store::enrol::{Enrol, Known, KnownPatients, Standing};
-use crate::store::{Store, StoreError, import, new_id};
+use crate::store::{Backend, Store, StoreError, import, new_id};
 
 /// Rows a transaction.
 const CHUNK: usize = 2000;
@@ -28,11 +29,15 @@ pub async fn save_discharges(
     now: Timestamp,
 ) -> Result<Report, StoreError> {
     let mut report = begin(list, false);
-    for rows in list.rows.chunks(CHUNK) {
-        let (hospital, numbers) = numbers(rows);
-        let report = &mut report;
-        let decide = |known| changes(rows, list.stated, pathways, known, report);
-        store.enrol((hospital, &numbers), by, now, decide).await?;
+    let save = |rows| save_chunk(store, rows, (list.stated, pathways), by, now);
+    for rows in list.rows.chunks(2 * CHUNK) {
+        let (first, second) = rows.split_at(rows.len().min(CHUNK));
+        let (first, second) = match is_shared(store, first, second) {
+            true => try_join(save(first), save(second)).await?,
+            false => (save(first).await?, save(second).await?),
+        };
+        report.add(first);
+        report.add(second);
     }
     let mut kept = report.clone();
     kept.rows.clear();
@@ -45,6 +50,31 @@ pub async fn save_discharges(
         report: serde_json::to_string(&kept).unwrap_or_default(),
     };
     store.save_import(&saved).await?;
+    Ok(report)
+}
+
+/// Whether two chunks are saved at once: PostgreSQL has a process for each, and no patient stands in both.
+fn is_shared(store: &Store, first: &[Row], second: &[Row]) -> bool {
+    let (first, second) = (numbers(first).1, numbers(second).1);
+    store.backend() == Backend::Postgres
+        && second
+            .iter()
+            .all(|number| first.binary_search(number).is_err())
+}
+
+async fn save_chunk(
+    store: &Store,
+    rows: &[Row],
+    (stated, pathways): (Stated, &Pathways),
+    by: &str,
+    now: Timestamp,
+) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    if !rows.is_empty() {
+        let (hospital, numbers) = numbers(rows);
+        let decide = |known| decided(rows, stated, pathways, known, &mut report).0;
+        store.enrol((hospital, &numbers), by, now, decide).await?;
+    }
     Ok(report)
 }
 
@@ -95,16 +125,6 @@ fn numbers(rows: &[Row]) -> (&str, Vec<&str>) {
     numbers.sort_unstable();
     numbers.dedup();
     (hospital, numbers)
-}
-
-fn changes(
-    rows: &[Row],
-    stated: Stated,
-    pathways: &Pathways,
-    known: KnownPatients,
-    report: &mut Report,
-) -> Vec<Enrol> {
-    decided(rows, stated, pathways, known, report).0
 }
 
 /// The changes of a chunk, and what is known after them: a later row of the same patient builds on the earlier.
@@ -320,6 +340,20 @@ fn is_new(step: &Step, plan: &[Step]) -> bool {
 }
 
 impl Report {
+    /// Adds what became of a chunk.
+    fn add(&mut self, chunk: Report) {
+        self.accepted += chunk.accepted;
+        self.refused += chunk.refused;
+        self.new_patients += chunk.new_patients;
+        self.changed_patients += chunk.changed_patients;
+        self.new_episodes += chunk.new_episodes;
+        self.changed_episodes += chunk.changed_episodes;
+        self.steps += chunk.steps;
+        self.consents_without_text += chunk.consents_without_text;
+        self.problems.extend(chunk.problems);
+        self.rows.extend(chunk.rows);
+    }
+
     fn count(&mut self, line: u64, change: &Enrol, before: Option<&Known>) {
         let is = |standing: Standing, counted: Standing| u64::from(standing == counted);
         self.accepted += 1;

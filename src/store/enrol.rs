@@ -9,14 +9,14 @@ use aftercall_core::patient::{Consent, Episode, EpisodeState, Patient};
 use aftercall_core::plan::{Errand, ExpectedReading, LifeEvent, Reason, Step};
 use aftercall_core::time::Timestamp;
 use serde::Serialize;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::errand::upsert_errands;
 use super::expected::upsert_readings;
 use super::key::{self, Keys};
 use super::life::happen;
-use super::many::{Cell, insert, listed};
+use super::many::{self, Cell, Rows, listed, meanwhile};
 use super::patient::{
     EPISODE, Identity, KeptContact, MOVE_STEP, PATIENT, encounter_of, enrol_consent, read_contact,
     read_episodes, read_patient, replace_contacts, set_episode_state, upsert_episode,
@@ -133,10 +133,14 @@ pub(super) async fn apply(
         .map(|change| &change.patient)
         .collect();
     let site = Site::of(connection, keys).await?;
-    let seals = seals_of(connection, keys, &new).await?;
-    insert_patients(connection, &new, (&site, &seals), now).await?;
-    insert_contacts(connection, &new, (&site, &seals)).await?;
-    insert_consents(connection, &new, by, now).await?;
+    let (seals, rows) = seals_of(connection, keys, &new).await?;
+    let of_patients = || patient_rows(&new, (&site, &seals), now);
+    let rows = meanwhile(rows.insert(connection, ""), of_patients).await?;
+    let of_contacts = || contact_rows(&new, (&site, &seals));
+    let rows = meanwhile(rows.insert(connection, ""), of_contacts).await?;
+    let of_consents = || Ok(consent_rows(&new, by, now));
+    let rows = meanwhile(rows.insert(connection, ""), of_consents).await?;
+    rows.insert(connection, "").await?;
     let by_patient: BTreeMap<&PatientId, Seal> =
         new.iter().map(|patient| &patient.id).zip(seals).collect();
     for change in changes.iter().filter(|change| !is_new(change)) {
@@ -165,9 +169,10 @@ pub(super) async fn apply(
         .filter(|change| change.episode_is == Standing::New);
     let new: Vec<&Episode> = new.map(|change| &change.episode).collect();
     let sealed = seals_of_stays(connection, keys, &new, by_patient).await?;
-    insert_episodes(connection, &sealed, &site, now).await?;
-    let steps: Vec<&Step> = changes.iter().flat_map(|change| &change.steps).collect();
-    upsert_steps(connection, &steps).await?;
+    let rows = episode_rows(&sealed, &site, now)?;
+    let of_steps = || Ok(step_rows(changes.iter().flat_map(|change| &change.steps)));
+    let rows = meanwhile(rows.insert(connection, ""), of_steps).await?;
+    rows.insert(connection, MOVE_STEP).await?;
     for change in changes {
         drop_steps(connection, &change.dropped).await?;
         let patient = (&change.patient.id, change.patient.zone.as_str());
@@ -190,7 +195,7 @@ async fn confirm(
         "update patient set seen_at_ms = $1 where id {}",
         listed(connection, 2)
     );
-    sqlx::query(AssertSqlSafe(sql))
+    many::query(sql)
         .bind(ms(now))
         .bind(json(&patients))
         .execute(connection)
@@ -303,9 +308,7 @@ async fn in_hospital<T: Serialize>(
     list: &[T],
 ) -> Result<Vec<AnyRow>, StoreError> {
     let sql = sql + &listed(connection, 2);
-    let query = sqlx::query(AssertSqlSafe(sql))
-        .bind(hospital)
-        .bind(json(&list));
+    let query = many::query(sql).bind(hospital).bind(json(&list));
     Ok(query.fetch_all(connection).await?)
 }
 
@@ -314,16 +317,16 @@ async fn in_list(
     sql: String,
     ids: &[String],
 ) -> Result<Vec<AnyRow>, StoreError> {
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(json(&ids));
+    let query = many::query(sql).bind(json(&ids));
     Ok(query.fetch_all(connection).await?)
 }
 
-/// What seals names and numbers of patients who are new, made in as few statements as they are inserted.
+/// What seals names and numbers of patients who are new, and the rows that keep it.
 async fn seals_of(
     connection: &mut AnyConnection,
     keys: &Keys,
     patients: &[&Patient],
-) -> Result<Vec<Seal>, StoreError> {
+) -> Result<(Vec<Seal>, Rows<4>), StoreError> {
     let owners: Vec<&str> = patients
         .iter()
         .map(|patient| patient.id.0.as_str())
@@ -341,8 +344,7 @@ async fn seals_of(
         seals.push(Seal::by(key));
     }
     let columns = ["owner", "class", "master", "wrapped"];
-    insert(connection, "data_key", columns, &rows, "").await?;
-    Ok(seals)
+    Ok((seals, Rows::of("data_key", columns, &rows)))
 }
 
 /// The stays with what seals their numbers; a patient who is new has her seal already.
@@ -364,12 +366,11 @@ async fn seals_of_stays<'a>(
     Ok(sealed)
 }
 
-async fn insert_patients(
-    connection: &mut AnyConnection,
+fn patient_rows(
     patients: &[&Patient],
     (site, seals): (&Site, &[Seal]),
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Rows<18>, StoreError> {
     let mut rows = Vec::with_capacity(patients.len());
     for (patient, seal) in patients.iter().zip(seals) {
         let identity = Identity::of(patient, &patient.id, site, seal)?;
@@ -414,14 +415,13 @@ async fn insert_patients(
         "birth_year",
         "phone_index",
     ];
-    insert(connection, "patient", columns, &rows, "").await
+    Ok(Rows::of("patient", columns, &rows))
 }
 
-async fn insert_contacts(
-    connection: &mut AnyConnection,
+fn contact_rows(
     patients: &[&Patient],
     (site, seals): (&Site, &[Seal]),
-) -> Result<(), StoreError> {
+) -> Result<Rows<7>, StoreError> {
     let mut rows = Vec::new();
     for (patient, seal) in patients.iter().zip(seals) {
         for (position, contact) in (0_i64..).zip(&patient.contacts) {
@@ -446,15 +446,10 @@ async fn insert_contacts(
         "topics",
         "phone_index",
     ];
-    insert(connection, "contact", columns, &rows, "").await
+    Ok(Rows::of("contact", columns, &rows))
 }
 
-async fn insert_consents(
-    connection: &mut AnyConnection,
-    patients: &[&Patient],
-    by: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn consent_rows(patients: &[&Patient], by: &str, now: Timestamp) -> Rows<8> {
     let said = patients
         .iter()
         .filter(|patient| patient.consent != Consent::default());
@@ -482,15 +477,14 @@ async fn insert_consents(
         "recorded_at_ms:int",
         "recorded_by",
     ];
-    insert(connection, "consent", columns, &rows, "").await
+    Rows::of("consent", columns, &rows)
 }
 
-async fn insert_episodes(
-    connection: &mut AnyConnection,
+fn episode_rows(
     episodes: &[(&Episode, Seal)],
     site: &Site,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Rows<12>, StoreError> {
     let mut rows = Vec::with_capacity(episodes.len());
     for (episode, seal) in episodes {
         rows.push([
@@ -523,11 +517,11 @@ async fn insert_episodes(
         "updated_at_ms:int",
         "encounter_index",
     ];
-    insert(connection, "episode", columns, &rows, "").await
+    Ok(Rows::of("episode", columns, &rows))
 }
 
-async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result<(), StoreError> {
-    let mut rows = Vec::with_capacity(steps.len());
+fn step_rows<'a>(steps: impl Iterator<Item = &'a Step>) -> Rows<10> {
+    let mut rows = Vec::new();
     for step in steps {
         rows.push([
             Cell::from(&step.id.0),
@@ -554,7 +548,7 @@ async fn upsert_steps(connection: &mut AnyConnection, steps: &[&Step]) -> Result
         "next_at_ms:int",
         "reason",
     ];
-    insert(connection, "step", columns, &rows, MOVE_STEP).await
+    Rows::of("step", columns, &rows)
 }
 
 async fn drop_steps(connection: &mut AnyConnection, steps: &[StepId]) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use aftercall_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
+use super::many;
 use super::row::Columns;
 use super::site::Site;
 use super::{Backend, Store, StoreError, ms};
@@ -263,7 +264,7 @@ pub(super) async fn key(
     }
     let vault = unlocked(connection, keys).await?;
     let made = vault.new_key()?;
-    let by = locked(connection).await?;
+    let by = held(connection).await?;
     let wrapped = vault.wrap(&by, &made, owner, class)?;
     let done = sqlx::query(
         "insert into data_key (owner, class, master, wrapped) values ($1, $2, $3, $4) on conflict do nothing",
@@ -293,7 +294,7 @@ pub(super) async fn wrapped(
     class: Class,
 ) -> Result<Vec<(DataKey, Wrapped)>, StoreError> {
     let vault = unlocked(connection, keys).await?;
-    let by = locked(connection).await?;
+    let by = held(connection).await?;
     let make = |owner: &&str| {
         let key = vault.new_key()?;
         let wrapped = vault.wrap(&by, &key, owner, class)?;
@@ -383,7 +384,17 @@ pub(super) async fn unlocked(
     Ok(Arc::clone(keys.vault.get_or_init(|| Arc::new(vault))))
 }
 
-/// The master key that wraps, with its row's lock: a rotation waits for this transaction, and this one for a rotation.
+/// The master key that wraps, held: a rotation waits for this transaction, and this one for a rotation.
+async fn held(connection: &mut AnyConnection) -> Result<String, StoreError> {
+    let sql = match many::is_sqlite(connection) {
+        true => "select master from vault where id = 1",
+        false => "select master from vault where id = 1 for share",
+    };
+    let row = sqlx::query(sql).fetch_one(connection).await?;
+    Columns(&row).text("master")
+}
+
+/// The same for who changes it.
 async fn locked(connection: &mut AnyConnection) -> Result<String, StoreError> {
     let row = sqlx::query("update vault set master = master where id = 1 returning master")
         .fetch_one(connection)

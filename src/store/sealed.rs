@@ -127,7 +127,10 @@ impl Seal {
             .as_ref()
             .ok_or(StoreError::Corrupt { column: "key" })?;
         let sealed = key.seal(plain.as_bytes(), place.as_bytes())?;
-        Ok(format!("{MARK}{}", STANDARD_NO_PAD.encode(sealed)))
+        let mut text = String::with_capacity(MARK.len() + sealed.len() * 4 / 3 + 1);
+        text.push_str(MARK);
+        STANDARD_NO_PAD.encode_string(sealed, &mut text);
+        Ok(text)
     }
 
     pub(super) fn text_or_null(
