@@ -10,8 +10,8 @@ use aftercall_core::patient::{ConsentBasis, Episode, EpisodeState, Life, Patient
 use aftercall_core::plan::learn::{AgeBand, HourOfWeek, Reach, better_hour};
 use aftercall_core::plan::message::{MessageKind, Unreachable};
 use aftercall_core::plan::{
-    self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, Standing, Step,
-    StepState, Wishes,
+    self, CallingPolicy, NextStep, NumberFacts, PastAttempt, PlanInput, Reason, SetHours, Standing,
+    Step, StepState, Wishes,
 };
 use aftercall_core::rota::Rota;
 use aftercall_core::script::{Earlier, EarlierCall};
@@ -48,6 +48,7 @@ pub(crate) struct Loaded {
     numbers: Vec<NumberFacts>,
     wishes: Option<Wishes>,
     closed: Vec<HourOfWeek>,
+    set_hours: Vec<SetHours>,
     standing: Standing,
     rota: Option<Arc<Rota>>,
 }
@@ -74,6 +75,7 @@ impl Loaded {
         // Hours that no longer read as any are nobody's wish.
         let wishes = wishes.and_then(|windows| Wishes::new(&windows).ok());
         let closed = store.closed_hours().await?;
+        let set_hours = store.set_hours().await?;
         let standing = store.standing(&episode.id).await?;
         Ok(Self {
             step,
@@ -83,6 +85,7 @@ impl Loaded {
             numbers,
             wishes,
             closed: closed.into_iter().map(|closed| closed.hour).collect(),
+            set_hours: set_hours.into_iter().map(|set| set.hours).collect(),
             standing,
             rota: store.rota().await?,
         })
@@ -99,7 +102,7 @@ impl Loaded {
             closed: &self.closed,
             standing: self.standing,
             rota: self.rota.as_deref(),
-            policy,
+            policy: &policy.with_hours(&self.set_hours),
         };
         plan::next_step(&input, now)
     }

@@ -1,8 +1,10 @@
-//! Closing an hour that reaches few, and opening it again: by a named person, on figures that are kept.
+//! Closing an hour that reaches few and opening it again, on figures that are kept; setting the hours of a week. All by a named
+//! person.
 
 use std::collections::BTreeSet;
 
 use aftercall_core::plan::learn::{HourOfWeek, Proposal, Reach, proposals, reach};
+use aftercall_core::plan::{CallingPolicy, PolicyError, SetHours};
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
 
@@ -20,6 +22,12 @@ pub enum Unchanged {
     ClosedMeanwhile(HourOfWeek),
     #[error("{0} was not closed")]
     NotClosed(HourOfWeek),
+    #[error("{0}")]
+    Refused(#[from] PolicyError),
+    #[error("no patient of the department `{0}` is known")]
+    UnknownDepartment(String),
+    #[error("the configuration's hours hold already")]
+    NotSet,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -101,4 +109,53 @@ pub async fn open(
         true => Ok(()),
         false => Err(Unchanged::NotClosed(hour)),
     }
+}
+
+/// Sets the hours of the hospital or a department in place of the configuration's; `by` stands in the audit log with them.
+///
+/// # Errors
+/// Hours that the law does not allow, a department that nobody was in.
+pub async fn set_hours(
+    store: &Store,
+    policy: &CallingPolicy,
+    hours: &SetHours,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), Unchanged> {
+    policy.check_hours(hours)?;
+    if let Some(department) = &hours.department
+        && !store.knows_department(department).await?
+    {
+        return Err(Unchanged::UnknownDepartment(department.clone()));
+    }
+    let week = serde_json::json!(hours.week).to_string();
+    let subject = subject(hours.department.as_deref());
+    store
+        .audit(by, "calling_hours.set", subject, &week, now)
+        .await?;
+    store.change_hours(hours, by, now).await?;
+    Ok(())
+}
+
+/// Lets the configuration's hours hold again.
+///
+/// # Errors
+/// None were set.
+pub async fn reset_hours(
+    store: &Store,
+    department: Option<&str>,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), Unchanged> {
+    store
+        .audit(by, "calling_hours.reset", subject(department), "", now)
+        .await?;
+    match store.reset_hours(department, now).await? {
+        true => Ok(()),
+        false => Err(Unchanged::NotSet),
+    }
+}
+
+fn subject(department: Option<&str>) -> &str {
+    department.unwrap_or("hospital")
 }

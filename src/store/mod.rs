@@ -19,6 +19,7 @@ pub mod expected;
 pub mod feed;
 pub mod figures;
 pub mod history;
+pub mod hours;
 pub mod import;
 pub mod key;
 pub mod life;

@@ -5,6 +5,7 @@ use aftercall_core::plan::learn::{AgeBand, HourOfWeek, Tried};
 use aftercall_core::time::{self, Timestamp};
 use sqlx::any::AnyRow;
 
+use super::hours::wake;
 use super::row::Columns;
 use super::{Store, StoreError, ms};
 
@@ -91,13 +92,7 @@ impl Store {
             .bind(hour.to_string())
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
-            "update step set next_at_ms = $1 where state = 'planned' and reason like 'outside_window: %' \
-             and next_at_ms > $1",
-        )
-        .bind(ms(now))
-        .execute(&mut *tx)
-        .await?;
+        wake(&mut tx, now).await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }

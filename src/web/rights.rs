@@ -106,9 +106,8 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         // Hours and rates of the whole hospital, nobody's name.
         ("GET", "/calling-hours" | "/calling-hours/reach") => (Right::ReadFigures, About::Nobody),
         ("POST", "/calling-hours/simulate") => (Right::ReadFigures, About::Nobody),
-        ("POST", "/calling-hours/close" | "/calling-hours/open") => {
-            (Right::ChangePlans, About::Hospital)
-        }
+        ("POST", "/calling-hours/close" | "/calling-hours/open")
+        | ("PUT" | "DELETE", "/calling-hours") => (Right::ChangePlans, About::Hospital),
         ("GET", "/trunks") => (Right::ReadSystem, About::Nobody),
         (
             "GET",

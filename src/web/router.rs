@@ -92,7 +92,11 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::show_figures))
         .routes(routes!(pauses::list, pauses::begin))
         .routes(routes!(pauses::end))
-        .routes(routes!(windows::show))
+        .routes(routes!(
+            windows::show,
+            windows::set_week,
+            windows::reset_week
+        ))
         .routes(routes!(windows::reach))
         .routes(routes!(windows::try_out))
         .routes(routes!(windows::close_hour))

@@ -1,7 +1,9 @@
 //! Calling hours: what each layer allows, which hours reach people, and closing those that do not.
 
+use std::collections::BTreeMap;
+
 use aftercall_core::plan::learn::{ALARM, Effect, HourOfWeek, Share, proposals, simulate};
-use aftercall_core::plan::{Layer, OpenHours};
+use aftercall_core::plan::{Layer, OpenHours, SetHours};
 use aftercall_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::extract::{Body, Params};
 use super::problem::Problem;
 use super::{AppState, Caller};
-use crate::jobs::windows::{Unchanged, close, hours_of, look_back, open};
+use crate::jobs::windows::{Unchanged, close, hours_of, look_back, open, reset_hours, set_hours};
+use crate::store::hours::HoursInForce;
 
 const USUAL_DAYS: u16 = 90;
 
@@ -34,10 +37,20 @@ pub struct LayerView {
     pub name: String,
     /// Monday first: the open stretches of each day.
     pub week: Vec<Vec<Stretch>>,
+    /// Who set them, where they are not the configuration's.
+    pub set: Option<SetBy>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SetBy {
+    pub by: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
 }
 
 /// From, and until: half open.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Stretch {
     #[schema(value_type = String, example = "09:00:00")]
     pub from: Time,
@@ -164,23 +177,115 @@ pub struct HoursBody {
     pub days: Option<u16>,
 }
 
+/// The hours of a week.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeekBody {
+    /// As records have it; left out for the whole hospital.
+    #[serde(default)]
+    pub department: Option<String>,
+    /// Monday first: the open stretches of each of the seven days.
+    #[schema(min_items = 7, max_items = 7)]
+    pub week: Vec<Vec<Stretch>>,
+}
+
+/// Whose hours they are.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Whose {
+    /// Left out for the whole hospital.
+    pub department: Option<String>,
+}
+
 /// Shows when calls may be made, layer by layer.
 #[utoipa::path(get, path = "/calling-hours", tag = "calling hours", responses(
     (status = OK, body = CallingHours),
     (status = "4XX", body = Problem, content_type = "application/problem+json")
 ))]
-pub async fn show(State(state): State<AppState>) -> Json<CallingHours> {
-    let layers = state.policy.open_hours().into_iter();
+pub async fn show(State(state): State<AppState>) -> Result<Json<CallingHours>, Problem> {
+    let (hours, set): (Vec<SetHours>, Vec<(Option<String>, SetBy)>) = state
+        .store
+        .set_hours()
+        .await?
+        .into_iter()
+        .map(|HoursInForce { hours, by, at }| {
+            let department = hours.department.clone();
+            (hours, (department, SetBy { by, at }))
+        })
+        .unzip();
+    let mut set: BTreeMap<Option<String>, SetBy> = set.into_iter().collect();
+    let layers = state.policy.with_hours(&hours).open_hours().into_iter();
+    let layers = layers.map(|open| {
+        let set = match &open.layer {
+            Layer::Hospital => set.remove(&None),
+            Layer::Department(name) => set.remove(&Some(name.clone())),
+            _ => None,
+        };
+        LayerView::of(open, set)
+    });
     let duty = state.config.calling.duty.iter().map(|window| DutyWindow {
         days: window.days.iter().map(crate::store::word_of).collect(),
         from: window.from,
         to: window.to,
     });
-    Json(CallingHours {
+    Ok(Json(CallingHours {
         zone: state.defaults.zone.clone(),
-        layers: layers.map(LayerView::of).collect(),
+        layers: layers.collect(),
         duty: duty.collect(),
-    })
+    }))
+}
+
+/// Sets the hours of a week for the hospital or a department, in place of the configuration's and within the law. Noon rest is
+/// what is left closed.
+#[utoipa::path(put, path = "/calling-hours", tag = "calling hours", request_body = WeekBody, responses(
+    (status = NO_CONTENT),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn set_week(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<WeekBody>,
+) -> Result<StatusCode, Problem> {
+    let day = |open: Vec<Stretch>| open.into_iter().map(|Stretch { from, to }| (from, to));
+    let week: Vec<_> = body
+        .week
+        .into_iter()
+        .map(|open| day(open).collect())
+        .collect();
+    let week = week
+        .try_into()
+        .map_err(|_| Problem::field("week", "must have seven days, Monday first"))?;
+    let hours = SetHours {
+        department: body.department,
+        week,
+    };
+    set_hours(
+        &state.store,
+        &state.policy,
+        &hours,
+        &caller.name,
+        state.now(),
+    )
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets the configuration's hours hold again, of the hospital or a department.
+#[utoipa::path(delete, path = "/calling-hours", tag = "calling hours", params(Whose), responses(
+    (status = NO_CONTENT),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn reset_week(
+    State(state): State<AppState>,
+    caller: Caller,
+    Params(whose): Params<Whose>,
+) -> Result<StatusCode, Problem> {
+    let department = whose.department.as_deref();
+    reset_hours(&state.store, department, &caller.name, state.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Shows which hours reach people, and which would better be closed.
@@ -302,6 +407,11 @@ impl From<Unchanged> for Problem {
     fn from(unchanged: Unchanged) -> Self {
         let code = match unchanged {
             Unchanged::Store(error) => return error.into(),
+            Unchanged::Refused(error) => return Problem::field("week", error.to_string()),
+            Unchanged::UnknownDepartment(_) => {
+                return Problem::field("department", unchanged.to_string());
+            }
+            Unchanged::NotSet => "hours_not_set",
             Unchanged::NotProposed(_) => "not_proposed",
             Unchanged::ClosedMeanwhile(_) => "already_closed_hour",
             Unchanged::NotClosed(_) => "not_closed_hour",
@@ -311,7 +421,7 @@ impl From<Unchanged> for Problem {
 }
 
 impl LayerView {
-    fn of(OpenHours { layer, week }: OpenHours) -> Self {
+    fn of(OpenHours { layer, week }: OpenHours, set: Option<SetBy>) -> Self {
         let (layer, name) = match layer {
             Layer::Law(profile) => ("law", crate::store::word_of(&profile)),
             Layer::Hospital => ("hospital", String::new()),
@@ -328,6 +438,7 @@ impl LayerView {
             layer,
             name,
             week: week.into_iter().map(day).collect(),
+            set,
         }
     }
 }

@@ -220,3 +220,119 @@ async fn call(server: &Server, number: u32, began: Timestamp, answered: bool) {
     };
     server.store.finish_attempt(&end).await.expect("ended");
 }
+
+#[tokio::test]
+async fn an_admin_sets_the_hours_of_a_week_within_the_law() {
+    let server = Server::start().await;
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("a zone");
+    let today = zone.to_datetime(Timestamp::now());
+    let mut new = enrolment("7");
+    new.steps.truncate(1);
+    new.steps[0].due_on = today.date();
+    new.steps[0].lapses_on = today.date() + jiff::Span::new().days(3);
+    let saved = server
+        .store
+        .save_patient_with_episode_and_steps(&new, "test", at(0));
+    saved.await.expect("saved");
+    account(&server.store, "gang", &[Role::SystemAdmin], &Wards::ALL).await;
+    account(&server.store, "li", &[Role::Nurse], &Wards::ALL).await;
+    let admin = Browser::open(&server, "gang").await;
+    let put = |body: Value| admin.request(Method::PUT, "/calling-hours").json(&body);
+    let week = |from: &str, to: &str| json!(vec![json!([{ "from": from, "to": to }]); 7]);
+    let evening = week("17:00:00", "20:30:00");
+
+    let early = put(json!({ "week": week("07:30:00", "12:00:00") }));
+    let refused = problem(early, 400, "invalid_body").await;
+    assert_eq!(refused["field"], "week");
+    let words = refused["detail"].as_str().expect("words");
+    assert!(
+        words.contains("outside the hours the law allows"),
+        "{words}"
+    );
+    problem(
+        put(json!({ "week": [[], [], [], [], [], [], []] })),
+        400,
+        "invalid_body",
+    )
+    .await;
+    problem(put(json!({ "week": [[]] })), 400, "invalid_body").await;
+    let nowhere = json!({ "department": "nowhere", "week": evening });
+    assert_eq!(
+        problem(put(nowhere), 400, "invalid_body").await["field"],
+        "department"
+    );
+    let nurse = Browser::open(&server, "li").await;
+    let hers = nurse
+        .request(Method::PUT, "/calling-hours")
+        .json(&json!({ "week": evening }));
+    problem(hers, 403, "not_allowed").await;
+    assert_eq!(
+        server.get("/calling-hours").await["layers"][1]["set"],
+        Value::Null
+    );
+
+    let done = send(put(json!({ "week": evening }))).await;
+    assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    let department = new.episode.department.as_str();
+    // An hour that is not now.
+    let (from, to) = match today.hour() {
+        18 | 19 => ("17:00:00", "18:00:00"),
+        _ => ("18:30:00", "19:30:00"),
+    };
+    let of_department = json!({ "department": department, "week": week(from, to) });
+    assert_eq!(
+        send(put(of_department)).await.status(),
+        StatusCode::NO_CONTENT
+    );
+    let shown = server.get("/calling-hours").await;
+    let layer = |place: usize| {
+        let layer = &shown["layers"][place];
+        (
+            layer["name"].clone(),
+            layer["week"][6].clone(),
+            layer["set"]["by"].clone(),
+        )
+    };
+    let evening_of = |from: &str, to: &str| json!([{ "from": from, "to": to }]);
+    assert_eq!(
+        layer(1),
+        (json!(""), evening_of("17:00:00", "20:30:00"), json!("gang"))
+    );
+    assert_eq!(
+        layer(2),
+        (json!(department), evening_of(from, to), json!("gang"))
+    );
+    // What the dial loop asks too.
+    let why = server
+        .get(&format!("/patients/{}/why?lang=en", new.patient.id.0))
+        .await;
+    let next = &why["steps"][0]["now"];
+    assert_eq!(
+        (&next["answer"], &next["code"]),
+        (&json!("wait"), &json!("outside_window"))
+    );
+    let until: Timestamp = next["until"]
+        .as_str()
+        .expect("an instant")
+        .parse()
+        .expect("RFC 3339");
+    assert_eq!(zone.to_datetime(until).time().to_string(), from);
+
+    let reset = |query: &str| admin.request(Method::DELETE, &format!("/calling-hours{query}"));
+    let of_department = format!("?department={department}");
+    for query in ["", &of_department] {
+        assert_eq!(send(reset(query)).await.status(), StatusCode::NO_CONTENT);
+        problem(reset(query), 409, "hours_not_set").await;
+    }
+    let shown = server.get("/calling-hours").await;
+    assert_eq!(shown["layers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        shown["layers"][1]["week"][0].as_array().map(Vec::len),
+        Some(2)
+    );
+    account(&server.store, "wang", &[Role::Auditor], &Wards::ALL).await;
+    let auditor = Browser::open(&server, "wang").await;
+    let rows = auditor.request(Method::GET, "/audit/log?what=calling_hours.set");
+    let rows = body(send(rows).await).await;
+    assert_eq!(rows["items"].as_array().map(Vec::len), Some(2), "{rows}");
+}

@@ -87,6 +87,31 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
     await closed.click();
     await page.getByRole("dialog").getByRole("button", { name: text.admin.hours.open, exact: true }).click();
     await expect(closed).toHaveCount(0);
+
+    const edit = page.getByRole("button", { name: text.admin.hours.edit });
+    const grid = page.getByRole("grid", { name: text.admin.hours.edit });
+    const cell = (at: string) => grid.getByRole("button", { name: `${text.admin.weekday[0]} ${at}` });
+    const monday = async () => {
+      const { layers } = await ask<{ layers: { layer: string; set: { by: string } | null; week: { from: string; to: string }[][] }[] }>("/calling-hours");
+      const hospital = layers.find(({ layer }) => layer === "hospital")!;
+      return [hospital.set?.by, hospital.week[0]!.map(({ from, to }) => `${from.slice(0, 5)}-${to.slice(0, 5)}`).join(" ")];
+    };
+    const [, configured] = await monday();
+    await edit.click();
+    // By keyboard alone: half an hour later than the last one that is open, from the first cell that Tab reaches.
+    await cell("08:00–08:30").focus();
+    for (let step = 0; step < 24; step += 1) await page.keyboard.press("ArrowRight");
+    await expect(cell("20:00–20:30")).toBeFocused();
+    await page.keyboard.press("Space");
+    await expect(cell("20:00–20:30")).toHaveAttribute("aria-pressed", "true");
+    await page.getByRole("button", { name: text.admin.hours.save }).click();
+    await expect(grid).toHaveCount(0);
+    await expect(page.getByText(text.admin.hours.lawHolds)).toContainText("zhao.gang");
+    expect(await monday()).toEqual(["zhao.gang", configured!.replace("20:00", "20:30")]);
+    await edit.click();
+    await page.getByRole("button", { name: text.admin.hours.reset }).click();
+    await expect(grid).toHaveCount(0);
+    expect(await monday()).toEqual([undefined, configured]);
   });
 
   test(`an admin reads the figures, drills down and takes them along (${lang})`, async ({ page }) => {

@@ -116,6 +116,10 @@ impl Hours {
         &self.week
     }
 
+    pub(super) fn on_holidays(&self) -> OnHolidays {
+        self.on_holidays
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.week.iter().all(Vec::is_empty)
     }

@@ -41,7 +41,7 @@ pub use pathway::{
 };
 pub use policy::{
     CallingPolicy, Cap, Caps, DepartmentTerms, Law, Layer, Minors, OpenHours, PolicyError, Profile,
-    Terms, Wishes, Within,
+    SetHours, Terms, Wishes, Within,
 };
 pub use reason::{Reason, ReasonCode};
 pub use retry::Band;

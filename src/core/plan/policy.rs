@@ -1,11 +1,12 @@
 //! What the law, the hospital and its departments allow: hours, rest and caps. Layers, of which none can loosen another:
 //! a call is made where every one of them allows it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::civil::{Time, time};
+use jiff::civil::{Time, Weekday, time};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -289,6 +290,29 @@ pub struct CallingPolicy {
     zone: TimeZone,
 }
 
+/// Hours of a week that an admin set, which hold in place of the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetHours {
+    /// `None`: the whole hospital.
+    pub department: Option<String>,
+    /// Monday first: the open stretches of each day, half open.
+    pub week: [Vec<(Time, Time)>; 7],
+}
+
+impl SetHours {
+    fn windows(&self) -> Vec<Window> {
+        let days = Weekday::Monday.cycle_forward().zip(&self.week);
+        let windows = days.flat_map(|(day, open)| {
+            open.iter().map(move |(from, to)| Window {
+                days: vec![day],
+                from: *from,
+                to: *to,
+            })
+        });
+        windows.collect()
+    }
+}
+
 /// When a layer by itself is open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenHours {
@@ -297,7 +321,7 @@ pub struct OpenHours {
     pub week: [Vec<(Time, Time)>; 7],
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Department {
     hours: Option<Hours>,
     caps: Vec<Cap>,
@@ -441,6 +465,39 @@ impl CallingPolicy {
             trunk: hours.map(|hours| (name.to_owned(), hours)),
             ..self
         }
+    }
+
+    /// Whether an admin may set these hours. A department may be left without any: then nobody of it is called.
+    ///
+    /// # Errors
+    /// A stretch that is empty or reaches outside the law, a hospital with no open hour.
+    pub fn check_hours(&self, set: &SetHours) -> Result<(), PolicyError> {
+        let windows = set.windows();
+        check_windows(&windows, self.law.law())?;
+        match (&set.department, windows.is_empty()) {
+            (None, true) => Err(PolicyError::NeverOpen),
+            _ => Ok(()),
+        }
+    }
+
+    /// The policy with the hours that admins set in place of its own, cut to the law. Noon rest is as they set it.
+    pub fn with_hours(&self, set: &[SetHours]) -> Cow<'_, Self> {
+        if set.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let law = self.law.law();
+        let mut policy = self.clone();
+        for set in set {
+            let within = (law.earliest, law.latest);
+            let hours = Hours::new(&set.windows(), within, None, self.hospital.on_holidays());
+            match &set.department {
+                None => policy.hospital = hours,
+                Some(name) => {
+                    policy.departments.entry(name.clone()).or_default().hours = Some(hours);
+                }
+            }
+        }
+        Cow::Owned(policy)
     }
 
     /// The open stretches of each weekday, Monday first, of every layer by itself: the hospital's law, the hospital, its

@@ -10,8 +10,8 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::learn::HourOfWeek;
 use aftercall_core::plan::{
     Cadence, CallingPolicy, DepartmentTerms, Holidays, Minors, NextStep, NumberFacts, OnHolidays,
-    PastAttempt, PlanInput, Profile, Standing, Step, StepState, Terms, TrunkHours, Window, Wishes,
-    enroll, next_step,
+    PastAttempt, PlanInput, Profile, SetHours, Standing, Step, StepState, Terms, TrunkHours,
+    Window, Wishes, enroll, next_step,
 };
 use aftercall_core::time::{self, Timestamp};
 use jiff::SignedDuration;
@@ -102,6 +102,7 @@ impl Case {
         }));
         let policy = CallingPolicy::new(&house.terms).expect("the case is lawful");
         let policy = policy.on_trunk("carrier", house.trunk);
+        let policy = policy.with_hours(&house.set);
         let input = PlanInput {
             step: &step,
             patient: &patient,
@@ -192,6 +193,7 @@ struct House {
     zone: TimeZone,
     terms: Terms,
     trunk: Option<TrunkHours>,
+    set: Vec<SetHours>,
     wishes: Option<Wishes>,
     closed: Vec<HourOfWeek>,
     standing: Standing,
@@ -206,6 +208,7 @@ impl House {
                 ..Terms::default()
             },
             trunk: None,
+            set: Vec::new(),
             wishes: None,
             closed: Vec::new(),
             standing: Standing::default(),
@@ -254,6 +257,11 @@ impl House {
             ("wishes", hours) => self.wishes = Some(Wishes::new(&windows(hours)).expect("sound")),
             ("closed", hour) => self.closed.push(hour.parse().expect("an hour of the week")),
             ("written_only", _) => terms.consent = vec![ConsentBasis::Written],
+            ("set", hours) => self.set.push(set_hours(None, hours)),
+            // The record of `episode` names none.
+            ("set_department", hours) => {
+                self.set.push(set_hours(Some(String::new()), hours));
+            }
             ("trunk", hours) => self.trunk = TrunkHours::new(&windows(hours)),
             _ => return false,
         }
@@ -265,6 +273,17 @@ fn windows(hours: &str) -> Vec<Window> {
     let (from, to) = hours.split_once(' ').expect("FROM TO");
     let time = |text: &str| text.parse().expect("a time");
     vec![Window::daily(time(from), time(to))]
+}
+
+fn set_hours(department: Option<String>, hours: &str) -> SetHours {
+    let open: Vec<_> = windows(hours)
+        .iter()
+        .map(|window| (window.from, window.to))
+        .collect();
+    SetHours {
+        department,
+        week: std::array::from_fn(|_| open.clone()),
+    }
 }
 
 fn contact(text: &str) -> Contact {

@@ -17,8 +17,8 @@ use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::learn::{AgeBand, HourOfWeek};
 use aftercall_core::plan::{
     Cadence, CallingPolicy, Caps, DepartmentTerms, DialOrder, Holidays, Minors, NextStep,
-    NumberFacts, OnHolidays, PastAttempt, PlanInput, Profile, Reason, Standing, Step, StepState,
-    Terms, TrunkHours, Whom, Window, Wishes, enroll, next_step,
+    NumberFacts, OnHolidays, PastAttempt, PlanInput, Profile, Reason, SetHours, Standing, Step,
+    StepState, Terms, TrunkHours, Whom, Window, Wishes, enroll, next_step,
 };
 use aftercall_core::time::{self, Timestamp};
 use jiff::SignedDuration;
@@ -93,6 +93,8 @@ struct Plain {
     trunk_zone: TimeZone,
     holidays: Option<PlainHolidays>,
     closed: Vec<HourOfWeek>,
+    /// Windows that an admin set: the hospital's, and those of oncology. They may lie outside the law.
+    set: [Option<Vec<Window>>; 2],
 }
 
 #[derive(Clone)]
@@ -150,6 +152,7 @@ impl World {
             let plain = Plain::random(&mut random);
             if let Ok(policy) = CallingPolicy::new(&plain.terms) {
                 let hours = plain.trunk.as_deref().and_then(TrunkHours::new);
+                let policy = policy.with_hours(&plain.set_hours()).into_owned();
                 break (plain, policy.on_trunk("t", hours));
             }
         };
@@ -556,7 +559,26 @@ impl Plain {
             trunk_zone: zone,
             holidays,
             closed: (0..pick(random, 60)).map(|_| closed(random)).collect(),
+            set: [0, 1].map(|_| (pick(random, 3) == 0).then(|| windows(random, 6 * 60, 23 * 60))),
         }
+    }
+
+    fn set_hours(&self) -> Vec<SetHours> {
+        let departments = [None, Some("oncology".to_owned())];
+        let set = departments.into_iter().zip(&self.set);
+        let hours = set.filter_map(|(department, windows)| {
+            let windows = windows.as_ref()?;
+            let week = std::array::from_fn(|day| {
+                let of_day = windows.iter().filter(|window| {
+                    let days = window.days.iter();
+                    let mut places = days.map(|at| at.to_monday_zero_offset() as usize);
+                    places.any(|place| place == day)
+                });
+                of_day.map(|window| (window.from, window.to)).collect()
+            });
+            Some(SetHours { department, week })
+        });
+        hours.collect()
     }
 
     /// Whether the windows are open at a local time, whatever kind of day it may be.
@@ -732,14 +754,27 @@ impl World {
             );
         }
         if recall.is_none() {
+            let [hospital, oncology] = &self.plain.set;
+            let (windows, rest) = match hospital {
+                Some(windows) => (windows, false),
+                None => (&terms.windows, true),
+            };
             assert!(
-                self.plain.open(&terms.windows, true, day, clock),
+                self.plain.open(windows, rest, day, clock),
                 "{at}: the hospital"
             );
-            let department = terms.departments.get(&person.episode.department);
-            if let Some(windows) = department.and_then(|terms| terms.windows.as_ref()) {
+            let name = &person.episode.department;
+            let department = terms.departments.get(name);
+            let set = oncology.as_ref().filter(|_| name == "oncology");
+            let windows = match set {
+                Some(windows) => Some((windows, false)),
+                None => department
+                    .and_then(|terms| terms.windows.as_ref())
+                    .map(|windows| (windows, true)),
+            };
+            if let Some((windows, rest)) = windows {
                 assert!(
-                    self.plain.open(windows, true, day, clock),
+                    self.plain.open(windows, rest, day, clock),
                     "{at}: the department"
                 );
             }

@@ -3,10 +3,12 @@ import { Alert, App, Button, Card, Segmented, Space, Spin, Table, Tooltip } from
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { api, body } from "../api/client";
+import { may, useMe } from "../api/session";
 import type { components } from "../api/schema";
 import { AGES } from "../dashboard/figures";
 import { Chart, type ChartOption } from "../dashboard/chart";
 import { Failure, useTell } from "../frame/problems";
+import { EditHours } from "./edit_hours";
 import { useText, type Texts } from "../text";
 import { useTimes } from "../text/times";
 
@@ -165,9 +167,12 @@ function Week({ hours, reach, ages }: { hours: Hours; reach: Reach; ages: string
   const text = useText();
   const { moment } = useTimes();
   const { modal } = App.useApp();
+  const me = useMe();
   const { open } = useChanges();
   const law = hours.layers.find((layer) => layer.layer === "law");
   const others = hours.layers.filter((layer) => layer.layer === "hospital" || layer.layer === "trunk");
+  const hospital = others.find((layer) => layer.layer === "hospital");
+  const [editing, setEditing] = useState(false);
   const learnt = reach.closed.filter((closed) => closed.ages === ages);
   const reopen = (id: string, when: string) =>
     void modal.confirm({
@@ -194,7 +199,18 @@ function Week({ hours, reach, ages }: { hours: Hours; reach: Reach; ages: string
     );
   };
   return (
-    <Card size="small" title={text.admin.hours.week(ages)}>
+    <Card
+      size="small"
+      title={text.admin.hours.week(ages)}
+      extra={
+        may(me, "plans") && (
+          <Button size="small" onClick={() => setEditing(true)}>
+            {text.admin.hours.edit}
+          </Button>
+        )
+      }
+    >
+      {editing && <EditHours hours={hours} onClose={() => setEditing(false)} />}
       <table className="week" aria-label={text.admin.hours.week(ages)}>
         <thead>
           <tr>
@@ -222,7 +238,9 @@ function Week({ hours, reach, ages }: { hours: Hours; reach: Reach; ages: string
           </span>
         ))}
       </p>
-      <p className="quiet">{text.admin.hours.readOnly}</p>
+      <p className="quiet">
+        {hospital?.set ? text.admin.hours.setBy(hospital.set.by, moment(hospital.set.at)) : text.admin.hours.configured} {text.admin.hours.lawHolds}
+      </p>
       <Departments hours={hours} />
     </Card>
   );
