@@ -256,7 +256,7 @@ impl Engine {
         let sso = config.web.oidc.as_ref().map(Sso::load).transpose()?;
         let state = state.with_sso(sso);
         let places = config.web.listen_in();
-        let monitor = places.map(|places| Monitor::start(places, driver.commands()));
+        let monitor = places.map(|places| Monitor::start(places, &driver));
         let state = state.with_monitor(monitor.transpose()?);
         let fed = Arc::clone(&state.feed);
         let (swap_routes, routes) = web::swappable(web::router(state.clone()));
@@ -801,6 +801,8 @@ fn recorded(what: &Told) -> Option<Record> {
         | CallEvent::Beep { .. }
         | CallEvent::Asked { .. }
         | CallEvent::HeardWords(_)
+        | CallEvent::TakenOver { .. }
+        | CallEvent::HandedBack
         | CallEvent::Noted(_) => return None,
     })
 }

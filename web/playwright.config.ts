@@ -1,4 +1,5 @@
 import { defineConfig } from "@playwright/test";
+import { voice } from "./tests/voice";
 
 export default defineConfig({
   testDir: "tests",
@@ -17,6 +18,8 @@ export default defineConfig({
     trace: "retain-on-failure",
     launchOptions: {
       executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+      // A microphone that says the same over and over, and needs nobody's leave.
+      args: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${voice()}`],
       // Chromium's own sandbox does not start as root.
       chromiumSandbox: process.getuid?.() !== 0,
     },

@@ -349,6 +349,8 @@ fn print_event(args: &Args, event: &CallEvent) -> anyhow::Result<()> {
         | CallEvent::Noted(_)
         | CallEvent::Progressed(_)
         | CallEvent::AskedForPatience
+        | CallEvent::TakenOver { .. }
+        | CallEvent::HandedBack
         | CallEvent::Ended(_) => return Ok(()),
     };
     let mut out = std::io::stdout().lock();

@@ -37,6 +37,9 @@ pub enum Disposition {
     /// Asked for a person instead of the robot.
     #[display("asked_for_person")]
     AskedForPerson,
+    /// A nurse took the patient over at her browser, and the call ended in her hands.
+    #[display("taken_over")]
+    TakenOver,
     #[display("opted_out")]
     OptedOut,
     #[display("reported_death")]
@@ -68,7 +71,7 @@ pub enum Disposition {
 }
 
 impl Disposition {
-    pub const ALL: [Disposition; 18] = [
+    pub const ALL: [Disposition; 19] = [
         Disposition::Completed,
         Disposition::Partial,
         Disposition::CutInEmergency,
@@ -76,6 +79,7 @@ impl Disposition {
         Disposition::WrongParty,
         Disposition::NotNow,
         Disposition::AskedForPerson,
+        Disposition::TakenOver,
         Disposition::OptedOut,
         Disposition::ReportedDeath,
         Disposition::ReportedReadmission,
@@ -97,6 +101,7 @@ impl Disposition {
             | Disposition::CutInEmergency
             | Disposition::NotNow
             | Disposition::AskedForPerson
+            | Disposition::TakenOver
             | Disposition::OptedOut
             | Disposition::ReportedDeath
             | Disposition::ReportedReadmission => true,
@@ -122,6 +127,7 @@ impl Disposition {
                 | Disposition::ReportedDeath
                 | Disposition::ReportedReadmission
                 | Disposition::AskedForPerson
+                | Disposition::TakenOver
                 | Disposition::InvalidNumber
         )
     }
@@ -324,6 +330,14 @@ pub enum CallNote {
     Connected {
         rung: u32,
         talk_ms: u64,
+    },
+    /// A person at a browser had the patient, on the recording's clock: what is heard on the robot's side then is their
+    /// voice.
+    TakenOver {
+        /// The name of an account.
+        by: String,
+        from_ms: u64,
+        to_ms: u64,
     },
     /// Asked to be called later; the time in the words spoken.
     CallBackAt {

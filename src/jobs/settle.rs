@@ -528,6 +528,7 @@ fn hour_asked_for_in(record: &CallRecord, patient: &Patient, now: Timestamp) -> 
         | CallNote::IdentityFailed
         | CallNote::AskedForPerson
         | CallNote::Connected { .. }
+        | CallNote::TakenOver { .. }
         | CallNote::OptedOut
         | CallNote::ReportedDeath
         | CallNote::ReportedReadmission

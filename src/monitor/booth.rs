@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::peer::Peer;
 use super::{ListenError, Places, Seat};
-use crate::trunk::driver::{Command, ListenerId, Outlet, Sound};
+use crate::trunk::driver::{Command, ListenerId, Outlet, Refused, Release, Sound, TakeOver};
 
 /// The longest sleep.
 const NAP: Duration = Duration::from_millis(250);
@@ -36,7 +36,20 @@ pub(super) enum Request {
         reply: oneshot::Sender<Result<String, ListenError>>,
     },
     Leave(Seat),
+    /// The driver's answer comes by what is replied.
+    TakeOver {
+        seat: Seat,
+        reply: oneshot::Sender<Result<Taken, ListenError>>,
+    },
+    Release {
+        seat: Seat,
+        how: Release,
+        reply: oneshot::Sender<Result<(), ListenError>>,
+    },
 }
+
+/// Whether the driver gave the patient over.
+type Taken = oneshot::Receiver<Result<(), Refused>>;
 
 /// Starts the thread, and says where sounds go.
 pub(super) fn start(
@@ -118,10 +131,45 @@ impl Booth {
                         self.close(seat.listener);
                     }
                 }
+                Ok(Request::TakeOver { seat, reply }) => {
+                    reply.send(self.take_over(seat)).ok();
+                }
+                Ok(Request::Release { seat, how, reply }) => {
+                    let peer = self.peer(&seat);
+                    let known = peer.map(|peer| peer.seat.listener);
+                    let told =
+                        known.and_then(|listener| self.tell(Command::Release(listener, how)));
+                    reply.send(told).ok();
+                }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// The connection of this seat: nobody acts by another's.
+    fn peer(&self, seat: &Seat) -> Result<&Peer, ListenError> {
+        let mut peers = self.peers.values();
+        let peer = peers.find(|peer| peer.seat == *seat);
+        peer.ok_or(ListenError::NoSeat)
+    }
+
+    fn tell(&self, command: Command) -> Result<(), ListenError> {
+        self.driver.send(command).map_err(|_| ListenError::Ended)
+    }
+
+    /// Whoever takes a patient over can speak to them at once.
+    fn take_over(&self, seat: Seat) -> Result<Taken, ListenError> {
+        if !self.peer(&seat)?.has_microphone(Instant::now()) {
+            return Err(ListenError::NoMicrophone);
+        }
+        let (taken, answer) = oneshot::channel();
+        self.tell(Command::TakeOver(TakeOver {
+            listener: seat.listener,
+            by: seat.who,
+            taken,
+        }))?;
+        Ok(answer)
     }
 
     fn join(&mut self, seat: Seat, offer: &str) -> Result<String, ListenError> {
@@ -191,6 +239,12 @@ impl Booth {
         let mut gone = Vec::new();
         for peer in self.peers.values_mut() {
             peer.go_on(now);
+            let listener = peer.seat.listener;
+            while let Some(packet) = peer.poll_voice() {
+                if self.driver.send(Command::Voice(listener, packet)).is_err() {
+                    debug!("the media thread has ended");
+                }
+            }
             if let Some(why) = peer.has_gone(now) {
                 debug!(listener = %peer.seat.listener, why, "a connection has ended");
                 gone.push(peer.seat.listener);

@@ -1,4 +1,4 @@
-//! Listening in to calls in a browser by WebRTC (RFC 8834): an offer comes in by HTTP and its answer goes back at once.
+//! Listening in to calls, and taking patients over, in a browser by WebRTC (RFC 8834): an offer comes in by HTTP and its answer goes back at once.
 //!
 //! One thread holds every listener's connection, so that handshakes disturb no call. What it gets of a call comes by a
 //! bounded channel and is lost rather than late. Who may listen is asked by `web`; the call is the driver's.
@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::booth::Request;
-use crate::trunk::driver::{Command, Listen, ListenerId, Outlet};
+use crate::trunk::driver::{
+    Command, Driver, Holders, Listen, ListenerId, Outlet, Refused, Release,
+};
 
 /// Where browsers send and get sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,16 @@ pub enum ListenError {
     Offer(String),
     #[error("the thread of those who listen in has ended")]
     Ended,
+    #[error("there is no such connection")]
+    NoSeat,
+    #[error("no sound comes from the microphone yet")]
+    NoMicrophone,
+    #[error("{by} has the patient")]
+    Held { by: String },
+    #[error(
+        "nobody is on the line who can be taken over: a machine answered, or the call is ending"
+    )]
+    NotNow,
 }
 
 /// Handle on the thread.
@@ -49,6 +61,7 @@ pub struct Monitor {
     requests: Sender<Request>,
     outlet: Outlet,
     driver: Sender<Command>,
+    holders: Arc<Holders>,
 }
 
 /// Whose connection it is, and to which call.
@@ -73,13 +86,15 @@ impl Monitor {
     ///
     /// # Errors
     /// When the system gives no thread or event queue.
-    pub fn start(places: Places, driver: Sender<Command>) -> std::io::Result<Monitor> {
+    pub fn start(places: Places, driver: &Driver) -> std::io::Result<Monitor> {
+        let (driver, holders) = (driver.commands(), driver.pulse().holders());
         let (requests, inbox) = channel();
         let outlet = booth::start(places, inbox, driver.clone())?;
         Ok(Monitor {
             requests,
             outlet,
             driver,
+            holders,
         })
     }
 
@@ -127,6 +142,37 @@ impl Monitor {
     /// [`ListenError::Ended`].
     pub fn leave(&self, seat: Seat) -> Result<(), ListenError> {
         self.ask(Request::Leave(seat))
+    }
+
+    /// Gives the patient to who listens there, whose microphone is on already.
+    ///
+    /// # Errors
+    /// [`ListenError::NoSeat`], [`ListenError::NoMicrophone`], [`ListenError::Held`], [`ListenError::NotNow`].
+    pub async fn take_over(&self, seat: Seat) -> Result<(), ListenError> {
+        let (reply, taken) = oneshot::channel();
+        self.ask(Request::TakeOver { seat, reply })?;
+        let taken = taken.await.map_err(|_| ListenError::Ended)??;
+        match taken.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Refused::Held { by })) => Err(ListenError::Held { by }),
+            Ok(Err(Refused::NotNow)) => Err(ListenError::NotNow),
+            Err(_) => Err(ListenError::Ended),
+        }
+    }
+
+    /// Hands the patient back, or ends the call; who has no patient changes nothing.
+    ///
+    /// # Errors
+    /// [`ListenError::NoSeat`].
+    pub async fn release(&self, seat: Seat, how: Release) -> Result<(), ListenError> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Request::Release { seat, how, reply })?;
+        done.await.map_err(|_| ListenError::Ended)?
+    }
+
+    /// Who has the patient of a call.
+    pub fn holder(&self, attempt: &AttemptId) -> Option<String> {
+        self.holders.of(attempt)
     }
 
     fn ask(&self, request: Request) -> Result<(), ListenError> {

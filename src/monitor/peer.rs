@@ -3,6 +3,7 @@
 //! The browser does the checks of ICE, so its own candidates are not needed: they are names that only it can resolve
 //! (mDNS), or places that we have no business to probe.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_PCMA, MediaEngine};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use rtc::peer_connection::transport::{
@@ -28,6 +30,7 @@ use rtc::rtp_transceiver::rtp_sender::{
     RtpCodecKind,
 };
 use rtc::sansio::Protocol;
+use rtc::shared::marshal::Marshal;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use tracing::debug;
 
@@ -39,6 +42,8 @@ const PCMA: u8 = 8;
 const SILENT: Duration = Duration::from_secs(10);
 /// A call gives a frame every 20 ms, also on hold; where none came for so long it has ended.
 const OVER: Duration = Duration::from_secs(5);
+/// A microphone sends every 20 ms.
+const SPEAKS: Duration = Duration::from_secs(1);
 const DATAGRAM: usize = 2_048;
 
 /// One listener.
@@ -56,6 +61,9 @@ pub(super) struct Peer {
     /// When the browser was heard last, and the call.
     heard_at: Instant,
     played_at: Instant,
+    /// What its microphone has sent, and when last.
+    voice: VecDeque<Vec<u8>>,
+    spoke_at: Option<Instant>,
 }
 
 impl Peer {
@@ -98,6 +106,8 @@ impl Peer {
             has_failed: false,
             heard_at: now,
             played_at: now,
+            voice: VecDeque::new(),
+            spoke_at: None,
         };
         Ok((peer, answer))
     }
@@ -184,7 +194,12 @@ impl Peer {
                 );
             }
         }
-        while self.connection.poll_read().is_some() {}
+        while let Some(read) = self.connection.poll_read() {
+            if let RTCMessage::RtpPacket(_, packet) = read.message {
+                self.spoke_at = Some(now);
+                self.voice.extend(plain(&packet));
+            }
+        }
         let sender = self.connection.rtp_sender(self.sender);
         let is_closed = sender.is_some_and(|sender| {
             let transport = sender.transport();
@@ -201,6 +216,17 @@ impl Peer {
                 debug!(%error, "a packet for a browser");
             }
         }
+    }
+
+    /// The next packet of the microphone.
+    pub(super) fn poll_voice(&mut self) -> Option<Vec<u8>> {
+        self.voice.pop_front()
+    }
+
+    /// Sound comes from there, be it silence.
+    pub(super) fn has_microphone(&self, now: Instant) -> bool {
+        let since = |at| now.saturating_duration_since(at);
+        self.spoke_at.is_some_and(|at| since(at) < SPEAKS)
     }
 
     /// Why the connection is over.
@@ -286,6 +312,18 @@ fn candidate(at: SocketAddr) -> Result<RTCIceCandidateInit, rtc::shared::error::
         ..CandidateHostConfig::default()
     };
     RTCIceCandidate::from(&candidate.new_candidate_host()?).to_json()
+}
+
+/// The packet as the call's own streams have it: without the extensions that the browser was granted.
+fn plain(packet: &rtp::Packet) -> Option<Vec<u8>> {
+    let header = rtp::Header {
+        extension: false,
+        extensions: Vec::new(),
+        ..packet.header.clone()
+    };
+    let payload = packet.payload.clone();
+    let plain = rtp::Packet { header, payload };
+    plain.marshal().ok().map(|bytes| bytes.to_vec())
 }
 
 fn without_candidates(offer: &str) -> String {

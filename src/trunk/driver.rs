@@ -41,7 +41,7 @@ use tracing::warn;
 use self::lines::SECOND;
 pub use self::lines::{LONGEST_LADDER, OnCall};
 use self::live::Live;
-pub use self::monitor::{Listen, ListenerId, Outlet, Sound};
+pub use self::monitor::{Holders, Listen, ListenerId, Outlet, Refused, Release, Sound, TakeOver};
 pub use self::ring::Answer;
 use self::ring::Ringing;
 use self::speaker::{Spoken, ToSpeak, start_speaker};
@@ -105,6 +105,10 @@ pub enum Command {
     /// Somebody wants to listen in.
     Listen(Box<Listen>),
     Unlisten(ListenerId),
+    TakeOver(TakeOver),
+    /// RTP of a listener's microphone.
+    Voice(ListenerId, Vec<u8>),
+    Release(ListenerId, Release),
     /// BYE or CANCEL of a call that an earlier process left behind.
     Farewell(Vec<u8>),
     /// Begins no call, cancels what rings, lets talk go on for at most so long; the thread ends when all calls have.
@@ -361,6 +365,9 @@ impl Media {
                 Ok(Command::Stored { attempt, position }) => self.stored(&attempt, position),
                 Ok(Command::Listen(listen)) => self.listen(*listen),
                 Ok(Command::Unlisten(listener)) => self.unlisten(listener),
+                Ok(Command::TakeOver(asked)) => self.take_over(asked),
+                Ok(Command::Voice(listener, packet)) => self.voice(listener, &packet),
+                Ok(Command::Release(listener, how)) => self.let_go(listener, how),
                 // Which target the dialog was at is not known any more: the others answer 481.
                 Ok(Command::Farewell(bytes)) => {
                     for place in self.reach.targets.iter().chain(&self.reach.elsewhere) {

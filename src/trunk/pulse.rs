@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
+
+use super::driver::Holders;
 
 /// So many of the last times are kept exactly.
 const KEPT: usize = 10_000;
@@ -26,6 +28,7 @@ pub struct Pulse {
     /// From the end of the utterance to the finding, and the order that it raises, on disk.
     pub order_durable_seconds: Histogram,
     order_durable: Mutex<VecDeque<Duration>>,
+    holders: Arc<Holders>,
 }
 
 /// How the trunk stands.
@@ -53,11 +56,17 @@ impl Default for Pulse {
             wake_late_seconds: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5]),
             order_durable_seconds: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
             order_durable: Mutex::default(),
+            holders: Arc::default(),
         }
     }
 }
 
 impl Pulse {
+    /// Who has the patients that people took over.
+    pub fn holders(&self) -> Arc<Holders> {
+        Arc::clone(&self.holders)
+    }
+
     pub fn has_second_lines(&self, open: usize) {
         let open = u32::try_from(open).unwrap_or(u32::MAX);
         self.second_lines.store(open, Ordering::Relaxed);

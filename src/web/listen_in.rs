@@ -1,4 +1,4 @@
-//! Listening in to a call in progress by WebRTC: the browser's offer comes in, the answer goes back at once (no trickling).
+//! Listening in to a call in progress by WebRTC, and taking the patient over: the browser's offer comes in, the answer goes back at once (no trickling).
 
 use aftercall_core::attempt::AttemptState;
 use aftercall_core::id::AttemptId;
@@ -13,7 +13,7 @@ use super::extract::{Body, Id};
 use super::problem::Problem;
 use super::{AppState, Caller};
 use crate::monitor::{ListenError, Monitor, Seat};
-use crate::trunk::driver::ListenerId;
+use crate::trunk::driver::{ListenerId, Release};
 
 /// A browser's offer.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -83,6 +83,67 @@ pub async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Takes the patient over who is heard: the robot falls silent, and who listens there speaks with them. The microphone is to
+/// send before. One at a time; nothing is forgotten of what the robot has heard. Where the connection is lost, the robot
+/// asks again what it asked last.
+#[utoipa::path(post, path = "/calls/{id}/listeners/{listener}/take-over", tag = "calls",
+    params(("id" = String, Path, description = "attempt"),
+           ("listener" = String, Path, description = "one's own connection")),
+    responses(
+    (status = NO_CONTENT),
+    (status = CONFLICT, body = Problem, content_type = "application/problem+json",
+        description = "`taken_over`: somebody else has them; `no_microphone`: no sound comes yet; `not_now`: nobody is on the line"),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn take_over(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((id, listener)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    state.audit(&caller, "call.take_over", &id, "").await?;
+    let seat = seat(caller, id, &listener)?;
+    monitor(&state)?.take_over(seat).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Hands the patient back: the robot asks again what it asked last. Listening goes on.
+#[utoipa::path(post, path = "/calls/{id}/listeners/{listener}/hand-back", tag = "calls",
+    params(("id" = String, Path, description = "attempt"),
+           ("listener" = String, Path, description = "one's own connection")),
+    responses(
+    (status = NO_CONTENT),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn hand_back(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((id, listener)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    state.audit(&caller, "call.hand_back", &id, "").await?;
+    let seat = seat(caller, id, &listener)?;
+    monitor(&state)?.release(seat, Release::HandBack).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends the call of a patient whom one has taken over.
+#[utoipa::path(post, path = "/calls/{id}/listeners/{listener}/hang-up", tag = "calls",
+    params(("id" = String, Path, description = "attempt"),
+           ("listener" = String, Path, description = "one's own connection")),
+    responses(
+    (status = NO_CONTENT),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn hang_up(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((id, listener)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    state.audit(&caller, "call.hang_up", &id, "").await?;
+    let seat = seat(caller, id, &listener)?;
+    monitor(&state)?.release(seat, Release::HangUp).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// The connection that a path names: the caller's own, to that call.
 fn seat(caller: Caller, attempt: String, listener: &str) -> Result<Seat, Problem> {
     let id = Uuid::parse_str(listener).map_err(|_| Problem::not_found("listener"))?;
@@ -110,6 +171,10 @@ impl From<ListenError> for Problem {
             ListenError::NoPort(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_port"),
             ListenError::Offer(_) => (StatusCode::BAD_REQUEST, "bad_offer"),
             ListenError::Ended => (StatusCode::SERVICE_UNAVAILABLE, "listening_is_off"),
+            ListenError::NoSeat => (StatusCode::NOT_FOUND, "not_found"),
+            ListenError::NoMicrophone => (StatusCode::CONFLICT, "no_microphone"),
+            ListenError::Held { .. } => (StatusCode::CONFLICT, "taken_over"),
+            ListenError::NotNow => (StatusCode::CONFLICT, "not_now"),
         };
         Problem::new(status, code, error.to_string())
     }

@@ -28,6 +28,8 @@ pub struct LiveCallView {
     pub asked: Option<String>,
     /// What was answered last.
     pub said: Option<String>,
+    /// Who took the patient over from the robot, and has them now.
+    pub taken_over_by: Option<String>,
 }
 
 /// Who has looked at which call while it went on: one line of the audit log each, not one a second.
@@ -75,6 +77,7 @@ pub async fn list(
     for id in state.watched.first_seen(&caller.name, &ids) {
         state.audit(&caller, "call.read", &id, "live").await?;
     }
+    let monitor = state.monitor.as_ref();
     let mut calls = Vec::with_capacity(lines.len());
     for line in lines {
         let turns = state.store.turns(&line.row.attempt.id).await?;
@@ -85,6 +88,7 @@ pub async fn list(
             found: line.found.into_iter().map(|concept| concept.0).collect(),
             asked: turns.last().map(|turn| turn.prompt.expose().clone()),
             said: said.map(|reply| reply.heard.expose().text.clone()),
+            taken_over_by: monitor.and_then(|monitor| monitor.holder(&line.row.attempt.id)),
         });
     }
     Ok(Json(calls))

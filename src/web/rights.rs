@@ -78,6 +78,12 @@ fn find(method: &str, path: &str) -> Option<(Right, About)> {
         ("POST", "/calls/{id}/listeners") | ("DELETE", "/calls/{id}/listeners/{listener}") => {
             (Right::Listen, attempt)
         }
+        (
+            "POST",
+            "/calls/{id}/listeners/{listener}/take-over"
+            | "/calls/{id}/listeners/{listener}/hand-back"
+            | "/calls/{id}/listeners/{listener}/hang-up",
+        ) => (Right::WorkOrders, attempt),
         // Names of staff, of nobody else.
         ("GET", "/rota") => (Right::ReadOrders, About::Nobody),
         ("GET", "/work-orders") => (Right::ReadOrders, About::Narrowed),

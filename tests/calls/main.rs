@@ -20,6 +20,7 @@ mod script;
 mod second_look;
 mod sip;
 mod support;
+mod taken_over;
 mod trend;
 mod well;
 mod whole;

@@ -114,6 +114,27 @@ impl Hospital {
         (browser, answer["id"].as_str().expect("an id").to_owned())
     }
 
+    /// Asks something of a connection.
+    async fn do_at(&self, token: &str, (call, listener): (&str, &str), what: &str) -> u16 {
+        let path = format!("/calls/{call}/listeners/{listener}/{what}");
+        let response = send(self.ask(token, Method::POST, &path)).await;
+        response.status().as_u16()
+    }
+
+    /// Takes over, once the first sound of the microphone has come.
+    async fn take_over(&self, token: &str, at: (&str, &str)) {
+        until("the microphone", async || {
+            (self.do_at(token, at, "take-over").await == 204).then_some(())
+        })
+        .await;
+    }
+
+    /// Who has the patient, as the page shows it.
+    async fn holder(&self, token: &str) -> Value {
+        let live: Value = body(send(self.ask(token, Method::GET, "/live")).await).await;
+        live[0]["taken_over_by"].clone()
+    }
+
     async fn audited(&self, what: &str) -> Vec<String> {
         let page = PageRequest {
             limit: 200,
@@ -298,4 +319,93 @@ async fn a_nurse_hears_both_sides_of_a_call_and_it_is_on_record() {
         let is_heard = pieces.any(|at| is_in(&side[at..at + PIECE], &heard));
         assert!(is_heard, "{who} was not heard");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nurse_takes_the_patient_over_hands_back_is_lost_and_ends_the_call() {
+    let hospital = Hospital::open().await;
+    let nurse = hospital.somebody("li.na", Role::Nurse, &Wards::ALL).await;
+    let other = hospital.somebody("he.fang", Role::Nurse, &Wards::ALL).await;
+    let qa = hospital.somebody("wang.min", Role::Qa, &Wards::ALL).await;
+    let call = hospital.call_in(AttemptState::Talking).await;
+    let (browser, listener) = hospital.listen(&nurse, &call).await;
+    let at = (call.as_str(), listener.as_str());
+
+    // Not without a microphone, not by another's connection, not by who has no patients.
+    assert_eq!(hospital.do_at(&nurse, at, "take-over").await, 409);
+    assert_eq!(hospital.do_at(&other, at, "take-over").await, 404);
+    assert_eq!(hospital.do_at(&qa, at, "take-over").await, 403);
+    let voice = tone();
+    browser.say(voice.clone());
+    hospital.take_over(&nurse, at).await;
+    assert_eq!(hospital.holder(&other).await, "li.na");
+    let (second, seat) = hospital.listen(&other, &call).await;
+    second.say(voice.clone());
+    let again = (call.as_str(), seat.as_str());
+    let refused = async || {
+        let path = format!("/calls/{call}/listeners/{seat}/take-over");
+        let answer: Value = body(send(hospital.ask(&other, Method::POST, &path)).await).await;
+        (answer["code"] == "taken_over").then_some(())
+    };
+    until("the refusal", refused).await;
+    until("her voice at the other listener", async || {
+        is_in(&voice[..PIECE], &second.heard()).then_some(())
+    })
+    .await;
+    // Who has the patient hears the patient, and not herself.
+    assert!(!is_in(&voice[..PIECE], &browser.heard()));
+
+    assert_eq!(hospital.do_at(&nurse, at, "hand-back").await, 204);
+    assert_eq!(hospital.holder(&other).await, Value::Null);
+    // The other one may now, and is lost: the robot has the patient at once.
+    hospital.take_over(&other, again).await;
+    assert_eq!(hospital.holder(&nurse).await, "he.fang");
+    drop(second);
+    until("the robot", async || {
+        hospital.holder(&nurse).await.is_null().then_some(())
+    })
+    .await;
+    hospital.take_over(&nurse, at).await;
+    assert_eq!(hospital.do_at(&nurse, at, "hang-up").await, 204);
+    hospital.call_in(AttemptState::Ended).await;
+    until("the end", async || browser.is_closed().then_some(())).await;
+
+    let shown: Value =
+        body(send(hospital.ask(&nurse, Method::GET, &format!("/calls/{call}"))).await).await;
+    let notes = shown["notes"].as_array().expect("notes").iter();
+    let spans = notes.filter(|note| note["kind"] == "taken_over");
+    let spans: Vec<(&str, u64)> = spans
+        .map(|note| {
+            let ms = |key: &str| note[key].as_u64().expect("a place");
+            (
+                note["by"].as_str().expect("a name"),
+                ms("to_ms") - ms("from_ms"),
+            )
+        })
+        .collect();
+    let names: Vec<&str> = spans.iter().map(|(by, _)| *by).collect();
+    assert_eq!(names, ["li.na", "he.fang", "li.na"], "{spans:?}");
+    assert_eq!(
+        hospital.audited("call.hand_back").await,
+        [format!("li.na {call}")]
+    );
+    assert_eq!(
+        hospital.audited("call.hang_up").await,
+        [format!("li.na {call}")]
+    );
+    let took = hospital.audited("call.take_over").await;
+    assert!(took.contains(&format!("he.fang {call}")), "{took:?}");
+    let recording = hospital.ask(&nurse, Method::GET, &format!("/calls/{call}/recording"));
+    let recording = send(recording).await.bytes().await.expect("a recording");
+    let data = recording.windows(4).position(|four| four == b"data");
+    let sound = &recording[data.expect("a WAV") + 8..];
+    let left: Vec<u8> = sound.iter().step_by(2).copied().collect();
+    let Hospital {
+        engine, network, ..
+    } = hospital;
+    engine.stop().await;
+    let [robot, _] = tape(&network);
+    assert!(is_in(&voice[..PIECE], &robot), "the patient heard her");
+    let left = G711::A.decode_all(&left);
+    assert!(is_in(&voice[..PIECE], &left), "the recording has her voice");
 }

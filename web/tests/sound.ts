@@ -1,10 +1,13 @@
 // What a page hears of a call by WebRTC, written down with its time, and how it is compared.
 import type { Page } from "@playwright/test";
 
+/** What is played, or what the microphone sends. */
+export type Side = "ear" | "mouth";
+
 declare global {
   interface Window {
     lines: RTCPeerConnection[];
-    ear: { at: number; samples: number[] }[];
+    sounds: Record<Side, { at: number; samples: number[] }[]>;
   }
 }
 
@@ -24,18 +27,22 @@ export async function keepLines(page: Page): Promise<void> {
   });
 }
 
-/** Writes down what the newest connection plays, as it is handed to the loudspeaker. */
-export async function listen(page: Page): Promise<void> {
-  await page.evaluate((rate) => {
-    window.ear = [];
-    const { track } = window.lines.at(-1)!.getReceivers()[0]!;
-    const context = new AudioContext({ sampleRate: rate });
-    const writer = context.createScriptProcessor(256, 1, 1);
-    writer.onaudioprocess = ({ inputBuffer }) => {
-      window.ear.push({ at: Date.now(), samples: [...inputBuffer.getChannelData(0)] });
-    };
-    context.createMediaStreamSource(new MediaStream([track])).connect(writer).connect(context.destination);
-  }, RATE);
+/** Writes down what the newest connection plays, as it is handed to the loudspeaker, or what it sends. */
+export async function listen(page: Page, side: Side = "ear"): Promise<void> {
+  await page.evaluate(
+    ([rate, side]) => {
+      window.sounds ??= { ear: [], mouth: [] };
+      const line = window.lines.at(-1)!;
+      const { track } = side === "ear" ? line.getReceivers()[0]! : line.getSenders()[0]!;
+      const context = new AudioContext({ sampleRate: rate });
+      const writer = context.createScriptProcessor(256, 1, 1);
+      writer.onaudioprocess = ({ inputBuffer }) => {
+        window.sounds[side].push({ at: Date.now(), samples: [...inputBuffer.getChannelData(0)] });
+      };
+      context.createMediaStreamSource(new MediaStream([track!])).connect(writer).connect(context.destination);
+    },
+    [RATE, side] as const,
+  );
 }
 
 export interface Heard {
@@ -44,8 +51,8 @@ export interface Heard {
   at(sample: number): number;
 }
 
-export async function heard(page: Page): Promise<Heard> {
-  const blocks = await page.evaluate(() => window.ear);
+export async function heard(page: Page, side: Side = "ear"): Promise<Heard> {
+  const blocks = await page.evaluate((side) => window.sounds[side], side);
   const samples = Float64Array.from(blocks.flatMap((block) => block.samples));
   const size = blocks[0]!.samples.length;
   const at = (sample: number) => {

@@ -162,6 +162,8 @@ impl Row {
             CallEvent::HeardWords(heard) => {
                 self.words = heard.expose().text.chars().take(WORDS).collect()
             }
+            CallEvent::TakenOver { by } => self.state = format!("{by} has the patient"),
+            CallEvent::HandedBack => self.state = "handed back".to_owned(),
             CallEvent::Found { position, placed } => {
                 let finding = &placed.finding;
                 let text = format!("{} {}", finding.concept, finding.polarity);

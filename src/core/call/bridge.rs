@@ -22,7 +22,7 @@ use crate::time::Instant;
 /// The patient hears that the call goes on after so much silence.
 const COMPANY_MS: u64 = 8_000;
 /// Less than this was no talk: the next rung is tried.
-const TALK: Duration = Duration::from_secs(5);
+pub(super) const TALK: Duration = Duration::from_secs(5);
 
 /// The way to a person.
 #[derive(Default)]
@@ -224,12 +224,17 @@ impl Call {
             return;
         };
         self.bridge.state = State::Joined { rung, since: now };
+        self.fall_silent("connected");
+    }
+
+    /// The robot's voice and ear yield to a person's.
+    pub(super) fn fall_silent(&mut self, meaning: &str) {
         self.player.clear();
         self.acts.clear();
         self.barge = None;
         self.forget_pending();
         self.ear.deafen();
-        self.close_turn("connected".to_owned());
+        self.close_turn(meaning.to_owned());
         self.stage = Stage::Joined;
     }
 
@@ -279,6 +284,7 @@ impl Call {
             self.has_talked(rung, now.since(since));
         }
         self.bridge.state = State::Over;
+        self.end_in_hands(now);
         for second in &mut self.bridge.lines {
             second.hang_up(now);
         }
@@ -290,6 +296,9 @@ impl Call {
         patient: Option<&[i16; FRAME]>,
         now: Instant,
     ) -> Option<[i16; FRAME]> {
+        if let Some(voice) = self.persons_voice(now) {
+            return Some(voice);
+        }
         let is_joined = self.stage == Stage::Joined;
         let second = self.bridge.present()?;
         let silence = [0; FRAME];

@@ -18,6 +18,7 @@ mod opening;
 mod player;
 mod second;
 pub mod second_look;
+mod takeover;
 mod talk;
 mod verdict;
 
@@ -174,6 +175,15 @@ pub enum Input<'a> {
     Monitor {
         is_on: bool,
     },
+    /// Who listens in takes the patient over under this name; nothing happens where
+    /// [`Call::may_be_taken_over`] says no.
+    TakeOver {
+        by: String,
+    },
+    /// An RTP packet of that person's microphone: PCMA, payload type 8.
+    Voice(&'a [u8]),
+    /// The person has done, or is gone: the robot goes on.
+    HandBack,
     /// The engine shuts down or an operator ends the call.
     HangUp,
 }
@@ -293,6 +303,12 @@ pub enum CallEvent {
         placed: Box<PlacedFinding>,
     },
     Noted(Note),
+    /// A person has the patient; the robot is silent and deaf.
+    TakenOver {
+        by: String,
+    },
+    /// They have the patient no longer.
+    HandedBack,
     Progressed(Progress),
     /// The last event: nothing comes after it.
     Ended(Box<CallRecord>),
@@ -405,6 +421,7 @@ pub struct Call {
     opening: opening::Opening,
     machine: machine::Machine,
     bridge: bridge::Bridge,
+    takeovers: takeover::Takeovers,
     amd: Amd,
     /// Somebody spoke or pressed a key.
     human: bool,
@@ -501,6 +518,7 @@ impl Call {
             opening: opening::Opening::default(),
             machine: machine::Machine::default(),
             bridge: bridge::Bridge::new(order.rungs),
+            takeovers: takeover::Takeovers::default(),
             amd: Amd::default(),
             human: false,
             rang: false,
@@ -565,6 +583,9 @@ impl Call {
                 self.unstored.remove(&position);
             }
             Input::Monitor { is_on } => self.is_monitored = is_on,
+            Input::TakeOver { by } => self.take_over(by, now),
+            Input::Voice(datagram) => self.voice(datagram, now),
+            Input::HandBack => self.hand_back(now),
             Input::HangUp => self.hang_up(now),
         }
         self.drain_leg(now);
@@ -672,6 +693,7 @@ impl Call {
         let (findings, suppressed) = std::mem::take(&mut self.findings).into_parts();
         let mut notes = verdict::call_notes(&self.notes);
         notes.extend(self.bridge.note());
+        notes.extend(self.takeovers.notes());
         let record = CallRecord {
             ending: self.ending(leg),
             progress: self.conversation.progress(),

@@ -61,6 +61,7 @@ impl Call {
             Stage::Machine { until_ms } => self.watch_machine(until_ms),
             Stage::Telling => self.has_told_machine(),
             Stage::Connecting => self.watch_company(),
+            Stage::Joined => self.watch_person(now),
             Stage::Listening if self.keys_until_ms.is_some_and(|until| at_ms >= until) => {
                 self.submit_keys()
             }

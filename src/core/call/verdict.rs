@@ -91,7 +91,7 @@ impl Call {
             return self.announcement.map_or(Disposition::Machine, announced);
         }
         if self.answered_at.is_some() {
-            return self.conversation.disposition();
+            return self.in_hands(self.conversation.disposition());
         }
         // What the network announced explains more than the code that follows it (telephony.md §4).
         if let Some(class) = self

@@ -412,6 +412,7 @@ fn settled_en(by: Disposition) -> &'static str {
     match by {
         Disposition::Completed => "the call was completed",
         Disposition::AskedForPerson => "asked for a person; a human has the work order",
+        Disposition::TakenOver => "a nurse took the call over and talked to the end",
         Disposition::OptedOut => "refused further calls on the telephone",
         Disposition::ReportedDeath => "a death was reported; a human must confirm it",
         Disposition::ReportedReadmission => {
@@ -425,6 +426,7 @@ fn settled_zh(by: Disposition) -> &'static str {
     match by {
         Disposition::Completed => "通话已完成",
         Disposition::AskedForPerson => "对方要求人工，工单在人工手中",
+        Disposition::TakenOver => "护士接管通话并谈到结束",
         Disposition::OptedOut => "对方在电话里拒绝再接这样的电话",
         Disposition::ReportedDeath => "有人在电话里报告患者去世，须由人工核实",
         Disposition::ReportedReadmission => "有人在电话里报告患者再次住院，须由人工核实",
@@ -441,6 +443,7 @@ fn outcome_en(after: Disposition) -> &'static str {
         Disposition::WrongParty => "somebody else answered",
         Disposition::NotNow => "it was not convenient",
         Disposition::AskedForPerson => "a person was asked for",
+        Disposition::TakenOver => "a nurse took the call over",
         Disposition::OptedOut => "further calls were refused",
         Disposition::ReportedDeath => "a death was reported",
         Disposition::ReportedReadmission => "a new stay in hospital was reported",
@@ -464,6 +467,7 @@ fn outcome_zh(after: Disposition) -> &'static str {
         Disposition::WrongParty => "接电话的是别人",
         Disposition::NotNow => "当时不方便",
         Disposition::AskedForPerson => "对方要求人工",
+        Disposition::TakenOver => "护士接管了通话",
         Disposition::OptedOut => "对方拒绝再接",
         Disposition::ReportedDeath => "有人报告患者去世",
         Disposition::ReportedReadmission => "有人报告患者再次住院",

@@ -96,7 +96,9 @@ pub(super) fn after(
 /// Dispositions after which the step needs no further call, whatever came before or after.
 fn settles(by: Disposition) -> Option<After> {
     let state = match by {
-        Disposition::Completed | Disposition::AskedForPerson => StepState::Done,
+        Disposition::Completed | Disposition::AskedForPerson | Disposition::TakenOver => {
+            StepState::Done
+        }
         Disposition::OptedOut | Disposition::ReportedDeath | Disposition::ReportedReadmission => {
             StepState::Blocked
         }
@@ -181,6 +183,7 @@ impl Retry<'_> {
             Disposition::Completed
             | Disposition::OptedOut
             | Disposition::AskedForPerson
+            | Disposition::TakenOver
             | Disposition::ReportedDeath
             | Disposition::ReportedReadmission
             | Disposition::InvalidNumber => {

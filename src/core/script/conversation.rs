@@ -225,6 +225,33 @@ impl Conversation {
         self.start()
     }
 
+    /// A person who had the patient has gone: asks again what was open, or says the last words again.
+    pub fn come_back(&mut self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(asking) => self.ask_after_person(asking, &mut acts),
+            State::New => {
+                self.state = State::New;
+                return self.start();
+            }
+            State::Over => {
+                let speech = speaking::localised(&self.last_speech, &self.facts);
+                acts.extend([Act::Say(speech), Act::HangUp]);
+            }
+        }
+        acts
+    }
+
+    fn ask_after_person(&mut self, asking: Asking, acts: &mut Vec<Act>) {
+        match self.node(asking.node).again.clone() {
+            Some(again) if matches!(self.node(asking.node).kind, Kind::Stay { .. }) => {
+                let speech = vec![self.recorded(&again)];
+                self.ask(asking, speech, acts);
+            }
+            Some(_) | None => self.ask_again(asking, names::STILL_THERE, acts),
+        }
+    }
+
     /// Who is calling, for call screening: the neutral name and nothing else.
     pub fn neutral_name(&self) -> Vec<Segment> {
         speaking::neutral_name(&self.script, &self.facts)
@@ -1311,6 +1338,7 @@ impl Conversation {
         }
         acts.push(Act::Note(Note::Finished));
         acts.push(Act::HangUp);
+        self.last_speech = speech;
         self.state = State::Over;
     }
 

@@ -6,11 +6,13 @@
 mod callee;
 mod fixture;
 mod link;
+mod person;
 mod voice;
 mod world;
 
 pub use callee::{Callee, Pick};
 pub use fixture::{Expect, Fixture, FixtureError, LineEvent};
 pub use link::{Link, LinkConfig};
+pub use person::{Leaves, Takeover};
 pub use voice::spoken;
 pub use world::{Outcome, Wanted, World};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::callee::Callee;
 use super::fixture::Fixture;
 use super::link::{Link, LinkConfig};
+use super::person::{Deed, Leaves, Person, Takeover};
 use crate::attempt::CallRecord;
 use crate::call::{Call, CallEvent, CallKit, CallOrder, Input, Output};
 use crate::codec::G711;
@@ -65,6 +66,7 @@ pub struct World {
     ladder: Vec<Fixture>,
     nurses: BTreeMap<u32, Nurse>,
     nurse_said: u32,
+    person: Option<Person>,
     fixture: Fixture,
     now: Instant,
     call: Call,
@@ -116,7 +118,7 @@ pub struct Outcome {
     pub talked_over: Vec<Duration>,
     /// How long it held its breath within a speech each time.
     pub breaths: Vec<Duration>,
-    /// Voice that each telephone of the ladder heard since its key was pressed, and that came from there.
+    /// Voice that each telephone of the ladder heard since its key was pressed, and that came from there or from a browser.
     pub nurse_heard_ms: BTreeMap<u32, u64>,
     pub nurse_said_ms: u64,
 }
@@ -164,6 +166,7 @@ impl World {
             ladder: Vec::new(),
             nurses: BTreeMap::new(),
             nurse_said: 0,
+            person: None,
             now,
             call,
             callee: Callee::new(fixture.clone()),
@@ -189,6 +192,12 @@ impl World {
     /// With these telephones of people on call; what they do when told of the call stands under `offer`.
     pub fn with_ladder(mut self, ladder: Vec<Fixture>) -> World {
         self.ladder = ladder;
+        self
+    }
+
+    /// With somebody at a browser who takes the patient over.
+    pub fn with_takeover(mut self, plan: Takeover) -> World {
+        self.person = Some(Person::new(plan));
         self
     }
 
@@ -285,6 +294,7 @@ impl World {
             self.drain();
         }
         self.step_nurses();
+        self.step_person();
         while let Some(place) = self.words.iter().position(|(at, ..)| *at <= now) {
             let (_, utterance, heard) = self.words.remove(place);
             self.call
@@ -310,6 +320,22 @@ impl World {
             );
         }
         !self.call.is_finished()
+    }
+
+    fn step_person(&mut self) {
+        let deeds = self.person.as_mut().map(|person| person.act(self.now));
+        for deed in deeds.unwrap_or_default() {
+            let by = "li.na".to_owned();
+            let input = match &deed {
+                Deed::TakesOver => Input::TakeOver { by },
+                Deed::Says(packet) => Input::Voice(packet),
+                Deed::Leaves(Leaves::HandsBack) => Input::HandBack,
+                Deed::Leaves(Leaves::HangsUp) => Input::HangUp,
+                Deed::Leaves(Leaves::Vanishes) => continue,
+            };
+            self.call.handle_input(input, self.now);
+            self.drain();
+        }
     }
 
     fn step_nurses(&mut self) {
@@ -396,6 +422,7 @@ impl World {
             self.words.iter().map(|(at, ..)| *at).min(),
             self.stored.iter().map(|(at, _)| *at).min(),
             self.shutdown_at,
+            self.person.as_ref().and_then(Person::poll_timeout),
         ]
         .into_iter()
         .chain(nurses)
@@ -459,7 +486,9 @@ impl World {
                     if left.iter().any(|&byte| G711::A.decode(byte).abs() > LOUD) {
                         self.spoke_ms.get_or_insert(self.frames * 20);
                         let pressed = |nurse: &Nurse| nurse.callee.key_at.is_some();
-                        self.nurse_said += u32::from(self.nurses.values().any(pressed));
+                        let taken = self.call.is_taken_over();
+                        let nurse = taken || self.nurses.values().any(pressed);
+                        self.nurse_said += u32::from(nurse);
                     }
                     self.frames += 1;
                 }
@@ -508,6 +537,9 @@ impl World {
             CallEvent::Asked { node, .. } => {
                 self.line(format!("asked {node}"));
                 self.callee.asked(&node.0);
+                if let Some(person) = &mut self.person {
+                    person.asked(&node.0, self.now);
+                }
             }
             CallEvent::Found { position, placed } => {
                 let finding = &placed.finding;
@@ -520,6 +552,8 @@ impl World {
                     self.stored.push((at, *position));
                 }
             }
+            CallEvent::TakenOver { by } => self.line(format!("taken over by {by}")),
+            CallEvent::HandedBack => self.line("handed back".to_owned()),
             CallEvent::AskedForPatience => self.line("asked for patience".to_owned()),
             CallEvent::Noted(Note::Interrupted { unheard_ms }) => {
                 self.line(format!("interrupted {unheard_ms} ms before the end"));

@@ -55,8 +55,17 @@ pub fn causes_of(record: &CallRecord, subject: &Subject) -> Vec<Cause> {
 
 /// Whether the robot connected the patient with a person, and they talked.
 pub fn has_talked(record: &CallRecord) -> bool {
-    let connected = |note: &CallNote| matches!(note, CallNote::Connected { talk_ms, .. } if *talk_ms >= TALKED_MS);
-    record.notes.iter().any(connected)
+    let talked_ms = |note: &CallNote| {
+        if let CallNote::Connected { talk_ms, .. } = note {
+            Some(*talk_ms)
+        } else if let CallNote::TakenOver { from_ms, to_ms, .. } = note {
+            Some(to_ms.saturating_sub(*from_ms))
+        } else {
+            None
+        }
+    };
+    let mut talks = record.notes.iter().filter_map(talked_ms);
+    talks.any(|talk_ms| talk_ms >= TALKED_MS)
 }
 
 /// What is worse than on an earlier call, where that is news since the call before this one. The present call is the
@@ -168,6 +177,8 @@ fn broke_off(record: &CallRecord) -> bool {
         | Disposition::NotNow => false,
         Disposition::Completed
         | Disposition::Partial
+        // What the nurse asked is not on record: she closes the order with it.
+        | Disposition::TakenOver
         | Disposition::CutInEmergency
         | Disposition::Unidentified
         | Disposition::Machine
@@ -188,7 +199,7 @@ fn cause_of_note(note: &CallNote, high_risk: bool) -> Option<Cause> {
         }),
         CallNote::IdentityFailed => Some(Cause::IdentityFailed),
         CallNote::AskedForPerson => Some(Cause::AskedForPerson),
-        CallNote::Connected { .. } | CallNote::WentOn => None,
+        CallNote::Connected { .. } | CallNote::TakenOver { .. } | CallNote::WentOn => None,
         CallNote::CallBackAt { words } => Some(Cause::CallBackAt {
             words: words.expose().clone(),
         }),
@@ -221,6 +232,7 @@ fn cause_of_ending(disposition: Disposition, high_risk: bool) -> Option<Cause> {
         | Disposition::Declined
         | Disposition::Unreachable
         | Disposition::TrunkFailure
+        | Disposition::TakenOver
         | Disposition::Interrupted => None,
     }
 }

@@ -184,11 +184,17 @@ impl Media {
                         tape.append(left, right);
                     }
                 }
-                Output::Monitor { slot, both, .. } => live.overheard(slot, &both),
+                Output::Monitor { slot, both, callee } => live.overheard(slot, &both, &callee),
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
                     if let CallEvent::Found { position, placed } = &event {
                         live.found(*position, placed, now);
+                    }
+                    let holders = self.pulse.holders();
+                    if let CallEvent::TakenOver { by } = &event {
+                        live.held_by(Some(by), &holders);
+                    } else if matches!(event, CallEvent::HandedBack) {
+                        live.held_by(None, &holders);
                     }
                     let is_end = matches!(event, CallEvent::Ended(_));
                     if is_end {

@@ -42,6 +42,8 @@ pub(super) struct Live {
     pub(super) tape: Option<Tape>,
     /// Who listens in.
     pub(super) listeners: Vec<(ListenerId, Outlet)>,
+    /// Who of them has the patient.
+    pub(super) holder: Option<ListenerId>,
     /// How many messages were told of it.
     pub(super) told: usize,
     /// Frames recorded so far: the clock of findings, in 20 ms.
@@ -74,6 +76,7 @@ impl Live {
             trace: Trace::new(Instant::ZERO),
             tape: None,
             listeners: Vec::new(),
+            holder: None,
             told: 0,
             frames: 0,
             unstored: BTreeMap::new(),

@@ -1,7 +1,9 @@
-//! Who listens in to a call: each slot of it goes to them by a channel that never waits.
+//! Who listens in to a call: each slot of it goes to them by a channel that never waits. One of them may take the patient
+//! over.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
 use aftercall_core::call::{FRAME, Input};
@@ -64,7 +66,112 @@ pub struct Listen {
     pub found: oneshot::Sender<bool>,
 }
 
+/// Why a patient is not taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// This person has them.
+    Held { by: String },
+    /// Nobody is on the line who can be taken over: a machine answered, or the call ends.
+    NotNow,
+}
+
+/// Who has the patients that people took over, by call: for who looks on.
+#[derive(Debug, Default)]
+pub struct Holders(Mutex<BTreeMap<AttemptId, String>>);
+
+impl Holders {
+    pub fn of(&self, attempt: &AttemptId) -> Option<String> {
+        self.lock().get(attempt).cloned()
+    }
+
+    fn takes(&self, attempt: &AttemptId, by: &str) {
+        self.lock().insert(attempt.clone(), by.to_owned());
+    }
+
+    fn lets_go(&self, attempt: &AttemptId) {
+        self.lock().remove(attempt);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptId, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the patient over whose call this listener hears.
+#[derive(Debug)]
+pub struct TakeOver {
+    pub listener: ListenerId,
+    /// The name of an account.
+    pub by: String,
+    pub taken: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// What who has the patient does with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The robot goes on.
+    HandBack,
+    /// The call ends.
+    HangUp,
+}
+
 impl Media {
+    /// The call that a listener hears.
+    fn heard_by(&mut self, listener: ListenerId) -> Option<(usize, &mut Live)> {
+        let hears = |live: &Live| live.listeners.iter().any(|(id, _)| *id == listener);
+        let mut calls = self.calls.iter_mut();
+        let found = calls.find(|(_, live)| hears(live));
+        found.map(|(number, live)| (*number, live))
+    }
+
+    pub(super) fn take_over(&mut self, asked: TakeOver) {
+        let now = self.now();
+        let holders = self.pulse.holders();
+        let Some((number, live)) = self.heard_by(asked.listener) else {
+            // Nobody is told who does not wait any more.
+            asked.taken.send(Err(Refused::NotNow)).ok();
+            return;
+        };
+        let refused = match holders.of(&live.attempt) {
+            Some(by) => Some(Refused::Held { by }),
+            None => (!live.call.may_be_taken_over()).then_some(Refused::NotNow),
+        };
+        if refused.is_none() {
+            let by = asked.by;
+            live.holder = Some(asked.listener);
+            live.call.handle_input(Input::TakeOver { by }, now);
+        }
+        if asked.taken.send(refused.map_or(Ok(()), Err)).is_err() {
+            debug!("who took a patient over does not wait for the answer");
+        }
+        self.drain(number);
+    }
+
+    /// A packet of a microphone: heard where its owner has the patient.
+    pub(super) fn voice(&mut self, listener: ListenerId, packet: &[u8]) {
+        let now = self.now();
+        let mut calls = self.calls.values_mut();
+        if let Some(live) = calls.find(|live| live.holder == Some(listener)) {
+            live.call.handle_input(Input::Voice(packet), now);
+        }
+    }
+
+    /// Who has the patient lets them go.
+    pub(super) fn let_go(&mut self, listener: ListenerId, how: Release) {
+        let now = self.now();
+        let mut calls = self.calls.iter_mut();
+        let found = calls.find(|(_, live)| live.holder == Some(listener));
+        let Some((number, live)) = found.map(|(number, live)| (*number, live)) else {
+            return;
+        };
+        let input = match how {
+            Release::HandBack => Input::HandBack,
+            Release::HangUp => Input::HangUp,
+        };
+        live.call.handle_input(input, now);
+        self.drain(number);
+    }
+
     pub(super) fn listen(&mut self, listen: Listen) {
         let now = self.now();
         let mut calls = self.calls.values_mut();
@@ -78,7 +185,9 @@ impl Media {
         }
     }
 
+    /// Who has the patient and is gone has handed back.
     pub(super) fn unlisten(&mut self, listener: ListenerId) {
+        self.let_go(listener, Release::HandBack);
         let now = self.now();
         for live in self.calls.values_mut() {
             let before = live.listeners.len();
@@ -92,16 +201,31 @@ impl Media {
 }
 
 impl Live {
-    /// A slot to everybody who listens.
-    pub(super) fn overheard(&self, slot: u64, both: &[u8; FRAME]) {
+    /// A slot to everybody who listens; who has the patient does not hear herself.
+    pub(super) fn overheard(&self, slot: u64, both: &[u8; FRAME], callee: &[u8; FRAME]) {
         let at = StdInstant::now();
         for (to, outlet) in &self.listeners {
+            let payload = match self.holder == Some(*to) {
+                true => *callee,
+                false => *both,
+            };
             outlet.send(Sound::Frame {
                 to: *to,
                 slot,
                 at,
-                payload: *both,
+                payload,
             });
+        }
+    }
+
+    /// A person has the patient, or no longer.
+    pub(super) fn held_by(&mut self, by: Option<&str>, holders: &Holders) {
+        match by {
+            Some(by) => holders.takes(&self.attempt, by),
+            None => {
+                self.holder = None;
+                holders.lets_go(&self.attempt);
+            }
         }
     }
 

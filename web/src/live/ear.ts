@@ -2,14 +2,19 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api, body, Problem } from "../api/client";
 
-export type EarState = "off" | "connecting" | "listening";
+export type EarState = "off" | "connecting" | "listening" | "taking" | "talking";
 
 interface Line {
   call: string;
   id: string | null;
   connection: RTCPeerConnection;
   sound: HTMLAudioElement;
+  microphone: MediaStreamTrack | null;
 }
+
+/** How often, and after how long, a take-over is tried until the microphone's first sound has come to the server. */
+const TRIES = 15;
+const PAUSE_MS = 200;
 
 /** The server speaks A-law alone, as the telephone does: nothing is transcoded on the way. */
 function onlyPcma(line: RTCRtpTransceiver) {
@@ -26,7 +31,7 @@ function open(call: string): Line {
   onlyPcma(both);
   const sound = new Audio();
   sound.srcObject = new MediaStream([both.receiver.track]);
-  return { call, id: null, connection, sound };
+  return { call, id: null, connection, sound, microphone: null };
 }
 
 async function agree(line: Line): Promise<void> {
@@ -39,7 +44,52 @@ async function agree(line: Line): Promise<void> {
   await line.sound.play();
 }
 
+/** The path of what is asked of one's own connection. */
+const path = (line: Line) => ({ params: { path: { id: line.call, listener: line.id ?? "" } } });
+
+/** The microphone, or why there is none. */
+async function microphone(): Promise<MediaStreamTrack> {
+  // A page that did not come by HTTPS is given none.
+  if (!navigator.mediaDevices) throw new Problem("microphone_needs_https", 0, "no secure context");
+  const cleaned = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: cleaned });
+    return stream.getAudioTracks()[0]!;
+  } catch (error) {
+    const isRefused = error instanceof DOMException && error.name === "NotAllowedError";
+    throw new Problem(isRefused ? "microphone_refused" : "microphone_missing", 0, String(error));
+  }
+}
+
+async function mute(line: Line) {
+  line.microphone?.stop();
+  line.microphone = null;
+  if (line.connection.signalingState !== "closed") await line.connection.getSenders()[0]?.replaceTrack(null);
+}
+
+/** Speaks before it takes over, so that the patient waits for nobody. */
+async function takeOver(line: Line) {
+  line.microphone = await microphone();
+  try {
+    await line.connection.getSenders()[0]!.replaceTrack(line.microphone);
+    for (let tries = 1; ; tries++) {
+      try {
+        await body(api.POST("/api/v1/calls/{id}/listeners/{listener}/take-over", path(line)));
+        return;
+      } catch (error) {
+        const isSoon = error instanceof Problem && error.code === "no_microphone" && tries < TRIES;
+        if (!isSoon) throw error;
+        await new Promise((next) => setTimeout(next, PAUSE_MS));
+      }
+    }
+  } catch (error) {
+    await mute(line);
+    throw error;
+  }
+}
+
 function hangUp(line: Line) {
+  line.microphone?.stop();
   line.sound.srcObject = null;
   line.connection.close();
   const { call, id } = line;
@@ -54,6 +104,12 @@ export interface Ear {
   state: EarState;
   begin(call: string): Promise<void>;
   end(): void;
+  takeOver(): Promise<void>;
+  handBack(): Promise<void>;
+  /** Ends the patient's call. */
+  hangUp(): Promise<void>;
+  /** The robot has the patient again, whoever gave them back. */
+  released(): void;
 }
 
 /** Hears one call at a time; `lost` is told when one is cut off. */
@@ -92,6 +148,34 @@ export function useEar(lost: () => void): Ear {
     },
     [end, lost],
   );
+  const taken = useCallback(async () => {
+    const own = line.current;
+    if (!own) return;
+    show({ call: own.call, state: "taking" });
+    try {
+      await takeOver(own);
+      if (line.current === own) show({ call: own.call, state: "talking" });
+    } catch (error) {
+      if (line.current === own) show({ call: own.call, state: "listening" });
+      throw error;
+    }
+  }, []);
+  const released = useCallback(() => {
+    const own = line.current;
+    if (!own) return;
+    void mute(own);
+    show({ call: own.call, state: "listening" });
+  }, []);
+  const handBack = useCallback(async () => {
+    if (!line.current) return;
+    await body(api.POST("/api/v1/calls/{id}/listeners/{listener}/hand-back", path(line.current)));
+    released();
+  }, [released]);
+  const ends = useCallback(async () => {
+    if (!line.current) return;
+    await body(api.POST("/api/v1/calls/{id}/listeners/{listener}/hang-up", path(line.current)));
+    end();
+  }, [end]);
   useEffect(() => end, [end]);
-  return { call, state, begin, end };
+  return { call, state, begin, end, takeOver: taken, handBack, hangUp: ends, released };
 }

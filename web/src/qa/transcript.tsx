@@ -1,5 +1,19 @@
 import type { ReactNode } from "react";
 import type { Call, Turn } from "../api/client";
+
+/** When a nurse had the patient, on the recording's clock. */
+interface Takeover {
+  kind: "taken_over";
+  by: string;
+  from_ms: number;
+  to_ms: number;
+}
+
+function takeovers(call: Call): Takeover[] {
+  const notes = call.notes as unknown as { kind: string }[];
+  return notes.filter((note): note is Takeover => note.kind === "taken_over");
+}
+
 import { useText } from "../text";
 
 /** `1:05` on the recording's clock. */
@@ -27,13 +41,36 @@ interface Listening {
   miss?: ((turn: Turn, at: Span) => void) | undefined;
 }
 
+interface Part {
+  from: number;
+  turn?: Turn;
+  takeover?: Takeover;
+}
+
+/** Turns of the robot, and where a person spoke instead. */
+function inOrder(call: Call): Part[] {
+  const turns = call.turns.map((turn) => ({ from: turn.prompt_from_ms, turn }));
+  const persons = takeovers(call).map((takeover) => ({ from: takeover.from_ms, takeover }));
+  return [...turns, ...persons].sort((one, other) => one.from - other.from);
+}
+
 /** Who said what, turn by turn; who listens goes to a turn by a click and sees how long the robot took. */
 export function Transcript({ call, listening }: { call: Call; listening?: Listening }) {
   const text = useText();
   const there = call.findings.filter((finding) => finding.polarity !== "absent");
   return (
     <ol className="turns">
-      {call.turns.map((turn) => {
+      {inOrder(call).map(({ turn, takeover }) => {
+        if (takeover) {
+          return (
+            <li key={`taken-${takeover.from_ms}`} data-taken-over={takeover.by}>
+              <p>
+                <Time ms={takeover.from_ms} seek={listening?.seek} /> {text.order.personSpoke(takeover.by, clock(takeover.to_ms))}
+              </p>
+            </li>
+          );
+        }
+        if (!turn) return null;
         const here = there.filter((finding) => finding.turn === turn.index);
         const isAt = listening !== undefined && listening.at >= turn.prompt_from_ms && listening.at < endOf(turn) + 500;
         const latency = turn.reply?.latency_ms;
