@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aftercall_core::attempt::{CallNote, Disposition};
 use aftercall_core::call::CallEvent;
-use aftercall_core::finding::Confirmation;
+use aftercall_core::finding::{Confirmation, PlacedFinding};
 use aftercall_core::sim::{Leaves, Outcome, Takeover, World};
 use aftercall_core::work_order::{Cause, Subject, causes_of};
 
@@ -12,11 +12,15 @@ use crate::whole::{fixture, kit, order};
 
 /// The nurse takes over while this is asked, and talks for ten seconds.
 fn run(name: &str, node: &str, leaves: Leaves) -> Outcome {
+    run_after(name, node, 200, leaves)
+}
+
+fn run_after(name: &str, node: &str, after_ms: u64, leaves: Leaves) -> Outcome {
     let fixture = fixture(name);
     let (order, kit) = (order(&fixture), kit(fixture.prompt_ms));
     let takeover = Takeover {
         node: node.to_owned(),
-        after: Duration::from_millis(200),
+        after: Duration::from_millis(after_ms),
         talks: Duration::from_secs(10),
         leaves,
     };
@@ -115,6 +119,37 @@ fn a_call_that_ended_in_her_hands_says_so_and_what_was_not_asked_is_hers_to_clos
         (closed.node.0.as_str(), &closed.reply),
         ("screen_faint", &None)
     );
+}
+
+/// The reply lasts from one second after the question to three; its words are there half a second later.
+#[test]
+fn what_was_said_before_she_took_over_is_heard_all_the_same() {
+    let mut found = Vec::new();
+    for after_ms in (1_000..3_800).step_by(100) {
+        let outcome = run_after(
+            "chest_tightness.toml",
+            "screen_chest",
+            after_ms,
+            Leaves::HangsUp,
+        );
+        if spans(&outcome).is_empty() {
+            continue;
+        }
+        let alerts = |placed: &&PlacedFinding| placed.finding.alerts();
+        found.push((
+            after_ms,
+            outcome.record.findings.iter().filter(alerts).count(),
+        ));
+    }
+    let first = found
+        .iter()
+        .position(|(_, count)| *count > 0)
+        .expect("found");
+    assert!(
+        found[first..].iter().all(|(_, count)| *count == 1),
+        "{found:?}"
+    );
+    assert!(found.len() - first > 10, "{found:?}");
 }
 
 #[test]

@@ -8,9 +8,13 @@
 use std::time::Duration;
 
 use super::bridge::TALK;
+use super::talk::Pending;
 use super::{Call, CallEvent, FRAME, Stage, part_seed};
 use crate::attempt::{CallNote, Disposition};
 use crate::codec::Codec;
+use crate::heard::Heard;
+use crate::id::UtteranceId;
+use crate::phi::Phi;
 use crate::rtp::{Stream, StreamConfig};
 use crate::script::{Act, Note};
 use crate::time::Instant;
@@ -73,9 +77,18 @@ impl Call {
         }
         // Who is being rung is not needed any more.
         self.end_lines(now);
+        // What was said before is heard all the same: it may be what she takes over for.
+        if self.pending.is_none()
+            && let Some(utterance) = self.ear.so_far()
+        {
+            self.transcribe(utterance);
+        }
+        let (said, turn) = (self.pending.take(), self.open_turn.take());
         // What was noted is so, said or not.
         let acts: Vec<Act> = self.acts.drain(..).collect();
         self.fall_silent("taken_over");
+        (self.pending, self.open_turn) = (said, turn);
+        self.hear_out();
         for act in acts {
             if let Act::Note(note) = act
                 && !matches!(note, Note::TurnOpened { .. })
@@ -99,6 +112,35 @@ impl Call {
             }),
         });
         self.event(CallEvent::TakenOver { by });
+    }
+
+    /// Words of what was said before the person took over.
+    pub(super) fn heard_before(&mut self, utterance: UtteranceId, heard: Heard) {
+        let is_awaited = |pending: &&mut Pending| pending.utterance.id == utterance;
+        if let Some(pending) = self.pending.as_mut().filter(is_awaited) {
+            pending.heard = Some(heard);
+            self.hear_out();
+        }
+    }
+
+    /// What was found in those words stands, though the conversation does not go on by them. Without words the turn is over.
+    fn hear_out(&mut self) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|said| said.heard.is_none())
+        {
+            return;
+        }
+        if let Some(said) = self.pending.take()
+            && let Some(Heard::Words(transcript)) = said.heard
+        {
+            let (from_ms, to_ms) = (said.utterance.from_ms, said.utterance.to_ms);
+            self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
+            self.judge(&transcript, from_ms, to_ms);
+            self.replied(transcript, from_ms, to_ms);
+        }
+        self.close_turn("taken_over".to_owned());
     }
 
     /// RTP of the person's microphone.
@@ -128,6 +170,8 @@ impl Call {
     /// The robot has the patient again.
     pub(super) fn hand_back(&mut self, now: Instant) {
         if self.end_takeover(now).is_some() {
+            self.forget_pending();
+            self.close_turn("taken_over".to_owned());
             let acts = self.conversation.come_back();
             self.take_acts(acts);
         }

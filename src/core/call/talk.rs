@@ -308,7 +308,7 @@ impl Call {
         }
     }
 
-    fn transcribe(&mut self, utterance: Utterance) {
+    pub(super) fn transcribe(&mut self, utterance: Utterance) {
         self.forget_pending();
         let (hot_words, choices) = match (&self.stage, &self.listen) {
             (Stage::Listening, Some(listen)) => (listen.hot_words.clone(), listen.choices.clone()),
@@ -430,6 +430,9 @@ impl Call {
         if self.stage == Stage::Ended {
             return;
         }
+        if self.is_taken_over() {
+            return self.heard_before(utterance, heard);
+        }
         if self.is_of_a_machine(utterance, &heard) {
             return;
         }
@@ -516,17 +519,7 @@ impl Call {
                 self.ear.had_words();
                 self.event(CallEvent::HeardWords(Phi::new(transcript.clone())));
                 let verdict = self.judge(&transcript, from_ms, to_ms);
-                if let Some(turn) = &mut self.open_turn {
-                    turn.reply = Some(TurnReply {
-                        heard: Phi::new(transcript.clone()),
-                        keys: Phi::default(),
-                        meaning: String::new(),
-                        from_ms,
-                        to_ms,
-                        latency_ms: None,
-                        readings: Vec::new(),
-                    });
-                }
+                self.replied(transcript.clone(), from_ms, to_ms);
                 let (text, logprob) = words(&self.conversation, &transcript, &verdict);
                 self.conversation.handle(Input::Said {
                     text,
@@ -543,8 +536,23 @@ impl Call {
         prompt.is_some_and(|prompt| is_echo(prompt.expose(), &transcript.text, self.lang))
     }
 
+    /// The open turn has its reply.
+    pub(super) fn replied(&mut self, transcript: Transcript, from_ms: u64, to_ms: u64) {
+        if let Some(turn) = &mut self.open_turn {
+            turn.reply = Some(TurnReply {
+                heard: Phi::new(transcript),
+                keys: Phi::default(),
+                meaning: String::new(),
+                from_ms,
+                to_ms,
+                latency_ms: None,
+                readings: Vec::new(),
+            });
+        }
+    }
+
     /// Reads the reply together with its question, at once and before the script moves.
-    fn judge(&mut self, transcript: &Transcript, from_ms: u64, to_ms: u64) -> Verdict {
+    pub(super) fn judge(&mut self, transcript: &Transcript, from_ms: u64, to_ms: u64) -> Verdict {
         let Some(question) = self
             .conversation
             .question()
