@@ -40,8 +40,10 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
     await is("listening");
     await expect(call.getByRole("status")).toHaveText(text.live.ear.listening);
     await listen(page);
-    // A reply at least.
-    await page.waitForTimeout(15_000);
+    const began = Date.now();
+    const speaks = () => phones.told.some(({ phone, event, at }) => phone === callee.phone && event === "says" && at > began + 500);
+    await expect.poll(speaks, { timeout: 60_000 }).toBe(true);
+    await page.waitForTimeout(3_000);
     const ear = await heard(page);
 
     await press(text.live.takeOver);

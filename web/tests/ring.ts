@@ -41,7 +41,7 @@ export interface Told {
 }
 
 /** What the telephones do from now on; `stop` gives it. */
-export function watchPhones(): { stop(): Told[] } {
+export function watchPhones(): { told: Told[]; stop(): Told[] } {
   const file = openSync(join(dirname(process.env["AFTERCALL_DATABASE"]!), "phones.jsonl"), "r");
   const told: Told[] = [];
   const buffer = Buffer.alloc(1 << 16);
@@ -59,6 +59,7 @@ export function watchPhones(): { stop(): Told[] } {
   };
   const timer = setInterval(look, 5);
   return {
+    told,
     stop() {
       clearInterval(timer);
       closeSync(file);
