@@ -119,32 +119,40 @@ impl Booth {
     fn obey(&mut self) -> bool {
         loop {
             match self.inbox.try_recv() {
-                Ok(Request::Join { seat, offer, reply }) => {
-                    let listener = seat.listener;
-                    let answer = self.join(seat, &offer);
-                    if reply.send(answer).is_err() {
-                        self.close(listener);
-                    }
-                }
-                Ok(Request::Leave(seat)) => {
-                    if self.peers.values().any(|peer| peer.seat == seat) {
-                        self.close(seat.listener);
-                    }
-                }
-                Ok(Request::TakeOver { seat, reply }) => {
-                    reply.send(self.take_over(seat)).ok();
-                }
-                Ok(Request::Release { seat, how, reply }) => {
-                    let peer = self.peer(&seat);
-                    let known = peer.map(|peer| peer.seat.listener);
-                    let told =
-                        known.and_then(|listener| self.tell(Command::Release(listener, how)));
-                    reply.send(told).ok();
-                }
+                Ok(request) => self.handle(request),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    fn handle(&mut self, request: Request) {
+        let is_heard = match request {
+            Request::Join { seat, offer, reply } => {
+                let listener = seat.listener;
+                let is_heard = reply.send(self.join(seat, &offer)).is_ok();
+                if !is_heard {
+                    self.close(listener);
+                }
+                is_heard
+            }
+            Request::Leave(seat) => {
+                if self.peer(&seat).is_ok() {
+                    self.close(seat.listener);
+                }
+                true
+            }
+            Request::TakeOver { seat, reply } => reply.send(self.take_over(seat)).is_ok(),
+            Request::Release { seat, how, reply } => reply.send(self.release(&seat, how)).is_ok(),
+        };
+        if !is_heard {
+            debug!("who asked does not wait for the answer");
+        }
+    }
+
+    fn release(&self, seat: &Seat, how: Release) -> Result<(), ListenError> {
+        let listener = self.peer(seat)?.seat.listener;
+        self.tell(Command::Release(listener, how))
     }
 
     /// The connection of this seat: nobody acts by another's.

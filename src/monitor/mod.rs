@@ -50,7 +50,7 @@ pub enum ListenError {
     #[error("{by} has the patient")]
     Held { by: String },
     #[error(
-        "nobody is on the line who can be taken over: a machine answered, or the call is ending"
+        "the patient cannot be taken over: a machine answered, somebody on call has them, or the call is ending"
     )]
     NotNow,
 }

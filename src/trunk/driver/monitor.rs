@@ -71,7 +71,7 @@ pub struct Listen {
 pub enum Refused {
     /// This person has them.
     Held { by: String },
-    /// Nobody is on the line who can be taken over: a machine answered, or the call ends.
+    /// Nobody is on the line who can be taken over: a machine answered, somebody on call has them, or the call ends.
     NotNow,
 }
 
@@ -128,8 +128,7 @@ impl Media {
         let now = self.now();
         let holders = self.pulse.holders();
         let Some((number, live)) = self.heard_by(asked.listener) else {
-            // Nobody is told who does not wait any more.
-            asked.taken.send(Err(Refused::NotNow)).ok();
+            answer(asked.taken, Some(Refused::NotNow));
             return;
         };
         let refused = match holders.of(&live.attempt) {
@@ -141,10 +140,8 @@ impl Media {
             live.holder = Some(asked.listener);
             live.call.handle_input(Input::TakeOver { by }, now);
         }
-        if asked.taken.send(refused.map_or(Ok(()), Err)).is_err() {
-            debug!("who took a patient over does not wait for the answer");
-        }
         self.drain(number);
+        answer(asked.taken, refused);
     }
 
     /// A packet of a microphone: heard where its owner has the patient.
@@ -234,5 +231,11 @@ impl Live {
         for (to, outlet) in std::mem::take(&mut self.listeners) {
             outlet.send(Sound::Over { to });
         }
+    }
+}
+
+fn answer(taken: oneshot::Sender<Result<(), Refused>>, refused: Option<Refused>) {
+    if taken.send(refused.map_or(Ok(()), Err)).is_err() {
+        debug!("who took a patient over does not wait for the answer");
     }
 }

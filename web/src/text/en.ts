@@ -74,7 +74,7 @@ export const en = {
     microphone_missing: "There is no microphone to use. Plug in a headset, or close the program that has it, and try again.",
     microphone_needs_https: "Browsers give a microphone to HTTPS pages only. Open this page by https://, or ask your administrator.",
     taken_over: "Somebody else is speaking with this patient.",
-    not_now: "The patient cannot be taken over now: a machine answered, or the call is ending.",
+    not_now: "The patient cannot be taken over now: a machine answered, somebody on call has them, or the call is ending.",
     listening_is_off: "Listening in is not set up. Ask your administrator (web.listen_in.address).",
     internal: "The server failed. Its log says why.",
     other: "It was not done.",

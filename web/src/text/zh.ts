@@ -75,7 +75,7 @@ export const zh: Texts = {
     microphone_missing: "没有可用的麦克风：请插好耳麦，或关闭正在占用它的程序，然后再试。",
     microphone_needs_https: "浏览器只在 HTTPS 页面上允许使用麦克风，请用 https:// 打开本页，或联系管理员。",
     taken_over: "另一位同事正在与这位患者通话。",
-    not_now: "现在不能接管：接听的是机器，或通话正在结束。",
+    not_now: "现在不能接管：接听的是机器，值班人员已在与患者通话，或通话正在结束。",
     listening_is_off: "没有设置监听，请联系管理员（web.listen_in.address）。",
     internal: "服务器出错，原因见日志。",
     other: "没有完成。",
