@@ -238,7 +238,7 @@ pub struct Ending {
     /// The verdict on who answered; `None` where nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<Met>,
-    /// Whether the telephone may have rung (18x, answer, or unknown after a crash).
+    /// Whether the telephone may have rung: after 18x, an answer or a crash, and unless the network itself refused the call.
     pub rang: bool,
     pub talk_ms: u64,
 }

@@ -358,6 +358,10 @@ fn differences(fixture: &Fixture, outcome: &Outcome) -> Vec<String> {
     }
     let went_on = record.notes.contains(&CallNote::WentOn);
     differ("went on", expect.went_on.to_string(), went_on.to_string());
+    if let Some(rang) = expect.rang {
+        let found = record.ending.rang.to_string();
+        differ("rang", rang.to_string(), found);
+    }
     if let Some(screened) = expect.screened {
         differ(
             "screened",

@@ -74,14 +74,20 @@ impl Call {
         } else {
             0
         };
+        let disposition = self.disposition(leg);
+        // A line that is busy knocks, and a far end that says nothing of ringing may have rung all the same.
+        let refused = matches!(
+            disposition,
+            Disposition::TrunkFailure | Disposition::InvalidNumber
+        );
         Ending {
-            disposition: self.disposition(leg),
+            disposition,
             sip_status: leg.status,
             q850_cause: leg.q850_cause,
             early_media: self.early_media(),
             met: self.met(),
             answered_by: self.answered_by(),
-            rang: (self.rang || leg.rang) && !self.is_inbound,
+            rang: (self.rang || leg.rang || !refused) && !self.is_inbound,
             talk_ms,
         }
     }

@@ -126,6 +126,8 @@ pub struct Expect {
     /// What a machine was told, or `nothing`.
     pub told: Option<String>,
     pub screened: Option<bool>,
+    /// Whether the call counts as one that may have rung.
+    pub rang: Option<bool>,
     /// What the call before was answered is not asked again.
     #[serde(default)]
     pub went_on: bool,
