@@ -7,18 +7,17 @@ import type { components } from "../api/schema";
 import { useTell } from "../frame/problems";
 import { useText } from "../text";
 import { useTimes } from "../text/times";
+import { DAYS, minutes } from "./week";
 
 type Hours = components["schemas"]["CallingHours"];
 type Layer = components["schemas"]["LayerView"];
 type Stretch = components["schemas"]["Stretch"];
 
-const DAYS = [0, 1, 2, 3, 4, 5, 6];
 const HALF_HOURS = 48;
 
-const minutes = (time: string) => 60 * Number(time.slice(0, 2)) + Number(time.slice(3, 5));
 const clock = (half: number) => `${String(Math.floor(half / 2)).padStart(2, "0")}:${half % 2 ? "30" : "00"}`;
 
-/** Which half hours of a day are open as a whole. */
+/** Which half hours of a day are open as a whole: one that is open in part is shown closed, so that saving never widens. */
 function halves(open: Stretch[]): boolean[] {
   const within = (half: number) => open.some(({ from, to }) => minutes(from) <= 30 * half && 30 * (half + 1) <= minutes(to));
   return Array.from({ length: HALF_HOURS }, (_, half) => within(half));

@@ -9,6 +9,7 @@ import { AGES } from "../dashboard/figures";
 import { Chart, type ChartOption } from "../dashboard/chart";
 import { Failure, useTell } from "../frame/problems";
 import { EditHours } from "./edit_hours";
+import { DAYS, minutes } from "./week";
 import { useText, type Texts } from "../text";
 import { useTimes } from "../text/times";
 
@@ -17,7 +18,6 @@ type Layer = components["schemas"]["LayerView"];
 type Reach = components["schemas"]["ReachView"];
 type Proposal = components["schemas"]["ProposalView"];
 
-const DAYS = [0, 1, 2, 3, 4, 5, 6];
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
 const LOOK_BACK = 90;
 
@@ -159,7 +159,6 @@ function Proposals({ reach }: { reach: Reach }) {
 
 /** Whether a layer is open for a whole hour of a day, part of it, or not. */
 function isOpen(layer: Layer, day: number, hour: number): boolean {
-  const minutes = (time: string) => 60 * Number(time.slice(0, 2)) + Number(time.slice(3, 5));
   return (layer.week[day] ?? []).some(({ from, to }) => minutes(from) < 60 * (hour + 1) && minutes(to) > 60 * hour);
 }
 
