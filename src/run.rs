@@ -119,6 +119,7 @@ impl Engine {
         library.log_what_is_left_out();
         publish(&store, &library, &rules).await?;
         audit_demo_key(&store, &library, &rules).await?;
+        jobs::windows::log_set_hours(&store).await?;
         let interrupted = jobs::recover::at_start(&store, &rules).await?;
 
         let ears = Arc::new(start_ears(config)?);

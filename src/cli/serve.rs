@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::jobs::PlanClock;
+use crate::jobs::windows::log_set_hours;
 use crate::run::Engine;
 
 /// Run the engine: plan, line, API.
@@ -62,7 +63,12 @@ async fn serve(engine: &Engine, config: Option<&Path>) -> std::io::Result<()> {
     loop {
         tokio::select! {
             stopped = stop_signal() => return stopped,
-            _ = hang_up.recv() => read_again(engine, config),
+            _ = hang_up.recv() => {
+                read_again(engine, config);
+                if let Err(error) = log_set_hours(&engine.store).await {
+                    warn!(%error, "whether an admin set calling hours is not known");
+                }
+            }
         }
     }
 }

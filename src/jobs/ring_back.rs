@@ -6,7 +6,7 @@ use aftercall_core::lang::Lang;
 use aftercall_core::patient::{Episode, Life, Patient};
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::plan::{
-    NextStep, SetHours, Step, StepState, expects_calls, may_ring_back, step_to_resume,
+    NextStep, Step, StepState, expects_calls, may_ring_back, step_to_resume,
 };
 use aftercall_core::script::{Earlier, RingBack};
 use aftercall_core::time::{self, Timestamp};
@@ -62,13 +62,7 @@ pub async fn take(
     let now = rules.clock.now();
     let known = known(store, rules, numbers, now).await?;
     let rota = store.rota().await?;
-    let set: Vec<SetHours> = store
-        .set_hours()
-        .await?
-        .into_iter()
-        .map(|set| set.hours)
-        .collect();
-    let policy = rules.policy.with_hours(&set);
+    let policy = rules.policy.with_hours(&store.set_hours().await?);
     let is_open = |ward: &str| policy.is_desk_open(rota.as_deref(), ward, now);
     let kind = match &known {
         None => RingBack::Stranger,

@@ -75,7 +75,6 @@ impl Loaded {
         // Hours that no longer read as any are nobody's wish.
         let wishes = wishes.and_then(|windows| Wishes::new(&windows).ok());
         let closed = store.closed_hours().await?;
-        let set_hours = store.set_hours().await?;
         let standing = store.standing(&episode.id).await?;
         Ok(Self {
             step,
@@ -85,7 +84,7 @@ impl Loaded {
             numbers,
             wishes,
             closed: closed.into_iter().map(|closed| closed.hour).collect(),
-            set_hours: set_hours.into_iter().map(|set| set.hours).collect(),
+            set_hours: store.set_hours().await?,
             standing,
             rota: store.rota().await?,
         })

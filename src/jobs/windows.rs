@@ -7,6 +7,7 @@ use aftercall_core::plan::learn::{HourOfWeek, Proposal, Reach, proposals, reach}
 use aftercall_core::plan::{CallingPolicy, PolicyError, SetHours};
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
+use tracing::info;
 
 use crate::store::reach::ClosedHour;
 use crate::store::{Store, StoreError};
@@ -134,6 +135,18 @@ pub async fn set_hours(
         .audit(by, "calling_hours.set", subject, &week, now)
         .await?;
     store.change_hours(hours, by, now).await?;
+    Ok(())
+}
+
+/// Says in the log which hours hold in place of the configuration's: whoever edits that would wonder why nothing changes.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn log_set_hours(store: &Store) -> Result<(), StoreError> {
+    for set in store.hours_in_force().await? {
+        let of = subject(set.hours.department.as_deref());
+        info!(of, by = set.by, since = %set.at, "calling hours that an admin set hold, not the configuration's");
+    }
     Ok(())
 }
 

@@ -21,7 +21,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn set_hours(&self) -> Result<Vec<HoursInForce>, StoreError> {
+    pub async fn set_hours(&self) -> Result<Vec<SetHours>, StoreError> {
+        let in_force = self.hours_in_force().await?;
+        Ok(in_force.into_iter().map(|set| set.hours).collect())
+    }
+
+    /// The same, with who set them and when.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn hours_in_force(&self) -> Result<Vec<HoursInForce>, StoreError> {
         let rows = sqlx::query(
             "select department, week, set_by, set_at_ms from calling_hours where superseded_at_ms is null order by department",
         )

@@ -255,7 +255,8 @@ impl Store {
         Ok(page.cut(patients, |patient| (vec![], patient.id.0.clone())))
     }
 
-    /// Patients whose number is `text`, or whose name begins with it: at most 50, each with the wards of her stays.
+    /// The patient whose number is `text`; where it is nobody's, those whose name begins with it. At most 50, each with the
+    /// wards of her stays.
     ///
     /// # Errors
     /// When the database refuses.
@@ -267,34 +268,12 @@ impl Store {
         const MOST: usize = 50;
         let number = self.site().await?.index(Indexed::Number, text);
         let mut connection = self.pool.acquire().await?;
-        let (seen, names) = seen(wards, "p.id", 1);
-        let sql = format!(
-            "select p.id, p.name, p.number_index, {KEY} from patient p {} \
-             where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id",
-            key_of("p.id")
-        );
-        let rows = names
-            .iter()
-            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, name| {
-                query.bind(name)
-            })
-            .fetch_all(&mut *connection)
-            .await?;
-        // Names lie under their patients' keys, which no index reads: some microseconds a patient.
-        let begins = text.to_lowercase();
-        let mut fits = Vec::new();
-        for row in &rows {
-            let seal = Seal::of_row(&mut connection, &self.keys, row, Class::Identity).await?;
-            let row = Columns(row);
-            let id = PatientId(row.text("id")?);
-            let name = seal.open(&row, "name", &name_of(&id))?.to_lowercase();
-            if row.text("number_index")? == number || name.starts_with(&begins) {
-                fits.push((name, id));
-            }
+        let mut ids = with_number(&mut connection, &number, wards).await?;
+        if ids.is_empty() {
+            ids = with_name(&mut connection, &self.keys, text, wards).await?;
         }
-        fits.sort_unstable();
         let mut found = Vec::new();
-        for (_, id) in fits.into_iter().take(MOST) {
+        for id in ids.into_iter().take(MOST) {
             found.push((patient(&mut connection, &self.keys, &id).await?, Vec::new()));
         }
         drop(connection);
@@ -701,6 +680,66 @@ async fn with_number_in_use(
         told.number = patient(connection, keys, &goes_on).await?.number;
     }
     Ok(told)
+}
+
+/// Who of these wards has a number with this hash, at whatever hospital.
+async fn with_number(
+    connection: &mut AnyConnection,
+    number: &str,
+    wards: &Wards,
+) -> Result<Vec<PatientId>, StoreError> {
+    let (seen, names) = seen(wards, "p.id", 2);
+    // The index on numbers begins with the hospital: it is asked once for each there is.
+    let sql = format!(
+        "with recursive house (id) as (select min(hospital) from patient union all \
+         select (select min(hospital) from patient where hospital > house.id) from house where house.id is not null) \
+         select p.id from house join patient p on p.hospital = house.id and p.number_index = $1 \
+         where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(number);
+    let rows = names
+        .iter()
+        .fold(query, |query, name| query.bind(name))
+        .fetch_all(connection)
+        .await?;
+    let id = |row| Columns(row).text("id").map(PatientId);
+    rows.iter().map(id).collect()
+}
+
+/// Whose name of these wards begins so, by name. Names lie under their patients' keys, which no index reads: each is opened,
+/// some microseconds a patient.
+async fn with_name(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    begins: &str,
+    wards: &Wards,
+) -> Result<Vec<PatientId>, StoreError> {
+    let (seen, names) = seen(wards, "p.id", 1);
+    let sql = format!(
+        "select p.id, p.name, {KEY} from patient p {} \
+         where not exists (select 1 from erasure x where x.patient_id = p.id){seen}",
+        key_of("p.id")
+    );
+    let rows = names
+        .iter()
+        .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, name| {
+            query.bind(name)
+        })
+        .fetch_all(&mut *connection)
+        .await?;
+    let begins = begins.to_lowercase();
+    let mut fits = Vec::new();
+    for row in &rows {
+        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
+        let row = Columns(row);
+        let id = PatientId(row.text("id")?);
+        let name = seal.open(&row, "name", &name_of(&id))?.to_lowercase();
+        if name.starts_with(&begins) {
+            fits.push((name, id));
+        }
+    }
+    fits.sort_unstable();
+    Ok(fits.into_iter().map(|(_, id)| id).collect())
 }
 
 pub(super) fn name_of(patient: &PatientId) -> String {

@@ -206,7 +206,7 @@ pub struct Whose {
 pub async fn show(State(state): State<AppState>) -> Result<Json<CallingHours>, Problem> {
     let (hours, set): (Vec<SetHours>, Vec<(Option<String>, SetBy)>) = state
         .store
-        .set_hours()
+        .hours_in_force()
         .await?
         .into_iter()
         .map(|HoursInForce { hours, by, at }| {

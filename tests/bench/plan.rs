@@ -1,5 +1,5 @@
 //! 100,000 patients with four steps each, on SQLite and PostgreSQL: how fast their list is tried and imported, and how soon the
-//! next step that is due is found and leased. `BENCH_PATIENTS=10000` takes fewer.
+//! next step that is due is found and leased; and how long a search for a patient takes. `BENCH_PATIENTS=10000` takes fewer.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use aftercall::store::Store;
 use aftercall::vault::{DataKey, KEY_BYTES, Source};
 use aftercall_core::import::Defaults;
 use aftercall_core::plan::{Cadence, Pathways};
+use aftercall_core::staff::Wards;
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
 
@@ -66,6 +67,7 @@ async fn measure(patients: usize) -> usize {
             .expect("a new database opens");
         missed += import(name, &store, &bytes).await;
         missed += due(name, &store).await;
+        find(name, &store).await;
         store.close().await;
     }
     missed
@@ -169,6 +171,22 @@ async fn due(name: &str, store: &Store) -> usize {
         );
     }
     missed
+}
+
+/// How long it takes to find who has a number, and whose name begins so: everybody's.
+async fn find(name: &str, store: &Store) {
+    for (what, text, looks) in [("by number", "P7", 200), ("by name", "张", 5)] {
+        let mut took = Vec::with_capacity(looks);
+        for _ in 0..looks {
+            let began = Instant::now();
+            let found = store.find_patients(text, &Wards::ALL).await;
+            took.push(began.elapsed());
+            assert!(!found.expect("asked").is_empty());
+        }
+        took.sort_unstable();
+        let (median, most) = (ms(took[looks / 2]), ms(took[looks - 1]));
+        println!("{name:<11} {what:<12} ms             {median:>12.2}{most:>10.2} (most)");
+    }
 }
 
 fn ms(took: Duration) -> f64 {

@@ -1,6 +1,7 @@
 //! What admins do over HTTP: find a patient, stop a ward, close an hour that reaches nobody, look at the trunk.
 
 use aftercall_core::attempt::{AnsweredBy, Disposition};
+use aftercall_core::phi::Phi;
 use aftercall_core::staff::{Role, Wards};
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
@@ -36,6 +37,22 @@ async fn a_patient_is_found_without_a_name_in_a_url() {
         (count("7").await, count("张建").await, count("建国").await),
         (1, 2, 0)
     );
+    // A number that is somebody's is looked for in no name; two hospitals may give the same one.
+    for (number, hospital, name) in [
+        ("9", "first", "7 Ng"),
+        ("7", "branch", "何"),
+        ("5", "zoo", "何"),
+    ] {
+        let mut new = enrolment(number);
+        new.patient.hospital = hospital.to_owned();
+        new.patient.name = Phi::new(name.to_owned());
+        let saved = server
+            .store
+            .save_patient_with_episode_and_steps(&new, "test", at(0));
+        saved.await.expect("saved");
+    }
+    let counts = (count("7").await, count("5").await, count("7 n").await);
+    assert_eq!(counts, (2, 1, 1));
     // What a pattern would mean is a letter.
     assert_eq!((count("%").await, count("_").await), (0, 0));
     problem(found("  "), 400, "invalid_body").await;

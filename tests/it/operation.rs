@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aftercall::store::Store;
 use aftercall::vault::Source;
+use aftercall_core::plan::SetHours;
 use aftercall_core::staff::{Role, Wards};
 use aftercall_core::time::Timestamp;
 use jiff::SignedDuration;
@@ -16,7 +17,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use crate::bad_input::aftercall;
 use crate::crash_demo::read;
 use crate::process::Process;
-use crate::record::calling;
+use crate::record::{at, calling};
 use crate::sipp::free_port;
 use crate::speech::model;
 
@@ -163,6 +164,29 @@ async fn a_new_configuration_holds_at_once_or_not_at_all() {
     assert_eq!(patients(&served.base).await, StatusCode::OK);
     served.signal("TERM");
     assert_eq!(served.process.finish(START), 0, "SIGTERM is an orderly end");
+}
+
+#[tokio::test]
+async fn calling_hours_that_an_admin_set_are_said_at_each_reading_of_the_configuration() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Served::store(&folder).await;
+    let hours = SetHours {
+        department: Some("Cardiology".to_owned()),
+        week: Default::default(),
+    };
+    let set = store.change_hours(&hours, "gang", at(0)).await;
+    set.expect("set");
+    store.close().await;
+    let mut served = Served::on(folder, "");
+    let (line, since) = ("calling hours that an admin set hold", at(0).to_string());
+    served.signal("HUP");
+    let again = served.process.wait_for(line, START);
+    let at_start = served.process.said.iter().find(|said| said.contains(line));
+    for said in [at_start.expect("said before it serves"), &again] {
+        for word in ["Cardiology", "gang", since.as_str()] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
 }
 
 #[tokio::test]
