@@ -3,12 +3,15 @@
 //! Latency is the telephones' own (`turn` in their log): from the last voiced sample they sent to the first voiced
 //! sample they received. CPU is the engine's process with its children, from the first answer to its end, a second of
 //! call. Whisper, SIP, RTP, database and recording all run. `BENCH_CALLS="1 4 8"` chooses other numbers.
+//!
+//! Then eight at a time with telephones that complain, 40 in all (`BENCH_ORDERS`): from the end of the words that told of a
+//! red flag until its order was on disk, by the engine's own measure.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,6 +20,12 @@ use serde_json::Value;
 const CAST: [&str; 8] = [
     "RH10001", "RH10003", "RH10004", "RH10005", "RH10006", "RH10007", "RH10020", "RH10025",
 ];
+/// Who complains of something that makes an order, in both languages.
+const COMPLAIN: [&str; 8] = [
+    "RH10002", "RH10003", "RH10004", "RH10006", "RH10016", "RH10022", "RH10023", "RH10026",
+];
+/// Of them at once.
+const LINES: usize = 8;
 /// Ticks a second in /proc/PID/stat (USER_HZ, `man 5 proc`): 100 on every Linux of today.
 const TICKS: f64 = 100.0;
 
@@ -33,13 +42,58 @@ fn main() {
     println!("calls  turns  latency ms: p50    p95    max   CPU s a call-second   call-seconds");
     let mut first = None;
     for calls in numbers {
-        let run = measure(calls.min(CAST.len()));
+        let run = measure(&CAST[..calls.min(CAST.len())]);
         println!("{}", run.row());
         let first = first.get_or_insert(run.percentile(50));
         println!(
             "       (p50 is {:.2} times the first row's)",
             run.percentile(50) / *first
         );
+    }
+    let orders = std::env::var("BENCH_ORDERS").unwrap_or_else(|_| "40".to_owned());
+    durable(orders.parse().expect("BENCH_ORDERS is a number"));
+}
+
+/// How long orders take with every line busy; prints what the demo says of it.
+fn durable(calls: usize) {
+    if calls == 0 {
+        return;
+    }
+    let cast =
+        (0..calls).map(|at| Called::copy(COMPLAIN[at % COMPLAIN.len()], at / COMPLAIN.len()));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    set_stage(folder.path(), &cast.collect::<Vec<_>>());
+    let status = demo(folder.path(), LINES).wait().expect("our child");
+    let said = read(&folder.path().join("demo.log"));
+    let figure = said.lines().find(|line| line.contains("on disk after"));
+    println!(
+        "{calls} calls, {LINES} at once: {} (goal 2000 ms); the demo ended with {status}",
+        figure.unwrap_or("no red flag was heard")
+    );
+}
+
+/// A patient of the fixtures, or one just like her under numbers of her own.
+struct Called {
+    like: String,
+    number: String,
+    /// What every telephone number of hers begins with, where those of the fixtures begin with [`PHONES`].
+    phones: String,
+}
+
+const PHONES: &str = "+861380000";
+
+impl Called {
+    fn copy(like: &str, copy: usize) -> Self {
+        Self {
+            like: like.to_owned(),
+            number: format!("RH{}{}", copy + 1, &like[3..]),
+            phones: format!("+86138{copy:04}"),
+        }
+    }
+
+    fn renamed(&self, text: &str) -> String {
+        text.replace(&self.like, &self.number)
+            .replace(PHONES, &self.phones)
     }
 }
 
@@ -85,33 +139,41 @@ fn write(path: PathBuf, text: &str) {
     std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-fn measure(calls: usize) -> Run {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    set_stage(folder.path(), &CAST[..calls]);
-    let said = folder.path().join("demo.log");
-    let output = File::create(&said).expect("the folder is writable");
+/// Starts the demo on a stage; what it says is in `demo.log`.
+fn demo(folder: &Path, lines: usize) -> Child {
+    let output = File::create(folder.join("demo.log")).expect("the folder is writable");
     let errors = output.try_clone().expect("a second handle");
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_aftercall"))
+    Command::new(env!("CARGO_BIN_EXE_aftercall"))
         .args([
             "demo",
             "--once",
             "--bind",
             "127.0.0.1:0",
+            "--limit",
+            "60",
             "--lines",
-            &calls.to_string(),
+            &lines.to_string(),
         ])
         .arg("--fixtures")
-        .arg(folder.path())
+        .arg(folder)
         .arg("--trunk")
-        .arg(folder.path().join("trunk.toml"))
+        .arg(folder.join("trunk.toml"))
         .arg("--data")
-        .arg(folder.path().join("data"))
+        .arg(folder.join("data"))
         .current_dir(root())
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
         .spawn()
-        .expect("the program was built");
+        .expect("the program was built")
+}
+
+fn measure(cast: &[&str]) -> Run {
+    let calls = cast.len();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cast: Vec<Called> = cast.iter().map(|like| Called::copy(like, 0)).collect();
+    set_stage(folder.path(), &cast);
+    let mut demo = demo(folder.path(), calls);
     let log = folder.path().join("data/phones.jsonl");
     let (mut before, mut after) = (None, 0.0);
     let status = loop {
@@ -128,7 +190,7 @@ fn measure(calls: usize) -> Run {
     };
     if !status.success() {
         // Overloaded calls end otherwise than the words mean; their timings still tell by how much.
-        let said = read(&said);
+        let said = read(&folder.path().join("demo.log"));
         let lines: Vec<&str> = said.lines().collect();
         let last = &lines[lines.len().saturating_sub(2 * calls + 8)..];
         println!("the demo ended with {status}:\n{}", last.join("\n"));
@@ -137,44 +199,44 @@ fn measure(calls: usize) -> Run {
 }
 
 /// The patients, their telephones and a trunk with a port of its own.
-fn set_stage(folder: &Path, cast: &[&str]) {
+fn set_stage(folder: &Path, cast: &[Called]) {
     std::fs::create_dir(folder.join("phones")).expect("the folder is writable");
     let fixtures = root().join("fixtures");
     std::os::unix::fs::symlink(fixtures.join("audio"), folder.join("audio")).expect("a link");
-    let is_cast = |line: &str| cast.iter().any(|number| line.starts_with(number));
     let list = read(&fixtures.join("patients.csv"));
-    let rows = list
-        .lines()
-        .enumerate()
-        .filter(|(at, line)| *at == 0 || is_cast(line));
-    let rows: Vec<&str> = rows.map(|(_, line)| line).collect();
-    write(folder.join("patients.csv"), &rows.join("\n"));
-    write(folder.join("do_not_call.csv"), "phone,reason\n");
     let expected: toml::Table = read(&fixtures.join("expected.toml"))
         .parse()
         .expect("the demo's expectations");
-    let patients = expected["patient"].as_table().expect("a table a patient");
-    let mut ours = toml::Table::new();
-    for number in cast {
-        ours.insert((*number).to_owned(), patients[*number].clone());
+    let phones: Vec<PathBuf> = std::fs::read_dir(fixtures.join("phones"))
+        .expect("the telephones")
+        .map_while(|entry| Some(entry.ok()?.path()))
+        .collect();
+    let mut rows = vec![list.lines().next().expect("a head").to_owned()];
+    let mut patients = toml::Table::new();
+    for called in cast {
+        let row = list.lines().find(|row| row.starts_with(&called.like));
+        rows.push(called.renamed(row.expect("a patient of the fixtures")));
+        let expected = expected["patient"][&called.like].clone();
+        patients.insert(called.number.clone(), expected);
+        let file = called.like.to_lowercase();
+        let is_hers = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&file)
+        };
+        let phone = phones.iter().find(is_hers).expect("her telephone");
+        let into = format!("phones/{}.toml", called.number.to_lowercase());
+        write(folder.join(into), &called.renamed(&read(phone)));
     }
+    write(folder.join("patients.csv"), &rows.join("\n"));
+    write(folder.join("do_not_call.csv"), "phone,reason\n");
     let ours = BTreeMap::from([
         ("version", toml::Value::Integer(1)),
-        ("patient", toml::Value::Table(ours)),
+        ("patient", toml::Value::Table(patients)),
     ]);
     write(
         folder.join("expected.toml"),
         &toml::to_string(&ours).expect("a table"),
     );
-    for entry in std::fs::read_dir(fixtures.join("phones"))
-        .expect("the telephones")
-        .map_while(Result::ok)
-    {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if is_cast(&name.to_uppercase()) {
-            write(folder.join("phones").join(name), &read(&entry.path()));
-        }
-    }
     let probe = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let at = probe.local_addr().expect("it is bound").to_string();
     let trunk = read(&root().join("sip_config/loopback.toml")).replace("127.0.0.1:5080", &at);

@@ -1,6 +1,7 @@
 //! An engine in virtual time on a real database, hit at random steps from a seed: stopped dead between any two polls, its disk
-//! full, its clock put forward or back, its webhook answering 500 or not at all. No finding without its order, no order lost
-//! or doubled, each told of, and every rung of the ladder on time.
+//! full (SQLite), its database away (PostgreSQL: every connection cut, none to be had), its clock put forward or back, its
+//! webhook answering 500 or not at all. No finding without its order, no order lost or doubled, each told of, and every rung of
+//! the ladder on time.
 //!
 //! On time is within a second of its hour, or of the engine's return: rungs that came due meanwhile are all climbed at once
 //! then. Late is late, and nobody is left out.
@@ -40,7 +41,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::channels::{Answer, Peer, webhook};
 use crate::crash_plan::Stopped;
+use crate::postgres::Postgres;
 use crate::record::{ENGINE, at, calling, clinic, finding, finish, master_key};
+use crate::relay::Relay;
 
 /// Faults of a usual run; `make soak` has many times as many.
 const FAULTS: u64 = 50;
@@ -89,10 +92,35 @@ enum Fault {
     Stop(u64),
     /// For so many polls.
     Disk(u64),
+    Away(Away),
+}
+
+/// No database, after so many polls and for so many.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    before: u64,
+    during: u64,
+}
+
+/// Where a world's rows are.
+enum Database {
+    /// The file's folder.
+    Sqlite(#[expect(dead_code, reason = "the folder lives as long")] tempfile::TempDir),
+    Postgres(Relay),
+}
+
+impl Database {
+    /// What it is that stands between a world and its rows for a while.
+    fn relay(&self) -> Option<&Relay> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(relay) => Some(relay),
+        }
+    }
 }
 
 /// Does some work under a fault. `None`: its process died in it.
-async fn under<T>(fault: Fault, work: impl Future<Output = T>) -> Option<T> {
+async fn under<T>(fault: Fault, database: &Database, work: impl Future<Output = T>) -> Option<T> {
     match fault {
         Fault::None => Some(work.await),
         Fault::Stop(polls) => {
@@ -103,6 +131,45 @@ async fn under<T>(fault: Fault, work: impl Future<Output = T>) -> Option<T> {
             let (inner, full) = (Box::pin(work), Some(DiskFull::begins()));
             Some(Starved { inner, polls, full }.await)
         }
+        Fault::Away(Away { before, during }) => {
+            let relay = database.relay().expect("only PostgreSQL goes away");
+            let inner = Box::pin(work);
+            let cut_off = CutOff {
+                inner,
+                before,
+                during,
+                relay,
+            };
+            let done = cut_off.await;
+            relay.join();
+            // A commit whose answer was lost counts before anybody looks.
+            relay.settled().await;
+            Some(done)
+        }
+    }
+}
+
+/// A future whose database is away for so many polls.
+struct CutOff<'a, T> {
+    inner: Pin<Box<dyn Future<Output = T> + 'a>>,
+    before: u64,
+    during: u64,
+    relay: &'a Relay,
+}
+
+impl<T> Future for CutOff<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match (self.before.checked_sub(1), self.during.checked_sub(1)) {
+            (Some(left), _) => self.before = left,
+            (None, Some(left)) => {
+                self.during = left;
+                self.relay.cut();
+            }
+            (None, None) => self.relay.join(),
+        }
+        self.inner.as_mut().poll(context)
     }
 }
 
@@ -215,13 +282,20 @@ struct World {
     ladders: BTreeMap<WorkOrderId, Ladder>,
     faults: BTreeMap<&'static str, u64>,
     delivered: Vec<(String, Value)>,
-    _folder: tempfile::TempDir,
+    database: Database,
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("sqlite://{}/faults.db", folder.path().display());
+    async fn new(seed: u64, postgres: &Postgres) -> Self {
+        // Each of them to half of the seeds, whichever share of them a process has.
+        let (database, url) = if seed.count_ones() % 2 == 0 {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let url = format!("sqlite://{}/faults.db", folder.path().display());
+            (Database::Sqlite(folder), url)
+        } else {
+            let (relay, url) = Relay::to(&postgres.database(&format!("seed{seed}")).await);
+            (Database::Postgres(relay), url)
+        };
         let store = Store::open(&url, &master_key())
             .await
             .expect("a new database");
@@ -252,7 +326,7 @@ impl World {
             ladders: BTreeMap::new(),
             faults: BTreeMap::new(),
             delivered: Vec::new(),
-            _folder: folder,
+            database,
         }
     }
 
@@ -276,6 +350,13 @@ impl World {
     fn fault(&mut self) -> Fault {
         match self.pick(6) {
             0 => Fault::Stop(self.pick(120)),
+            1 if self.database.relay().is_some() => {
+                self.count("database away");
+                Fault::Away(Away {
+                    before: self.pick(60),
+                    during: 1 + self.pick(12),
+                })
+            }
             1 => {
                 self.count("disk full");
                 Fault::Disk(1 + self.pick(12))
@@ -326,7 +407,12 @@ impl World {
         loop {
             self.set_clock();
             let fault = self.fault();
-            let round = under(fault, escalate::once(&self.store, &self.rules)).await;
+            let round = under(
+                fault,
+                &self.database,
+                escalate::once(&self.store, &self.rules),
+            )
+            .await;
             match round {
                 Some(Ok(climbed)) => {
                     let stood = self.climbs();
@@ -334,7 +420,7 @@ impl World {
                     assert_eq!(self.climbs() - stood, u64::from(climbed), "what it says");
                     return;
                 }
-                // The disk took nothing: the next round is a second later.
+                // Nothing was taken, or not all: the next round is a second later.
                 Some(Err(error)) => {
                     assert!(error.may_pass(), "{error}");
                     self.look_at_ladders(Round::Broken).await;
@@ -394,15 +480,13 @@ impl World {
             let away = self.seconds(longest);
             self.now += away;
             self.set_clock();
-            let fault = match self.fault() {
-                // A start that the disk refuses is begun again.
-                Fault::Disk(_) => Fault::None,
-                fault => fault,
-            };
+            let fault = self.fault();
             let start = recover::at_start(&self.store, &self.rules);
-            if let Some(closed) = under(fault, start).await {
-                closed.expect("what was live is closed");
-                break;
+            match under(fault, &self.database, start).await {
+                Some(Ok(_)) => break,
+                // It ends by itself, and is begun again.
+                Some(Err(error)) => assert!(error.may_pass(), "{error}"),
+                None => {}
             }
             self.die().await;
         }
@@ -414,6 +498,11 @@ impl World {
     /// What its connections had begun ends or is undone, as at the death of a process.
     async fn die(&mut self) {
         self.store.close().await;
+        if let Some(relay) = self.database.relay() {
+            relay.cut();
+            relay.settled().await;
+            relay.join();
+        }
         let opened = Store::open(&self.url, &master_key()).await;
         self.store = opened.expect("it opens again");
     }
@@ -453,7 +542,7 @@ impl World {
             attempt: attempt.clone(),
             what,
         };
-        let told = under(fault, recorder.record(&report)).await;
+        let told = under(fault, &self.database, recorder.record(&report)).await;
         match told {
             Some(kept) => {
                 assert!(kept, "a report is never given up for a fault that passes");
@@ -505,7 +594,13 @@ impl World {
         }
         self.set_clock();
         let fault = self.fault();
-        match under(fault, notify::once(&self.store, &self.rules)).await {
+        match under(
+            fault,
+            &self.database,
+            notify::once(&self.store, &self.rules),
+        )
+        .await
+        {
             Some(Ok(_)) => {}
             Some(Err(error)) => assert!(error.may_pass(), "{error}"),
             None => self.stop().await,
@@ -646,6 +741,7 @@ async fn the_engine_that_is_hit() {
     };
     // The signal's own answer is to end the process.
     let _held = signal(SignalKind::from_raw(SIGXFSZ)).expect("a handler");
+    let postgres = Postgres::start();
     let (mut hits, mut climbs, mut findings, mut orders) = (0, 0, 0, 0);
     let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
     for seed in (first..).step_by(usize::try_from(apart).expect("few")) {
@@ -653,7 +749,7 @@ async fn the_engine_that_is_hit() {
             break;
         }
         println!("seed {seed}");
-        let mut world = World::new(seed).await;
+        let mut world = World::new(seed, &postgres).await;
         while world.hits() < OF_A_WORLD {
             world.go_on().await;
         }

@@ -40,6 +40,7 @@ mod postgres;
 mod process;
 mod record;
 mod redflags;
+mod relay;
 mod resume;
 mod reviews;
 mod rings_back;

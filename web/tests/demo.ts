@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { PASSWORD, STAFF } from "./staff";
 
-const ROOT = resolve(import.meta.dirname, "../..");
+export const ROOT = resolve(import.meta.dirname, "../..");
 
 /** Two emergencies (one a language), an urgent order, somebody who asks for a person, well, busy, a machine, refused. */
 const CAST = ["RH10001", "RH10002", "RH10008", "RH10013", "RH10020", "RH10022", "RH10023", "RH10031", "RH10033", "RH10036"];
@@ -21,7 +21,7 @@ const PATIENCE_MS = 8 * 60_000;
 /** People who talk at once, each to an ear of its own: as many as two cores hear well. */
 const LINES = "4";
 
-const PROGRAM = process.env["AFTERCALL"] ?? join(ROOT, "target/debug/aftercall");
+export const PROGRAM = process.env["AFTERCALL"] ?? join(ROOT, "target/debug/aftercall");
 
 function cast(folder: string): string {
   const from = join(ROOT, "fixtures");
@@ -37,7 +37,7 @@ function cast(folder: string): string {
   return into;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((found, failed) => {
     const server = createServer();
     server.once("error", failed);
@@ -48,23 +48,32 @@ async function freePort(): Promise<number> {
   });
 }
 
-/** Accounts, made as the first security admin's is: at the command line. */
+/** Accounts are made as the first security admin's is: at the command line. */
+export function staff(...words: string[]) {
+  const { status, stderr } = spawnSync(PROGRAM, ["staff", ...words], { cwd: ROOT, input: `${PASSWORD}\n`, encoding: "utf8" });
+  if (status !== 0) throw new Error(`staff ${words.join(" ")}: ${stderr}`);
+}
+
 function hire(data: string) {
   const database = `sqlite://${join(data, "aftercall.db")}`;
   for (const [name, { role, shown }] of Object.entries(STAFF)) {
-    const flags = ["staff", "add", name, "--role", role, "--display-name", shown, "--database", database];
-    const { status, stderr } = spawnSync(PROGRAM, flags, { cwd: ROOT, input: `${PASSWORD}\n`, encoding: "utf8" });
-    if (status !== 0) throw new Error(`no account for ${name}: ${stderr}`);
+    staff("add", name, "--role", role, "--display-name", shown, "--database", database);
   }
+}
+
+/** The demo's trunk, to a port at which nobody else is. */
+export async function trunkOf(folder: string): Promise<string> {
+  const trunk = join(folder, "trunk.toml");
+  const loopback = readFileSync(join(ROOT, "sip_config/loopback.toml"), "utf8");
+  writeFileSync(trunk, loopback.replace("127.0.0.1:5080", `127.0.0.1:${await freePort()}`));
+  return trunk;
 }
 
 /** Starts the demo in `folder/data`, which an earlier one may have left, and waits until everybody was rung. */
 async function begin(folder: string): Promise<ChildProcess> {
   const data = join(folder, "data");
   const again = existsSync(data);
-  const trunk = join(folder, "trunk.toml");
-  const loopback = readFileSync(join(ROOT, "sip_config/loopback.toml"), "utf8");
-  writeFileSync(trunk, loopback.replace("127.0.0.1:5080", `127.0.0.1:${await freePort()}`));
+  const trunk = await trunkOf(folder);
   const flags = ["--fixtures", cast(folder), "--trunk", trunk, "--data", data, "--bind", "127.0.0.1:0", "--lines", LINES];
   const demo = spawn(PROGRAM, ["demo", ...flags, ...(again ? ["--resume"] : [])], {
     cwd: ROOT,
@@ -98,7 +107,7 @@ async function begin(folder: string): Promise<ChildProcess> {
   return demo;
 }
 
-async function end(demo: ChildProcess) {
+export async function end(demo: ChildProcess) {
   const ended = new Promise((done) => demo.once("exit", done));
   demo.kill("SIGTERM");
   await ended;
