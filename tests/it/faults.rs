@@ -354,7 +354,7 @@ impl World {
                 self.count("database away");
                 Fault::Away(Away {
                     before: self.pick(60),
-                    during: 1 + self.pick(12),
+                    during: 1 + self.pick(4),
                 })
             }
             1 => {
