@@ -9,7 +9,8 @@
 #   make eval EVAL=hearing    how well replies are heard over every line: SHARE= of the spoken set; hours, goes on where it was
 #   make eval EVAL=voice      how well each installed speaker is understood through a telephone, and how fast it speaks
 #   make bench [CALLS="1 4"]  replies judged a second; import and next due step of 100,000 patients on both databases
-#                             (alone: make bench-plan); turn latency and CPU of so many calls at once; release build;
+#                             (alone: make bench-plan); turn latency and CPU of so many calls at once; red flag to order on
+#                             disk with eight at once (BENCH_ORDERS=40 calls); release build;
 #                             AT_ONCE=1000 calls of a recording: set-up, send lateness, loss, CPU, memory
 #   make pages                the pages of web/, which a later build of the program takes in
 #   make openapi              the API's document from which their client is made, after a change of the API
@@ -53,7 +54,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql op
 .PHONY: help demo test soak deb deny audit fuzz bench bench-plan bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
 
 help:
-	@sed -n '2,20s/^# *//p' Makefile
+	@sed -n '2,21s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }

@@ -288,7 +288,7 @@ struct World {
 impl World {
     async fn new(seed: u64, postgres: &Postgres) -> Self {
         // Each of them to half of the seeds, whichever share of them a process has.
-        let (database, url) = if seed.count_ones() % 2 == 0 {
+        let (database, url) = if seed.count_ones().is_multiple_of(2) {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let url = format!("sqlite://{}/faults.db", folder.path().display());
             (Database::Sqlite(folder), url)
