@@ -17,6 +17,16 @@ const SHORTEST_ECHO: usize = 8;
 const PLAIN: f32 = -7.0;
 const PLAINLY_AHEAD: f32 = 3.0;
 
+/// Words so likely at least (mean of the tokens), and a sound so much likelier than the opposite (nats), say the same thing
+/// together where the words resemble a usual reply.
+const FAINT: f32 = -1.3;
+const AHEAD: f32 = 2.5;
+
+/// A misheard reply still resembles a usual one when so much of each syllable differs at most, on average, and is clearly
+/// nearer to it than to its opposite by most of a syllable (the 没 of a denial).
+const MOST_BENT: f32 = 0.3;
+const CLEARLY_NEARER: f32 = 0.75;
+
 /// Judges a reply to the question being asked. Where the words hold no emergency, one is still asked about when
 /// another hearing of the same sound holds it, or when the script reads a yes that the red flags do not know.
 pub fn judge(
@@ -76,7 +86,7 @@ pub fn judge(
 /// The words that the conversation reads, with their log-probability: those written down, or the choice that the
 /// sound fits, where nothing alarming was heard.
 ///
-/// To a yes or no the sound speaks where the words say nothing; where they say the opposite, nothing is believed. That
+/// To a yes or no the sound speaks where the words say nothing; where they say something else, nothing is believed. That
 /// no emergency question is denied by a sound that could be something else, it must be plain, or heard twice.
 pub fn words<'a>(
     conversation: &Conversation,
@@ -90,20 +100,52 @@ pub fn words<'a>(
     // The marks above stand in place of those for written words.
     let chosen = transcript.choice.as_ref();
     let sounds = chosen.map(|chosen| (chosen.words.as_str(), 0.0));
-    let Some(is_emergency) = conversation.asks_yes_or_no() else {
-        let is_denied = |said: &(&str, f32)| denies(&transcript.text, said.0);
-        return sounds.filter(|said| !is_denied(said)).unwrap_or(written);
-    };
     if contradicts(conversation, transcript) {
         return ("", f32::NEG_INFINITY);
     }
+    let Some(is_emergency) = conversation.asks_yes_or_no() else {
+        // 不疼，零分 denies what the words deny.
+        let is_denied = |said: &(&str, f32)| {
+            !holds_denial(said.0) && holds_denial(&transcript.text.replace(said.0, " "))
+        };
+        return sounds.filter(|said| !is_denied(said)).unwrap_or(written);
+    };
     let is_plain =
         chosen.is_some_and(|chosen| chosen.logprob >= PLAIN && chosen.ahead >= PLAINLY_AHEAD);
     let reads_nothing = conversation.reads(&transcript.text).is_none();
+    let is_near = transcript.logprob >= FAINT && chosen.is_some_and(|chosen| chosen.ahead >= AHEAD);
     match sounds {
         Some(sounds) if is_plain || reads_nothing && !is_emergency => sounds,
+        // They do not contradict each other: both say the same.
+        Some((usual, _))
+            if !reads_nothing && is_near && resembles(conversation, &transcript.text, usual) =>
+        {
+            (&transcript.text, 0.0)
+        }
         _ => heard_twice(conversation, transcript).map_or(written, |said| (said, 0.0)),
     }
+}
+
+/// Whether Mandarin words that a recogniser was unsure of sound much like a usual reply that means what `usual` does, and
+/// less like any that means the opposite: 没有缘头过 like 没有晕倒过.
+fn resembles(conversation: &Conversation, heard: &str, usual: &str) -> bool {
+    let heard = pinyin::toneless(heard);
+    let nearest = |replies: &Vec<String>| {
+        let strains = replies.iter().map(|reply| {
+            let reply = pinyin::toneless(reply);
+            pinyin::strain(&heard, &reply).max(pinyin::strain(&reply, &heard))
+        });
+        strains.fold(f32::INFINITY, f32::min)
+    };
+    let means = |replies: &&Vec<String>| replies.iter().any(|reply| reply == usual);
+    let groups = conversation.usual_replies();
+    let (same, others): (Vec<_>, Vec<_>) = groups.iter().partition(means);
+    let least = |groups: &[&Vec<String>]| {
+        let strains = groups.iter().map(|group| nearest(group));
+        strains.fold(f32::INFINITY, f32::min)
+    };
+    let (same, other) = (least(&same), least(&others));
+    same <= MOST_BENT * heard.len() as f32 && same + CLEARLY_NEARER <= other
 }
 
 /// A reply that two hearings of the same sound read as "all is well", and neither another one nor the sound as the
@@ -123,13 +165,17 @@ fn heard_twice<'a>(conversation: &Conversation, transcript: &'a Transcript) -> O
     (agree && !is_opposed && conversation.is_well(answer)).then_some(said.as_str())
 }
 
-/// Whether the words answer a yes or no one way, and the sound the other.
+/// Whether the words answer a yes or no, or a question for a number, one way, and the sound another; or they say that
+/// all is well, and another hearing of the same sound does not.
 fn contradicts(conversation: &Conversation, transcript: &Transcript) -> bool {
-    let chosen = transcript.choice.as_ref();
-    let chosen = chosen.filter(|_| conversation.asks_yes_or_no().is_some());
-    let sounds = chosen.and_then(|chosen| conversation.reads(&chosen.words));
-    let reads = conversation.reads(&transcript.text);
-    sounds.is_some() && reads.is_some() && sounds != reads
+    let Some(reads) = conversation.reads(&transcript.text) else {
+        return false;
+    };
+    let differs = |said: &String| conversation.reads(said).is_some_and(|other| other != reads);
+    let is_told_by_sound = conversation.asks_yes_or_no().is_some() || conversation.asks_number();
+    let sound = transcript.choice.as_ref().filter(|_| is_told_by_sound);
+    sound.is_some_and(|sound| differs(&sound.words))
+        || conversation.is_well(&reads) && transcript.alternates.iter().any(differs)
 }
 
 /// "Now" and "now, now" are a yes to a red flag, and what a short "no" is heard as.
@@ -143,12 +189,12 @@ fn sounds_like_no(text: &str) -> bool {
     words.peek().is_some() && words.all(is_now)
 }
 
-/// Whether the words hold a denial outside the choice: 没有好一些 is not 好一些, and only the words can tell.
-fn denies(text: &str, choice: &str) -> bool {
-    let rest = text.replace(choice, " ").to_lowercase();
+/// 没有好一些 is not 好一些, and only the words can tell.
+fn holds_denial(text: &str) -> bool {
+    let text = text.to_lowercase();
     ["没", "不", "not", "n't", "no "]
         .iter()
-        .any(|word| rest.contains(word))
+        .any(|word| text.contains(word))
 }
 
 /// Whether the words are the robot's own, come back over the line: at least eight syllables and seven tenths of the

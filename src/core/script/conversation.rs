@@ -19,6 +19,7 @@ use super::speaking::{self, names};
 use super::understanding::{self, Answer, Who};
 use crate::attempt::{Disposition, Progress};
 use crate::finding::Confirmation;
+use crate::heard::Choices;
 use crate::id::{ConceptId, NodeId};
 use crate::patient::Hearing;
 use crate::question::{Question, QuestionKind, Respondent};
@@ -368,7 +369,7 @@ impl Conversation {
         };
         let is_plain = matches!(asking.form, Form::Plain);
         let answer = self.read(asking.node, text).filter(|_| is_plain);
-        answer.map(|answer| answer.key)
+        answer.map(|answer| answer.meaning)
     }
 
     /// Whether an answer to the yes or no being asked is that of a patient who is well.
@@ -396,6 +397,32 @@ impl Conversation {
         };
         let node = self.node(*node);
         matches!(node.kind, Kind::YesNo { .. }).then_some(node.emergency)
+    }
+
+    /// Whether a number is asked for.
+    pub fn asks_number(&self) -> bool {
+        let State::Asking(Asking {
+            node,
+            form: Form::Plain,
+            ..
+        }) = &self.state
+        else {
+            return false;
+        };
+        matches!(self.node(*node).kind, Kind::Number(_))
+    }
+
+    /// Usual short replies to the yes or no being asked, a group for each answer: yes, no. Empty at other questions.
+    pub fn usual_replies(&self) -> Vec<Vec<String>> {
+        let State::Asking(Asking { node, .. }) = &self.state else {
+            return Vec::new();
+        };
+        let node = self.node(*node);
+        let question = speaking::question_text(&self.script, node);
+        match speaking::choices(node, &question, self.facts.lang, None) {
+            Choices::Replies(groups) if self.asks_yes_or_no().is_some() => groups,
+            _ => Vec::new(),
+        }
     }
 
     /// The question being answered, for the red-flag judgement.

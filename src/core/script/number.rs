@@ -33,13 +33,61 @@ pub struct Quantity {
     pub spoken: String,
 }
 
-/// The first number of a reply that its question can believe.
+/// The first number of a reply that its question can believe. Points that are called so come first: 五打九分 is nine
+/// (我 is often heard as 五).
 pub fn read(text: &str, spec: &NumberSpec, lang: Lang) -> Option<Quantity> {
-    let found = match lang {
+    let mut found = match lang {
         Lang::Zh => numbers_zh(text),
         Lang::En => numbers_en(text),
     };
+    if spec.unit == Unit::Score {
+        found.sort_by_key(|number| !number.after.starts_with('分'));
+    }
     found.iter().find_map(|n| believe(n, spec, lang))
+}
+
+/// Usual short replies to a question for a score, a group for each point from `spec.min` to `spec.max`, and one for
+/// those that give none. Where pain is asked for, none is zero.
+pub fn usual_scores(spec: &NumberSpec, of_pain: bool, lang: Lang) -> Vec<Vec<String>> {
+    let points = (0..=10_u32).filter(|point| (spec.min..=spec.max).contains(&f64::from(*point)));
+    let mut groups: Vec<Vec<String>> = points.clone().map(|point| score(point, lang)).collect();
+    let painless: &[&str] = match lang {
+        Lang::Zh => &["不疼", "不痛", "一点都不疼", "不疼，零分"],
+        Lang::En => &["No pain", "No pain at all"],
+    };
+    let of_none = points.zip(&mut groups).find(|(point, _)| *point == 0);
+    if let Some((_, none)) = of_none.filter(|_| of_pain) {
+        none.extend(painless.iter().map(|words| (*words).to_owned()));
+    }
+    let other: &[&str] = match lang {
+        Lang::Zh => &["不知道", "说不好", "挺好的", "还可以", "没有", "有"],
+        Lang::En => &["I don't know", "Not sure", "Good", "Yes", "No"],
+    };
+    groups.push(other.iter().map(|words| (*words).to_owned()).collect());
+    groups
+}
+
+/// How a score is said, as recognisers write it.
+fn score(point: u32, lang: Lang) -> Vec<String> {
+    match lang {
+        Lang::Zh => {
+            let number = spoken::whole_zh(point);
+            let whole = ["", "打", "我打", "给"].map(|before| format!("{before}{number}分"));
+            let softened = ["", "打"].map(|before| format!("{before}{number}分吧"));
+            let bare = [number, format!("{point}分")];
+            whole.into_iter().chain(softened).chain(bare).collect()
+        }
+        Lang::En => {
+            let word = SMALL[point as usize];
+            let begun = format!("{}{}", word[..1].to_uppercase(), &word[1..]);
+            vec![
+                begun.clone(),
+                format!("A {word}"),
+                format!("{begun} out of ten"),
+                point.to_string(),
+            ]
+        }
+    }
 }
 
 /// A keyed number: 385 stands for 38.5 where a temperature is asked for; `*` is the point.
@@ -313,7 +361,9 @@ fn numbers_en(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        if let Some((value, end)) = number_en(&words, at) {
+        // "Oh, wait" is no zero: only inside a number ("one oh five") oh is one.
+        let is_number = !matches!(words[at], "oh" | "o");
+        if let Some((value, end)) = number_en(&words, at).filter(|_| is_number) {
             let after = words[end..].join(" ");
             found.push(Found {
                 value,

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::act::{Facts, KeySpec, Listen, Pace, RingBack, Segment};
 use super::hot;
 use super::node::{BargeIn, Kind, Node, Piece, PromptId, Script, Variable};
+use super::number::{self, Unit};
 use super::spoken;
 use crate::heard::Choices;
 use crate::id::NodeId;
@@ -308,9 +309,9 @@ pub fn listen(script: &Script, node: &Node, pace: Pace, birth: Option<Date>) -> 
     )
 }
 
-/// The first wording of each choice, where a scale is offered, and short replies to a yes or no: the usual ones and
-/// those in the question's own words.
-fn choices(node: &Node, question: &str, lang: Lang, birth: Option<Date>) -> Choices {
+/// The first wording of each choice, where a scale is offered; short replies to a yes or no, the usual ones and
+/// those in the question's own words; and those that give a score.
+pub fn choices(node: &Node, question: &str, lang: Lang, birth: Option<Date>) -> Choices {
     match &node.kind {
         Kind::YesNo {
             inverse,
@@ -329,6 +330,10 @@ fn choices(node: &Node, question: &str, lang: Lang, birth: Option<Date>) -> Choi
                 .iter()
                 .filter_map(|choice| choice.words(lang).first().cloned());
             Choices::Scale(wordings.collect())
+        }
+        Kind::Number(spec) if spec.unit == Unit::Score => {
+            let of_pain = !node.asks.is_empty();
+            Choices::Replies(number::usual_scores(spec, of_pain, lang))
         }
         Kind::Identity => Choices::Replies(groups(&short_replies(lang).claims)),
         Kind::BirthDate => birth.map_or(Choices::None, |date| Choices::Birthday(Phi::new(date))),

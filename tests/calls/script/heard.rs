@@ -23,6 +23,7 @@ fn answered(lexicon: &Lexicon, node: &str, heard: &Transcript) -> (String, Vec<S
     let mut asked = Script::clone(&script("general", Lang::Zh));
     asked.start = asked.find(node).expect("a node of the script");
     asked.nodes[asked.start].when.clear();
+    asked.nodes[asked.start].days.clear();
     let mut talking = Conversation::new(Arc::new(asked), facts(Lang::Zh));
     talking.start();
     let question = talking.question().expect("a question");
@@ -163,6 +164,77 @@ fn what_is_doubtful_is_asked_about_and_nothing_emergent_is_denied_faintly() {
         ),
         ("falls", "美容", -0.2, by_sound("没有", -2.4, 1.2), "", "no"),
         ("falls", "要", -0.9, by_sound("有", -1.0, 3.0), "", "yes"),
+        // Unsure words that resemble a usual denial, and a sound that denies.
+        (
+            "screen_faint",
+            "没有缘头过",
+            -1.1,
+            by_sound("没有", -8.4, 2.9),
+            "",
+            "no",
+        ),
+        (
+            "screen_faint",
+            "没有缘头过",
+            -1.4,
+            by_sound("没有", -8.4, 2.9),
+            "",
+            "unclear",
+        ),
+        // Unsure words that say something else after the no.
+        (
+            "screen_faint",
+            "没有头昏过",
+            -1.1,
+            by_sound("没有", -8.4, 2.9),
+            "",
+            "unclear",
+        ),
+        // Another hearing of a denial is a yes.
+        ("falls", "不要过", -0.8, None, "有过", "unclear"),
+        ("falls", "不要过", -0.8, None, "没有", "no"),
+        // Points by their sound.
+        (
+            "satisfaction",
+            "大西粉",
+            -0.6,
+            by_sound("十分", -6.0, 4.0),
+            "",
+            "10",
+        ),
+        (
+            "satisfaction",
+            "三",
+            -0.9,
+            by_sound("四", -6.0, 4.0),
+            "",
+            "unclear",
+        ),
+        (
+            "satisfaction",
+            "三",
+            -0.9,
+            by_sound("三分", -6.0, 4.0),
+            "",
+            "3",
+        ),
+        (
+            "satisfaction",
+            "不知道",
+            -0.9,
+            by_sound("七分", -6.0, 4.0),
+            "",
+            "unclear",
+        ),
+        (
+            "satisfaction",
+            "有",
+            -0.9,
+            by_sound("有", -1.0, 4.0),
+            "",
+            "unclear",
+        ),
+        ("satisfaction", "五打九分", -0.3, None, "", "9"),
         // Words and sound that say the opposite of each other.
         (
             "falls",
