@@ -111,7 +111,99 @@ pub struct Handshake {
     held: Vec<Vec<u8>>,
 }
 
-/// Whether a packet on the media port is DTLS (RFC 7983 §7).
+/// A port of a line's, which is an association of its own (RFC 5764 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    Audio,
+    Reports,
+}
+
+/// What came of a line's handshakes.
+#[derive(Debug)]
+pub enum Secured {
+    /// The audio's keys; without them there is no call.
+    Audio(Result<MediaKeys, DtlsError>),
+    /// Without keys for its reports a call goes on.
+    Reports(MediaKeys),
+}
+
+/// The handshakes of one line: its audio's, and that of its reports where both ends do not send them beside the audio.
+pub struct Handshakes {
+    audio: Handshake,
+    reports: Option<Handshake>,
+}
+
+impl Handshakes {
+    /// `peer`: where its audio is, and its reports, if they have a port of their own.
+    ///
+    /// # Errors
+    /// [`DtlsError::Handshake`].
+    pub fn new(
+        identity: &Identity,
+        agreed: Dtls,
+        local: SocketAddr,
+        peer: (SocketAddr, Option<SocketAddr>),
+        now: Instant,
+    ) -> Result<Handshakes, DtlsError> {
+        let begin = |local, peer| Handshake::new(identity, agreed, (local, peer), now);
+        let above = SocketAddr::new(local.ip(), local.port().saturating_add(1));
+        Ok(Handshakes {
+            audio: begin(local, peer.0)?,
+            reports: peer.1.map(|peer| begin(above, peer)).transpose()?,
+        })
+    }
+
+    /// What was agreed on: another answer of the peer's with the same goes on with the same keys.
+    pub fn agreed(&self) -> Dtls {
+        self.audio.agreed
+    }
+
+    /// Takes a packet; false where it is not DTLS.
+    pub fn handle(&mut self, port: Port, datagram: &[u8], from: SocketAddr, now: Instant) -> bool {
+        let handshake = match port {
+            Port::Audio => Some(&mut self.audio),
+            Port::Reports => self.reports.as_mut(),
+        };
+        if let Some(handshake) = handshake
+            && is_dtls(datagram)
+        {
+            handshake.handle(datagram, from, now);
+            return true;
+        }
+        false
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for handshake in std::iter::once(&mut self.audio).chain(&mut self.reports) {
+            handshake.handle_timeout(now);
+        }
+    }
+
+    pub fn poll_send(&mut self) -> Option<(Port, Vec<u8>, SocketAddr)> {
+        let of_audio = self.audio.poll_send().map(|sent| (Port::Audio, sent));
+        let sent = of_audio.or_else(|| {
+            let sent = self.reports.as_mut()?.poll_send()?;
+            Some((Port::Reports, sent))
+        });
+        sent.map(|(port, (packet, to))| (port, packet, to))
+    }
+
+    /// Each once.
+    pub fn poll_outcome(&mut self) -> Option<Secured> {
+        if let Some(outcome) = self.audio.poll_outcome() {
+            return Some(Secured::Audio(outcome));
+        }
+        match self.reports.as_mut()?.poll_outcome()? {
+            Ok(keys) => Some(Secured::Reports(keys)),
+            Err(error) => {
+                tracing::warn!(%error, "no keys for the reports: the call goes on without them");
+                None
+            }
+        }
+    }
+}
+
+/// Whether a packet on a media port is DTLS (RFC 7983 §7).
 pub fn is_dtls(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(20..=63))
 }
@@ -146,12 +238,7 @@ impl Handshake {
         })
     }
 
-    /// What was agreed on: another answer of the peer's with the same goes on with the same keys.
-    pub fn agreed(&self) -> Dtls {
-        self.agreed
-    }
-
-    /// A DTLS packet from the media port. A stranger's changes nothing: it has not the key of the fingerprint.
+    /// A DTLS packet from the port. A stranger's changes nothing: it has not the key of the fingerprint.
     pub fn handle(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
         // A client knows one server; a server takes the first client, wherever a NAT has put it.
         let known = || self.endpoint.get_connections_keys();

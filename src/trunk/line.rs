@@ -17,7 +17,7 @@ use aftercall_core::time::Instant;
 use mio::net::UdpSocket;
 
 use super::config::Trunk;
-use super::dtls::{Handshake, Identity, is_dtls};
+use super::dtls::{Handshakes, Identity, Port, Secured};
 use super::tape::Tape;
 
 const SLOT: Duration = Duration::from_millis(20);
@@ -94,7 +94,7 @@ pub struct Line {
     rtcp_mux: bool,
     srtp: bool,
     identity: Option<Arc<Identity>>,
-    handshake: Option<Handshake>,
+    handshakes: Option<Handshakes>,
     sends: bool,
     next_slot: Option<Instant>,
     /// Samples played.
@@ -140,7 +140,7 @@ impl Line {
             rtcp_mux: false,
             srtp: false,
             identity,
-            handshake: None,
+            handshakes: None,
             sends: true,
             next_slot: None,
             at: 0,
@@ -201,8 +201,8 @@ impl Line {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.leg.handle_timeout(now);
         self.drain(now);
-        if let Some(handshake) = &mut self.handshake {
-            handshake.handle_timeout(StdInstant::now());
+        if let Some(handshakes) = &mut self.handshakes {
+            handshakes.handle_timeout(StdInstant::now());
             self.shake_hands(now);
         }
         while let Some(due) = self.next_slot.filter(|due| *due <= now) {
@@ -288,12 +288,10 @@ impl Line {
     pub fn receive_rtp(&mut self, now: Instant) {
         let mut buffer = [0; 2_048];
         while let Ok((length, from)) = self.rtp.recv_from(&mut buffer) {
-            if let Some(handshake) = &mut self.handshake
-                && is_dtls(&buffer[..length])
-            {
-                handshake.handle(&buffer[..length], from, StdInstant::now());
-                self.shake_hands(now);
-            } else if let Some(stream) = &mut self.stream {
+            if self.shakes_hands(Port::Audio, &buffer[..length], from, now) {
+                continue;
+            }
+            if let Some(stream) = &mut self.stream {
                 stream.receive_from(&buffer[..length], from, now);
                 self.remote = self.remote.and(stream.target());
             }
@@ -302,57 +300,82 @@ impl Line {
 
     pub fn receive_rtcp(&mut self, now: Instant) {
         let mut buffer = [0; 2_048];
-        while let Ok((length, _)) = self.rtcp.recv_from(&mut buffer) {
+        while let Ok((length, from)) = self.rtcp.recv_from(&mut buffer) {
+            if self.shakes_hands(Port::Reports, &buffer[..length], from, now) {
+                continue;
+            }
             if let Some(stream) = &mut self.stream {
                 stream.receive_report(&buffer[..length], now);
             }
         }
     }
 
-    /// What the handshake wants sent, and what came of it: without keys there is no call.
+    /// Whether a datagram was a handshake's.
+    fn shakes_hands(
+        &mut self,
+        port: Port,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Instant,
+    ) -> bool {
+        let known = self.handshakes.as_mut();
+        let takes =
+            known.is_some_and(|known| known.handle(port, datagram, from, StdInstant::now()));
+        if takes {
+            self.shake_hands(now);
+        }
+        takes
+    }
+
+    /// What the handshakes want sent, and what came of them: without keys there is no call.
     fn shake_hands(&mut self, now: Instant) {
-        let Some(handshake) = &mut self.handshake else {
+        let Some(handshakes) = &mut self.handshakes else {
             return;
         };
-        while let Some((packet, to)) = handshake.poll_send() {
-            if let Err(error) = self.rtp.send_to(&packet, to) {
+        while let Some((port, packet, to)) = handshakes.poll_send() {
+            let socket = match port {
+                Port::Audio => &self.rtp,
+                Port::Reports => &self.rtcp,
+            };
+            if let Err(error) = socket.send_to(&packet, to) {
                 tracing::debug!(%error, "handshake not sent");
             }
         }
-        match (handshake.poll_outcome(), &mut self.stream) {
-            (None, _) => {}
-            (Some(Ok(keys)), Some(stream)) => {
-                stream.set_keys(Some(keys));
-                self.srtp = true;
-            }
-            (Some(outcome), _) => {
-                if let Err(error) = outcome {
-                    tracing::warn!(%error, "no keys for the audio: the call ends");
+        let outcomes: Vec<Secured> = std::iter::from_fn(|| handshakes.poll_outcome()).collect();
+        for outcome in outcomes {
+            match (outcome, &mut self.stream) {
+                (Secured::Reports(keys), Some(stream)) => stream.set_report_keys(keys),
+                (Secured::Reports(_), None) => {}
+                (Secured::Audio(Ok(keys)), Some(stream)) => {
+                    stream.set_keys(Some(keys));
+                    self.srtp = true;
                 }
-                self.hang_up(now);
+                (Secured::Audio(outcome), _) => {
+                    if let Err(error) = outcome {
+                        tracing::warn!(%error, "no keys for the audio: the call ends");
+                    }
+                    self.hang_up(now);
+                }
             }
         }
     }
 
     /// Keys by DTLS; the same certificate and the same roles go on with the same keys.
-    fn secure(&mut self, dtls: Dtls, to: SocketAddr, now: Instant) {
-        if self
-            .handshake
-            .as_ref()
-            .is_some_and(|known| known.agreed() == dtls)
-        {
+    fn secure(&mut self, dtls: Dtls, answer: &MediaAnswer, now: Instant) {
+        let known = self.handshakes.as_ref();
+        if known.is_some_and(|known| known.agreed() == dtls) {
             return;
         }
         if let Some(stream) = &mut self.stream {
-            stream.await_keys();
+            stream.await_keys(!answer.rtcp_mux);
         }
         self.srtp = false;
-        let begun = self.identity.as_ref().and_then(|identity| {
+        self.handshakes = self.identity.as_ref().and_then(|identity| {
             let local = self.rtp.local_addr().ok()?;
-            Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
+            let peer = (answer.remote, answer.rtcp_apart());
+            Handshakes::new(identity, dtls, local, peer, StdInstant::now()).ok()
         });
-        self.handshake = begun;
-        if self.handshake.is_none() {
+        if self.handshakes.is_none() {
             self.hang_up(now);
         }
         self.shake_hands(now);
@@ -452,7 +475,7 @@ impl Line {
             }
         }
         if let Some(dtls) = answer.dtls {
-            self.secure(dtls, answer.remote, now);
+            self.secure(dtls, answer, now);
         }
         self.next_slot.get_or_insert(now);
     }

@@ -171,6 +171,12 @@ impl Call {
         }
     }
 
+    pub(super) fn line_reports_secured(&mut self, line: u32, keys: MediaKeys) {
+        if let Some(second) = self.bridge.line(line) {
+            second.reports_secured(keys);
+        }
+    }
+
     pub(super) fn wake_lines(&mut self, now: Instant) {
         for second in &mut self.bridge.lines {
             second.handle_timeout(now);
@@ -191,10 +197,7 @@ impl Call {
         let mut has_changed = false;
         for second in &mut self.bridge.lines {
             has_changed |= second.has_changed();
-            if let Some((to, dtls)) = second.poll_handshake() {
-                let line = Some(second.line);
-                self.outputs.push_back(Output::Secure { line, to, dtls });
-            }
+            self.outputs.extend(second.poll_handshake());
         }
         if has_changed {
             self.remember_dialog();

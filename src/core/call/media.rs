@@ -194,10 +194,13 @@ impl Call {
                 Some(dtls) if self.dtls == Some(dtls) => {}
                 Some(dtls) => {
                     self.dtls = Some(dtls);
-                    stream.await_keys();
-                    let to = answer.remote;
-                    let line = None;
-                    self.outputs.push_back(Output::Secure { line, to, dtls });
+                    stream.await_keys(!answer.rtcp_mux);
+                    self.outputs.push_back(Output::Secure {
+                        line: None,
+                        to: answer.remote,
+                        reports_to: answer.rtcp_apart(),
+                        dtls,
+                    });
                 }
             }
             // On hold at 0.0.0.0 the peer is where it was.

@@ -148,6 +148,11 @@ pub enum Input<'a> {
         line: Option<u32>,
         keys: Option<MediaKeys>,
     },
+    /// The handshake on a line's port for reports gave these; without them there are no reports.
+    ReportsSecured {
+        line: Option<u32>,
+        keys: MediaKeys,
+    },
     /// A finding that was told is on disk.
     Stored {
         position: u32,
@@ -204,10 +209,12 @@ pub enum Output {
         to: SocketAddr,
         packet: Vec<u8>,
     },
-    /// A DTLS handshake is to give the keys of a line's audio, from its RTP port with this place; `None`: of the patient's.
+    /// A DTLS handshake is to give the keys of a line's audio, from its RTP port with this place (line `None`: of the
+    /// patient's), and another those of its reports, where they have a port of their own.
     Secure {
         line: Option<u32>,
         to: SocketAddr,
+        reports_to: Option<SocketAddr>,
         dtls: Dtls,
     },
     /// From the port above RTP's.
@@ -548,6 +555,15 @@ impl Call {
                 (Some(keys), Some(stream)) => stream.set_keys(Some(keys)),
                 (None, _) | (_, None) => self.hang_up(now),
             },
+            Input::ReportsSecured { line: None, keys } => {
+                if let Some(stream) = &mut self.stream {
+                    stream.set_report_keys(keys);
+                }
+            }
+            Input::ReportsSecured {
+                line: Some(line),
+                keys,
+            } => self.line_reports_secured(line, keys),
             Input::Rtp { datagram, from } => {
                 if let Some(stream) = &mut self.stream {
                     stream.receive_from(datagram, from, now);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::player::{Played, Player};
-use super::{FRAME, part_seed};
+use super::{FRAME, Output, part_seed};
 use crate::media_key::MediaKeys;
 use crate::rtp::{Stream, StreamConfig};
 use crate::sip::dialog::DialogSnapshot;
@@ -38,9 +38,9 @@ pub(super) struct Second {
     accepted: bool,
     /// What would end it after a crash has changed.
     changed: bool,
-    /// Whose handshake gives the audio's keys, and where it is, until it was asked for.
+    /// Whose handshake gives the audio's keys, and where it and its reports are, until it was asked for.
     dtls: Option<Dtls>,
-    handshake: Option<SocketAddr>,
+    handshake: Option<(SocketAddr, Option<SocketAddr>)>,
     pub(super) ended: bool,
 }
 
@@ -196,8 +196,9 @@ impl Second {
             // The same certificate and the same roles are the same keys.
             Some(dtls) if self.dtls == Some(dtls) => {}
             Some(dtls) => {
-                (self.dtls, self.handshake) = (Some(dtls), Some(answer.remote));
-                stream.await_keys();
+                self.dtls = Some(dtls);
+                self.handshake = Some((answer.remote, answer.rtcp_apart()));
+                stream.await_keys(!answer.rtcp_mux);
             }
         }
         // On hold at 0.0.0.0 nothing is sent.
@@ -209,8 +210,20 @@ impl Second {
     }
 
     /// With whom a handshake is to be made, once.
-    pub(super) fn poll_handshake(&mut self) -> Option<(SocketAddr, Dtls)> {
-        self.handshake.take().zip(self.dtls)
+    pub(super) fn poll_handshake(&mut self) -> Option<Output> {
+        let (to, reports_to) = self.handshake.take()?;
+        Some(Output::Secure {
+            line: Some(self.line),
+            to,
+            reports_to,
+            dtls: self.dtls?,
+        })
+    }
+
+    pub(super) fn reports_secured(&mut self, keys: MediaKeys) {
+        if let Some(stream) = &mut self.stream {
+            stream.set_report_keys(keys);
+        }
     }
 
     /// What came of it; without keys nothing can be said.

@@ -147,6 +147,8 @@ pub struct Stream {
     octets: u32,
     rtcp: Rtcp,
     secrecy: Secrecy,
+    /// Of reports on a port of their own, where a handshake on that port gives its keys; `None`: as the audio.
+    reports: Option<Secrecy>,
     /// Where the peer is; `None`: whoever sends is believed, and the owner knows where to send.
     latch: Option<Latch>,
     /// Where it was ever agreed on.
@@ -195,6 +197,7 @@ impl Stream {
             octets: 0,
             rtcp: Rtcp::default(),
             secrecy: Secrecy::Clear,
+            reports: None,
             latch: None,
             g722: None,
             stats: StreamStats::default(),
@@ -221,13 +224,20 @@ impl Stream {
             (Secrecy::Clear | Secrecy::Awaited, Some(keys)) => {
                 self.secrecy = Secrecy::Encrypted(Box::new(Secure::new(keys)));
             }
-            (_, None) => self.secrecy = Secrecy::Clear,
+            (_, None) => (self.secrecy, self.reports) = (Secrecy::Clear, None),
         }
     }
 
-    /// Falls silent and deaf until [`Stream::set_keys`]: a handshake is to give the keys.
-    pub fn await_keys(&mut self) {
+    /// Reports go on with these keys, which are not the audio's.
+    pub fn set_report_keys(&mut self, keys: MediaKeys) {
+        self.reports = Some(Secrecy::Encrypted(Box::new(Secure::new(keys))));
+    }
+
+    /// Falls silent and deaf until [`Stream::set_keys`]: a handshake is to give the keys; where reports have a port of
+    /// their own, they wait for [`Stream::set_report_keys`] (RFC 5764 §3).
+    pub fn await_keys(&mut self, reports_apart: bool) {
         self.secrecy = Secrecy::Awaited;
+        self.reports = reports_apart.then_some(Secrecy::Awaited);
     }
 
     /// Whether nothing can be said or heard yet.
@@ -358,7 +368,7 @@ impl Stream {
     pub fn receive_report(&mut self, datagram: &[u8], now: Instant) -> bool {
         let opened;
         let mut datagram = datagram;
-        match &mut self.secrecy {
+        match self.reports.as_mut().unwrap_or(&mut self.secrecy) {
             Secrecy::Clear => {}
             Secrecy::Awaited => return false,
             Secrecy::Encrypted(secure) => {
@@ -385,7 +395,7 @@ impl Stream {
     }
 
     fn sealed_report(&mut self, report: Vec<u8>) -> Vec<u8> {
-        match &mut self.secrecy {
+        match self.reports.as_mut().unwrap_or(&mut self.secrecy) {
             Secrecy::Clear => report,
             Secrecy::Awaited => Vec::new(),
             Secrecy::Encrypted(secure) => secure.seal_report(&report).unwrap_or_default(),

@@ -530,6 +530,30 @@ fn a_patient_listener_waits_for_late_packets() {
     assert_eq!((stream.stats().late, concealed), (0, 0));
 }
 
+/// RFC 5764 §3: an association a port, so reports that have a port of their own have keys of their own.
+#[test]
+fn reports_on_a_port_apart_wait_for_their_own_keys() {
+    let keys = |ours, theirs| MediaKeys {
+        ours: MediaKey([ours; 30]),
+        theirs: MediaKey([theirs; 30]),
+    };
+    let (mut we, mut they) = (Stream::new(config()), Stream::new(config()));
+    for (stream, audio) in [(&mut we, keys(1, 2)), (&mut they, keys(2, 1))] {
+        stream.await_keys(true);
+        stream.set_keys(Some(audio));
+    }
+    let now = Instant::from_millis(7_000);
+    assert!(we.goodbye(now).is_empty(), "not by the audio's keys");
+    we.set_report_keys(keys(3, 4));
+    let report = we.goodbye(now);
+    assert!(!they.receive_report(&report, now));
+    they.set_report_keys(keys(4, 3));
+    assert!(they.receive_report(&report, now));
+    let audio = we.send(&[500; FRAME]);
+    they.receive(&audio, now);
+    assert_eq!(they.stats().received, 1);
+}
+
 #[test]
 fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
     let keys = |ours, theirs| MediaKeys {
@@ -537,7 +561,7 @@ fn until_a_handshake_gives_the_keys_nothing_is_sent_and_nothing_believed() {
         theirs: MediaKey([theirs; 30]),
     };
     let (mut we, mut they) = (Stream::new(config()), Stream::new(config()));
-    we.await_keys();
+    we.await_keys(false);
     assert!(we.awaits_keys());
     let frame = [500; FRAME];
     let clear = they.send(&frame);

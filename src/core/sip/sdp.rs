@@ -96,6 +96,13 @@ pub struct MediaAnswer {
     pub direction: Direction,
 }
 
+impl MediaAnswer {
+    /// Where to send RTCP, where it has a port of its own.
+    pub fn rtcp_apart(&self) -> Option<SocketAddr> {
+        (!self.rtcp_mux).then_some(self.rtcp)
+    }
+}
+
 /// An encrypted stream's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Srtp {

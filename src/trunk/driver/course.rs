@@ -122,9 +122,14 @@ impl Media {
                     live.trace.rtp(live.by_rtp(true, to), &packet, now);
                     send(&live.socket, &packet, to);
                 }
-                Output::Secure { line, to, dtls } => {
+                Output::Secure {
+                    line,
+                    to,
+                    reports_to,
+                    dtls,
+                } => {
                     let identity = self.reach.identity.as_deref();
-                    live.secure(identity, line, (to, dtls), now);
+                    live.secure(identity, line, ((to, reports_to), dtls), now);
                 }
                 Output::Rtcp { to, packet } => send(&live.rtcp, &packet, to),
                 Output::OpenLine { line } => self.open_line(number, line),

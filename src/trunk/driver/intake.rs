@@ -11,8 +11,9 @@ use tracing::{debug, info, warn};
 
 use super::{CARE, DATAGRAM, Media};
 use crate::trunk::carrier::Received;
+use crate::trunk::dtls::Port;
 use crate::trunk::names::Answers;
-use crate::trunk::{dtls, socket};
+use crate::trunk::socket;
 
 impl Media {
     pub(super) fn receive_sip(&mut self, token: Token) {
@@ -132,14 +133,8 @@ impl Media {
                 Ok((len, from)) => {
                     let datagram = &buffer[..len];
                     live.trace.rtp(live.by_rtp(false, from), datagram, now);
-                    match &mut live.handshake {
-                        Some(handshake) if dtls::is_dtls(datagram) => {
-                            handshake.handle(datagram, from, StdInstant::now());
-                            live.shake_hands(None, now);
-                        }
-                        Some(_) | None => {
-                            live.call.handle_input(Input::Rtp { datagram, from }, now);
-                        }
+                    if !live.shakes_hands(Port::Audio, datagram, from, now) {
+                        live.call.handle_input(Input::Rtp { datagram, from }, now);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -157,7 +152,12 @@ impl Media {
         let mut buffer = [0u8; DATAGRAM];
         loop {
             match live.rtcp.recv_from(&mut buffer) {
-                Ok((len, _)) => live.call.handle_input(Input::Rtcp(&buffer[..len]), now),
+                Ok((len, from)) => {
+                    let datagram = &buffer[..len];
+                    if !live.shakes_hands(Port::Reports, datagram, from, now) {
+                        live.call.handle_input(Input::Rtcp(datagram), now);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => debug!(%error, "RTCP receive"),
             }

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use super::live::{Live, send};
 use super::{DATAGRAM, Media, RTCP};
 use crate::trunk::config::Telephone;
-use crate::trunk::dtls::{self, Handshake};
+use crate::trunk::dtls::{Handshakes, Port};
 
 /// A second line's sockets have its call's token, this bit, and its number in the ladder above [`LINE_SHIFT`].
 pub(super) const SECOND: usize = 1 << 41;
@@ -36,10 +36,10 @@ pub struct OnCall {
 pub(super) struct LineSockets {
     call_id: String,
     pub(super) rtp: UdpSocket,
-    rtcp: UdpSocket,
+    pub(super) rtcp: UdpSocket,
     pub(super) port: u16,
     /// Where a handshake gives the audio's keys.
-    pub(super) handshake: Option<Handshake>,
+    pub(super) handshakes: Option<Handshakes>,
 }
 
 /// Open second lines of a call, by their number in the ladder.
@@ -73,7 +73,7 @@ impl Media {
                 rtp,
                 rtcp,
                 port,
-                handshake: None,
+                handshakes: None,
             };
             live.lines.insert(line, sockets);
             self.endpoint.add(&call_id);
@@ -164,13 +164,17 @@ impl Media {
             if !is_report {
                 let way = way(live.at, sockets.port, (line, false), from);
                 live.trace.rtp(way, datagram, now);
-                if let Some(handshake) = &mut sockets.handshake
-                    && dtls::is_dtls(datagram)
-                {
-                    handshake.handle(datagram, from, StdInstant::now());
-                    live.shake_hands(Some(line), now);
-                    continue;
-                }
+            }
+            let port = if is_report {
+                Port::Reports
+            } else {
+                Port::Audio
+            };
+            if let Some(handshakes) = &mut sockets.handshakes
+                && handshakes.handle(port, datagram, from, StdInstant::now())
+            {
+                live.shake_hands(Some(line), now);
+                continue;
             }
             let input = if is_report {
                 Input::LineRtcp { line, datagram }

@@ -19,7 +19,7 @@ use super::NAP;
 use super::lines::{Lines, OnCall};
 use super::monitor::{ListenerId, Outlet};
 use crate::speech::ears::JobId;
-use crate::trunk::dtls::{Handshake, Identity};
+use crate::trunk::dtls::{Handshakes, Identity, Port, Secured};
 use crate::trunk::tape::Tape;
 
 /// A frame of the recording, in milliseconds.
@@ -35,7 +35,7 @@ pub(super) struct Live {
     pub(super) on_call: Arc<[OnCall]>,
     pub(super) lines: Lines,
     /// Where a handshake gives the audio's keys.
-    pub(super) handshake: Option<Handshake>,
+    pub(super) handshakes: Option<Handshakes>,
     pub(super) jobs: BTreeMap<UtteranceId, (JobId, Arc<AtomicBool>)>,
     pub(super) trace: Trace,
     /// Where it is recorded, while it lasts.
@@ -71,7 +71,7 @@ impl Live {
             port,
             on_call,
             lines: Lines::new(),
-            handshake: None,
+            handshakes: None,
             jobs: BTreeMap::new(),
             trace: Trace::new(Instant::ZERO),
             tape: None,
@@ -88,8 +88,8 @@ impl Live {
     /// When it is to be woken: the repetitions of handshakes are looked after every turn.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let call = self.call.poll_timeout().map(|(at, _)| at);
-        let second = self.lines.values().any(|line| line.handshake.is_some());
-        let handshake = (second || self.handshake.is_some()).then_some(now + NAP);
+        let second = self.lines.values().any(|line| line.handshakes.is_some());
+        let handshake = (second || self.handshakes.is_some()).then_some(now + NAP);
         call.into_iter().chain(handshake).min()
     }
 
@@ -128,17 +128,17 @@ impl Live {
         &mut self,
         identity: Option<&Identity>,
         line: Option<u32>,
-        (to, dtls): (SocketAddr, Dtls),
+        (peer, dtls): ((SocketAddr, Option<SocketAddr>), Dtls),
         now: Instant,
     ) {
-        let Some((socket, handshake)) = self.audio(line) else {
+        let Some(ports) = self.ports(line) else {
             return;
         };
-        *handshake = identity.and_then(|identity| {
-            let local = socket.local_addr().ok()?;
-            Handshake::new(identity, dtls, (local, to), StdInstant::now()).ok()
+        *ports.handshakes = identity.and_then(|identity| {
+            let local = ports.audio.local_addr().ok()?;
+            Handshakes::new(identity, dtls, local, peer, StdInstant::now()).ok()
         });
-        if handshake.is_none() {
+        if ports.handshakes.is_none() {
             let keys = None;
             self.call.handle_input(Input::Secured { line, keys }, now);
         }
@@ -148,41 +148,88 @@ impl Live {
     pub(super) fn wake_handshakes(&mut self, now: Instant) {
         let lines: Vec<u32> = self.lines.keys().copied().collect();
         for line in std::iter::once(None).chain(lines.into_iter().map(Some)) {
-            if let Some((_, Some(handshake))) = self.audio(line) {
-                handshake.handle_timeout(StdInstant::now());
+            if let Some(Ports {
+                handshakes: Some(handshakes),
+                ..
+            }) = self.ports(line)
+            {
+                handshakes.handle_timeout(StdInstant::now());
             }
             self.shake_hands(line, now);
         }
     }
 
-    /// What a line's handshake wants sent, and what came of it.
-    pub(super) fn shake_hands(&mut self, line: Option<u32>, now: Instant) {
-        let Some((socket, Some(handshake))) = self.audio(line) else {
-            return;
-        };
-        while let Some((packet, to)) = handshake.poll_send() {
-            send(socket, &packet, to);
+    /// Whether a datagram on the patient's line was its handshake's.
+    pub(super) fn shakes_hands(
+        &mut self,
+        port: Port,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Instant,
+    ) -> bool {
+        let known = self.handshakes.as_mut();
+        let takes =
+            known.is_some_and(|known| known.handle(port, datagram, from, StdInstant::now()));
+        if takes {
+            self.shake_hands(None, now);
         }
-        let Some(outcome) = handshake.poll_outcome() else {
-            return;
-        };
-        if let Err(error) = &outcome {
-            warn!(attempt.id = %self.attempt, ?line, %error, "no keys for the audio: the line ends");
-        }
-        let keys = outcome.ok();
-        self.call.handle_input(Input::Secured { line, keys }, now);
+        takes
     }
 
-    /// A line's socket for audio, and its handshake.
-    fn audio(&mut self, line: Option<u32>) -> Option<(&UdpSocket, &mut Option<Handshake>)> {
-        match line {
-            None => Some((&self.socket, &mut self.handshake)),
-            Some(line) => {
-                let line = self.lines.get_mut(&line)?;
-                Some((&line.rtp, &mut line.handshake))
+    /// What a line's handshakes want sent, and what came of them.
+    pub(super) fn shake_hands(&mut self, line: Option<u32>, now: Instant) {
+        while let Some(Ports {
+            audio,
+            reports,
+            handshakes: Some(handshakes),
+        }) = self.ports(line)
+        {
+            while let Some((port, packet, to)) = handshakes.poll_send() {
+                let socket = match port {
+                    Port::Audio => audio,
+                    Port::Reports => reports,
+                };
+                send(socket, &packet, to);
             }
+            let Some(outcome) = handshakes.poll_outcome() else {
+                return;
+            };
+            let input = match outcome {
+                Secured::Audio(outcome) => {
+                    if let Err(error) = &outcome {
+                        warn!(attempt.id = %self.attempt, ?line, %error, "no keys for the audio: the line ends");
+                    }
+                    let keys = outcome.ok();
+                    Input::Secured { line, keys }
+                }
+                Secured::Reports(keys) => Input::ReportsSecured { line, keys },
+            };
+            self.call.handle_input(input, now);
         }
     }
+
+    /// What a line has of its own.
+    fn ports(&mut self, line: Option<u32>) -> Option<Ports<'_>> {
+        let (audio, reports, handshakes) = match line {
+            None => (&self.socket, &self.rtcp, &mut self.handshakes),
+            Some(line) => {
+                let line = self.lines.get_mut(&line)?;
+                (&line.rtp, &line.rtcp, &mut line.handshakes)
+            }
+        };
+        Some(Ports {
+            audio,
+            reports,
+            handshakes,
+        })
+    }
+}
+
+/// A line's two sockets, and their handshakes.
+struct Ports<'a> {
+    audio: &'a UdpSocket,
+    reports: &'a UdpSocket,
+    handshakes: &'a mut Option<Handshakes>,
 }
 
 /// Sends one datagram. A full socket buffer loses it, as the network might; the timers repeat what matters.

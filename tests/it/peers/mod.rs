@@ -270,6 +270,13 @@ fn speaking_encrypted_by_a_handshake_both_ways_to_baresip() {
     encrypted_both_ways("dtls", lines, "dtls_srtp");
 }
 
+/// Its reports have a port, a handshake and keys of their own.
+#[test]
+fn speaking_encrypted_by_two_handshakes_to_baresip_that_reports_on_a_port_apart() {
+    let lines = "module dtls_srtp.so\nrtcp_mux no\n";
+    encrypted_both_ways("dtls", lines, "dtls_srtp");
+}
+
 #[test]
 fn speaking_to_baresip_by_g722() {
     let _alone = only_one_speaks();
