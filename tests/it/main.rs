@@ -14,6 +14,7 @@ mod dial_loop;
 mod drafts;
 mod dtls;
 mod end_of_data;
+mod far_ends;
 mod faults;
 mod feed;
 mod figures;

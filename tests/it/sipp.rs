@@ -90,6 +90,8 @@ pub struct Line {
 /// When the leg hangs up by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum HangUp {
+    /// Before anybody has said anything.
+    AtOnce,
     AtAnswer,
     AtRinging,
     Never,
@@ -140,6 +142,9 @@ impl Line {
         let mut queue = Events::with_capacity(16);
         let mut events = Vec::new();
         let mut quiet_since = None;
+        if hang_up == HangUp::AtOnce {
+            leg.hang_up(self.now());
+        }
         while self.start.elapsed() < Duration::from_secs(30)
             && quiet_since.is_none_or(|at: WallClock| at.elapsed() < Duration::from_millis(300))
         {
