@@ -225,7 +225,9 @@ bench-calls: check-rust packages-test
 	@folder=$$(mktemp -d); \
 	sipp -sn uas -i 127.0.0.1 -mi 127.0.0.1 -p 5989 -rtp_echo -nostdin >/dev/null 2>&1 & far=$$!; \
 	trap 'kill $$far; rm -rf "$$folder"' EXIT; \
-	for record in "" "--record $$folder/calls"; do \
+	for how in "" "--record $$folder/calls" "--hears voice" "--hears echo"; do \
+	  before=$$(ps -o cputimes= -p $$far); \
 	  target/release/aftercall bench calls --to sip:1000@127.0.0.1:5989 --calls $(AT_ONCE) --rate 150 --seconds 20 \
-	    --play dialogs/common/prompts/zh/screen_chest.flac $$record; \
+	    --play dialogs/common/prompts/zh/screen_chest.flac $$how; \
+	  echo "The far end took $$(( $$(ps -o cputimes= -p $$far) - before )) s of CPU, not counted above."; \
 	done

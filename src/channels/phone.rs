@@ -12,7 +12,7 @@ use aftercall_core::sip::event::LegEvent;
 use super::{Message, SendError, Sent};
 use crate::speech::voice::Voice;
 use crate::trunk::config::Trunk;
-use crate::trunk::line::{Playback, Until};
+use crate::trunk::line::{Hears, Playback, Until};
 use crate::trunk::playback::play;
 
 /// The key that takes the order.
@@ -80,6 +80,7 @@ impl Telephone {
         }
         let stop = self.begin();
         let order = Playback {
+            hears: Hears::Nothing,
             samples: samples.into(),
             until: Until::Said,
             longest: LONGEST,

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use aftercall_core::phone::PhoneNumber;
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cli::bench_ears;
 use crate::cli::line::LineArgs;
 use crate::speech::audio::decode_file;
 use crate::trunk::config::Trunk;
+use crate::trunk::line::Hears;
 use crate::trunk::load::{self, Bare, Load, Measured};
 
 /// The bare loop beside which the calls are put lasts no longer, in seconds.
@@ -62,6 +64,9 @@ struct CallsArgs {
     /// Record both sides of every call into this folder, which must be new.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// What is done with the sound that comes back: nothing, voice activity and tones, or these with our own voice taken out.
+    #[arg(long, value_enum, default_value_t)]
+    hears: Hears,
     #[command(flatten)]
     line: LineArgs,
     /// Print one JSON object.
@@ -113,6 +118,7 @@ fn calls(args: &CallsArgs) -> anyhow::Result<ExitCode> {
         rate: args.rate,
         talk: Duration::from_secs(args.seconds),
         samples: samples.into(),
+        hears: args.hears,
         record: args.record.clone(),
         stop: Arc::new(AtomicBool::new(false)),
     };
@@ -123,7 +129,12 @@ fn calls(args: &CallsArgs) -> anyhow::Result<ExitCode> {
         Duration::from_secs(args.seconds.min(BARE_S)),
     )?;
     let mut out = std::io::stdout().lock();
-    let report = report(&measured, &bare, is_recorded);
+    let mut report = report(&measured, &bare, is_recorded);
+    report["hears"] = json!(
+        args.hears
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned())
+    );
     if args.json {
         writeln!(out, "{report}")?;
     } else {

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::cli::call::Args;
 use crate::speech::audio::decode_file;
 use crate::trunk::config::Trunk;
-use crate::trunk::line::{Playback, Played, Until};
+use crate::trunk::line::{Hears, Playback, Played, Until};
 use crate::trunk::playback::play;
 use crate::trunk::tape::Tape;
 
@@ -37,6 +37,7 @@ pub async fn place(
     };
     let stop = Arc::new(AtomicBool::new(false));
     let order = Playback {
+        hears: Hears::Nothing,
         samples: samples.into(),
         until: args.hangup_after.map_or(Until::Said, Until::SinceInvite),
         longest: LONGEST,

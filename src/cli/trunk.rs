@@ -13,7 +13,7 @@ use aftercall_core::sip::registration::RegistrationEvent;
 use anyhow::{Context, bail};
 
 use crate::trunk::config::Trunk;
-use crate::trunk::line::{Playback, Until};
+use crate::trunk::line::{Hears, Playback, Until};
 use crate::trunk::playback::play;
 use crate::trunk::trial::{Trial, try_out};
 
@@ -163,6 +163,7 @@ fn in_words(ending: &LegEnding) -> String {
 /// Rings the number, says nothing for two seconds, hangs up; whether it was answered.
 fn test_call(trunk: &Trunk, number: &PhoneNumber) -> anyhow::Result<bool> {
     let order = Playback {
+        hears: Hears::Nothing,
         samples: vec![0; SILENCE].into(),
         until: Until::Said,
         longest: TEST_CALL,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as StdInstant};
 
-use aftercall_core::codec::{Codec, FRAME, G711};
+use aftercall_core::call::echo::Echo;
+use aftercall_core::codec::{Codec, FRAME, FRAME_MS, G711};
+use aftercall_core::ear::{Ear, EarConfig, EarEvent, ListenSpec};
 use aftercall_core::rtp::{Stream, StreamConfig, StreamStats};
 use aftercall_core::sip::event::{LegConfig, LegEnding, LegEvent, LegOutput, Transfer};
 use aftercall_core::sip::leg::Leg;
@@ -24,9 +26,21 @@ const SLOT: Duration = Duration::from_millis(20);
 /// How long the answer to our last request is waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What is done with the far end's sound besides recording it, as a call with a script does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hears {
+    #[default]
+    Nothing,
+    /// Voice activity and tones: the ear.
+    Voice,
+    /// The same, with our own voice taken out of what comes back.
+    Echo,
+}
+
 /// What is to be played, and when the call ends.
 pub struct Playback {
     pub samples: Arc<[i16]>,
+    pub hears: Hears,
     pub until: Until,
     /// From the INVITE, whatever is left to play.
     pub longest: Duration,
@@ -99,6 +113,7 @@ pub struct Line {
     next_slot: Option<Instant>,
     /// Samples played.
     at: usize,
+    ear: Option<Listener>,
     keys: VecDeque<char>,
     answered_at: Option<Instant>,
     ended: Option<(LegEnding, Instant)>,
@@ -144,6 +159,7 @@ impl Line {
             sends: true,
             next_slot: None,
             at: 0,
+            ear: None,
             answered_at: None,
             ended: None,
             codecs: Vec::new(),
@@ -438,6 +454,17 @@ impl Line {
         }
     }
 
+    /// The ear of the call, from its answer on.
+    fn hear(&mut self, sent: &[i16; FRAME], received: &[i16; FRAME]) {
+        if self.answered_at.is_none() || self.order.hears == Hears::Nothing {
+            return;
+        }
+        let codec = self.codecs.last().copied().unwrap_or(Codec::Pcma);
+        let hears = self.order.hears;
+        let listener = self.ear.get_or_insert_with(|| Listener::new(hears, codec));
+        listener.push(sent, received);
+    }
+
     fn set_media(&mut self, answer: &MediaAnswer, now: Instant) {
         self.remote = Some(answer.remote).filter(|to| !to.ip().is_unspecified());
         self.remote_rtcp = Some(answer.rtcp).filter(|to| !to.ip().is_unspecified());
@@ -525,11 +552,56 @@ impl Line {
         if let Some(report) = report {
             self.send_rtcp(&report);
         }
+        self.hear(&frame, &pulled);
         if self.answered_at.is_some()
             && let Some(recording) = &self.order.recording
         {
             let alaw = |samples: [i16; FRAME]| samples.map(|sample| G711::A.encode(sample));
             recording.append(alaw(frame), alaw(pulled));
+        }
+    }
+}
+
+/// Speech of any length, cut at its pauses.
+const SPEECH: ListenSpec = ListenSpec {
+    end_silence_ms: 700,
+    no_input_ms: u32::MAX,
+    max_ms: 10_000,
+};
+
+/// An ear that nobody asks for words: what hearing costs without understanding.
+struct Listener {
+    ear: Ear,
+    echo: Option<Echo>,
+    /// Of the slot before: what comes in now cannot be the echo of what goes out now.
+    sent: [i16; FRAME],
+    at_ms: u64,
+}
+
+impl Listener {
+    fn new(hears: Hears, codec: Codec) -> Listener {
+        let mut ear = Ear::new(EarConfig::default());
+        ear.listen(SPEECH, 0);
+        Listener {
+            ear,
+            echo: (hears == Hears::Echo).then(|| Echo::new(codec)),
+            sent: [0; FRAME],
+            at_ms: 0,
+        }
+    }
+
+    fn push(&mut self, sent: &[i16; FRAME], received: &[i16; FRAME]) {
+        let heard = match &mut self.echo {
+            Some(echo) => echo.cancel(&self.sent, received),
+            None => *received,
+        };
+        self.sent = *sent;
+        self.ear.push(&heard, self.at_ms);
+        self.at_ms += FRAME_MS;
+        while let Some(event) = self.ear.poll() {
+            if matches!(event, EarEvent::Ended { .. }) {
+                self.ear.listen(SPEECH, self.at_ms);
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use super::alarms::Alarms;
 use super::carrier::{Carrier, Received};
 use super::config::Trunk;
 use super::descriptors;
-use super::line::{Line, Playback, Played, Until, open_rtp};
+use super::line::{Hears, Line, Playback, Played, Until, open_rtp};
 use super::socket::{self, Reach, SipSocket};
 use super::tape::Recorder;
 use crate::recording::Recordings;
@@ -46,6 +46,7 @@ pub struct Load {
     pub talk: Duration,
     /// Played again and again.
     pub samples: Arc<[i16]>,
+    pub hears: Hears,
     /// A folder for a stereo recording of each call.
     pub record: Option<PathBuf>,
     /// Set from outside: hang up all.
@@ -304,6 +305,7 @@ impl Crowd<'_> {
             .map(|recorder| anyhow::Ok(recorder.tape(&attempt, DataKey::random()?)));
         let order = Playback {
             samples: Arc::clone(&self.load.samples),
+            hears: self.load.hears,
             until: Until::SinceAnswer(self.load.talk),
             longest: LONGEST,
             keys: String::new(),

@@ -8,7 +8,7 @@
 //! zero, so a finding's interval can be played as it is.
 
 mod bridge;
-mod echo;
+pub mod echo;
 mod findings;
 pub mod hearing;
 mod interrupt;
