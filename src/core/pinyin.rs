@@ -159,8 +159,8 @@ pub fn blur(plain: &str) -> String {
     }
 }
 
-/// Edits (syllable put in, left out or changed) that turn one stretch of syllables into the other.
-pub fn distance(left: &[&str], right: &[&str]) -> usize {
+/// Edits (one put in, left out or changed) that turn one stretch of syllables, or of letters, into the other.
+pub fn distance<T: PartialEq>(left: &[T], right: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.iter().enumerate() {
         let mut diagonal = row[0];
@@ -174,25 +174,26 @@ pub fn distance(left: &[&str], right: &[&str]) -> usize {
     row[right.len()]
 }
 
-/// How unlike two syllables sound: 0 for the same (zh/z, l/n … count as the same), 1 for nothing in common.
-pub fn unlikeness(left: &str, right: &str) -> f32 {
-    let (left, right) = (blur(left), blur(right));
-    let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-    let (a, b) = (letters(&left), letters(&right));
-    let (a, b): (Vec<&str>, Vec<&str>) = (
-        a.iter().map(String::as_str).collect(),
-        b.iter().map(String::as_str).collect(),
-    );
-    let longest = a.len().max(b.len()).max(1);
-    distance(&a, &b) as f32 / longest as f32
+/// How unlike two syllables sound, both blurred: 0 for the same, 1 for nothing in common.
+fn unlikeness(left: &str, right: &str) -> f32 {
+    if left == right {
+        return 0.0;
+    }
+    let [left, right] = [left, right].map(|syllable| syllable.chars().collect::<Vec<_>>());
+    let longest = left.len().max(right.len()).max(1);
+    distance(&left, &right) as f32 / longest as f32
 }
 
 /// How much a pattern must be bent to lie somewhere in what was heard: the sum of unlikeness over its
-/// syllables, 1 for one put in or left out.
+/// syllables (zh/z, l/n … count as the same), 1 for one put in or left out.
 pub fn strain(heard: &[&str], pattern: &[&str]) -> f32 {
+    let [heard, pattern] = [heard, pattern].map(|stretch| {
+        let blurred = stretch.iter().map(|syllable| blur(syllable));
+        blurred.collect::<Vec<_>>()
+    });
     let mut row: Vec<f32> = (0..=pattern.len()).map(|j| j as f32).collect();
     let mut best = row[pattern.len()];
-    for spoken in heard {
+    for spoken in &heard {
         let mut diagonal = row[0];
         row[0] = 0.0;
         for (j, wanted) in pattern.iter().enumerate() {

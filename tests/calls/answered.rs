@@ -1,6 +1,7 @@
 //! Who answered, in whole calls: how soon a person is greeted, and what a machine is told.
 
 use aftercall_core::call::CallEvent;
+use aftercall_core::ear::announcement::classify_announcement;
 use aftercall_core::lang::Lang;
 use aftercall_core::script::check::{health_word, is_neutral_name};
 use aftercall_core::sim::{Outcome, World};
@@ -130,4 +131,34 @@ fn what_a_machine_hears_names_no_health() {
             }
         }
     }
+}
+
+/// Thousands of replies on the telephone, and how people answer it: doubt means human.
+#[test]
+fn nothing_that_people_say_is_an_announcement() {
+    let tables = [
+        (Lang::Zh, include_str!("../../fixtures/redflag/rows.zh.tsv")),
+        (Lang::En, include_str!("../../fixtures/redflag/rows.en.tsv")),
+    ];
+    let replies = tables.iter().flat_map(|(lang, table)| {
+        let lines = table.lines().filter(|line| !line.starts_with('#')).skip(1);
+        lines.filter_map(|line| Some((*lang, line.split('\t').nth(6)?)))
+    });
+    // The frozen half is never looked at but for its figures.
+    let openings = include_str!("../../fixtures/answered/openings.tsv").lines();
+    let openings = openings.filter_map(|line| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let ["tuning", lang, "human", _, _, parts] = columns[..] else {
+            return None;
+        };
+        Some((Lang::parse(lang)?, parts))
+    });
+    let mut said = 0;
+    let taken: Vec<_> = replies
+        .chain(openings)
+        .inspect(|_| said += 1)
+        .filter_map(|(lang, text)| Some((text, classify_announcement(text, lang)?)))
+        .collect();
+    assert!(said > 4_000, "{said}");
+    assert_eq!(taken, [], "of {said}");
 }

@@ -21,7 +21,9 @@ pub(super) const OVERHEARD: ListenSpec = ListenSpec {
     max_ms: 10_000,
 };
 /// Milliseconds of voice after which its words so far are asked for.
-const PEEKS_MS: [u64; 5] = [1_300, 2_000, 3_200, 5_000, 7_500];
+const PEEKS_MS: [u64; 9] = [
+    1_300, 1_700, 2_100, 2_600, 3_200, 4_000, 5_000, 6_200, 7_500,
+];
 /// Sound before the answer that is neither words nor tones, for so long, is music.
 const MUSIC_MS: u64 = 3_000;
 const LOUD_DB: f32 = -45.0;
