@@ -322,6 +322,10 @@ impl Backend {
                 connection.execute("pragma busy_timeout = 10000").await?;
                 connection.execute("pragma journal_mode = wal").await?;
                 connection.execute("pragma synchronous = full").await?;
+                // 16 MiB: an import's chunk is more than the usual 4, and each would be copied into the file by itself.
+                connection
+                    .execute("pragma wal_autocheckpoint = 4000")
+                    .await?;
                 connection.execute("pragma foreign_keys = on").await?;
                 // A key that was destroyed is overwritten.
                 connection.execute("pragma secure_delete = on").await?;
