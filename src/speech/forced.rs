@@ -23,10 +23,10 @@ const CLEARER: f32 = 1.0;
 /// round; with 1.5 instead of 2.5 two of the first 106 did.
 const POSSIBLE: f32 = -9.0;
 const CLEARER_REPLY: f32 = 2.5;
-/// Among many meanings, as the points of a score, the likeliest must be clearer still: of 99 spoken scores three then came
-/// out as another, all of them heard as one before too.
+/// Among many meanings, as the points of a score, the likeliest must be clearer still: of the 126 spoken scores that this was
+/// set by, those that came out as another were 3.2 to 3.9 ahead.
 const MANY: usize = 3;
-const CLEARER_OF_MANY: f32 = 3.0;
+const CLEARER_OF_MANY: f32 = 4.0;
 /// What was not even looked at is behind by this at most, in figures.
 const FAR_AHEAD: f32 = 20.0;
 /// Marks with which whisper ends a reply.
