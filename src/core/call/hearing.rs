@@ -189,7 +189,7 @@ fn sounds_like_no(text: &str) -> bool {
     words.peek().is_some() && words.all(is_now)
 }
 
-/// 没有好一些 is not 好一些, and only the words can tell.
+/// Whether words deny something: 没有好一些 is not 好一些, and only the words can tell.
 fn holds_denial(text: &str) -> bool {
     let text = text.to_lowercase();
     ["没", "不", "not", "n't", "no "]

@@ -346,30 +346,19 @@ impl Conversation {
 
     /// The concept of an emergency question that the words are read as a yes to.
     pub fn affirms_emergency(&self, text: &str) -> Option<&ConceptId> {
-        let State::Asking(Asking {
-            node,
-            form: Form::Plain,
-            ..
-        }) = &self.state
-        else {
-            return None;
-        };
-        let is_yes = self.node(*node).emergency
+        let at = self.asked_plainly()?;
+        let is_yes = self.node(at).emergency
             && self
-                .read(*node, text)
+                .read(at, text)
                 .is_some_and(|answer| answer.key == "yes");
-        let concept = self.node(*node).asks.first();
+        let concept = self.node(at).asks.first();
         concept.filter(|_| is_yes)
     }
 
     /// What the words answer to the node's own question as they stand; `None` when they do not.
     pub fn reads(&self, text: &str) -> Option<String> {
-        let State::Asking(asking) = &self.state else {
-            return None;
-        };
-        let is_plain = matches!(asking.form, Form::Plain);
-        let answer = self.read(asking.node, text).filter(|_| is_plain);
-        answer.map(|answer| answer.meaning)
+        let answer = self.read(self.asked_plainly()?, text)?;
+        Some(answer.meaning)
     }
 
     /// Whether an answer to the yes or no being asked is that of a patient who is well.
@@ -387,41 +376,35 @@ impl Conversation {
 
     /// Whether a yes or no is asked for, and whether it belongs to the emergency screen.
     pub fn asks_yes_or_no(&self) -> Option<bool> {
-        let State::Asking(Asking {
-            node,
-            form: Form::Plain,
-            ..
-        }) = &self.state
-        else {
-            return None;
-        };
-        let node = self.node(*node);
+        let node = self.node(self.asked_plainly()?);
         matches!(node.kind, Kind::YesNo { .. }).then_some(node.emergency)
     }
 
     /// Whether a number is asked for.
     pub fn asks_number(&self) -> bool {
-        let State::Asking(Asking {
-            node,
-            form: Form::Plain,
-            ..
-        }) = &self.state
-        else {
-            return false;
-        };
-        matches!(self.node(*node).kind, Kind::Number(_))
+        let at = self.asked_plainly();
+        at.is_some_and(|at| matches!(self.node(at).kind, Kind::Number(_)))
     }
 
     /// Usual short replies to the yes or no being asked, a group for each answer: yes, no. Empty at other questions.
     pub fn usual_replies(&self) -> Vec<Vec<String>> {
-        let State::Asking(Asking { node, .. }) = &self.state else {
+        let at = self.asked_plainly();
+        let yes_or_no = at.filter(|_| self.asks_yes_or_no().is_some());
+        let Some(node) = yes_or_no.map(|at| self.node(at)) else {
             return Vec::new();
         };
-        let node = self.node(*node);
         let question = speaking::question_text(&self.script, node);
         match speaking::choices(node, &question, self.facts.lang, None) {
-            Choices::Replies(groups) if self.asks_yes_or_no().is_some() => groups,
-            _ => Vec::new(),
+            Choices::Replies(groups) => groups,
+            Choices::None | Choices::Scale(_) | Choices::Birthday(_) => Vec::new(),
+        }
+    }
+
+    /// The node whose own question is asked, and nothing about its answer.
+    fn asked_plainly(&self) -> Option<usize> {
+        match &self.state {
+            State::Asking(asking) if matches!(asking.form, Form::Plain) => Some(asking.node),
+            _ => None,
         }
     }
 

@@ -74,8 +74,8 @@ fn score(point: u32, lang: Lang) -> Vec<String> {
             let number = spoken::whole_zh(point);
             let whole = ["", "打", "我打", "给"].map(|before| format!("{before}{number}分"));
             let softened = ["", "打"].map(|before| format!("{before}{number}分吧"));
-            let bare = [number, format!("{point}分")];
-            whole.into_iter().chain(softened).chain(bare).collect()
+            let short = [number, format!("{point}分")];
+            whole.into_iter().chain(softened).chain(short).collect()
         }
         Lang::En => {
             let word = SMALL[point as usize];
