@@ -290,17 +290,18 @@ pub fn hear(
             _ => &choices,
         },
     };
-    let mut heard = utterances(&carried(&samples, condition, beds, &item.id), listen);
-    if matches!(asked, Asked::Node(_)) {
-        // A short answer is the first thing that is heard: the call does not wait for another.
-        heard.truncate(1);
-    }
+    let heard = utterances(&carried(&samples, condition, beds, &item.id), listen);
     let mut parts: Vec<Transcript> = Vec::new();
     let began = cpu_ms();
     for utterance in heard {
         let part = recogniser.recognise(&utterance.samples, &wanted, &Stop::default())?;
+        // A short answer is the first thing that is heard: a call waits for another only where it was the room.
+        let is_last = matches!(asked, Asked::Node(_)) && (part.is_speech || !utterance.in_noise);
         if part.is_speech {
             parts.push(part.into());
+        }
+        if is_last {
+            break;
         }
     }
     let cpu_ms = cpu_ms() - began;

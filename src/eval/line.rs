@@ -14,6 +14,8 @@ use crate::speech::audio::decode_file;
 
 /// Quiet before and after a clip, in frames of 20 ms.
 const QUIET: usize = 60;
+/// Frames of it that go by before listening begins.
+const ASKED: usize = 50;
 /// Of the packets after a lost one, so many are lost too: losses come in bursts.
 const BURST: f64 = 0.3;
 /// How long the robot's own voice still comes back when it has fallen silent, in samples, and how much weaker than
@@ -215,9 +217,15 @@ pub fn received(frames: &[[i16; FRAME]], loss: f64, dice: &mut Dice) -> Vec<[i16
     played
 }
 
-/// What the ear cuts out of the frames. Listening begins with the first and, after each reply, again.
+/// What the ear cuts out of the frames. Listening begins after a second, by which the ear knows the room as it does when
+/// the robot has asked, and again after each reply.
 pub fn utterances(frames: &[[i16; FRAME]], listen: ListenSpec) -> Vec<Utterance> {
-    cut(Ear::new(EarConfig::default()), frames, 0, listen)
+    let mut ear = Ear::new(EarConfig::default());
+    let (before, frames) = frames.split_at(ASKED.min(frames.len()));
+    for (nth, frame) in before.iter().enumerate() {
+        ear.push(frame, nth as u64 * 20);
+    }
+    cut(ear, frames, before.len(), listen)
 }
 
 /// What the ear cuts out of the frames after the patient has answered a question before (`reply`), as she has when

@@ -434,6 +434,8 @@ pub struct Call {
     human: bool,
     rang: bool,
     next_speech: u32,
+    /// So far the room was heard where a reply is waited for, and nobody in it.
+    only_room: bool,
     /// Last voiced sample of the reply that the next prompt answers.
     reply_end_ms: Option<u64>,
     progress: Progress,
@@ -530,6 +532,7 @@ impl Call {
             human: false,
             rang: false,
             next_speech: 0,
+            only_room: false,
             reply_end_ms: None,
             progress: Progress::default(),
         };

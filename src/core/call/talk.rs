@@ -167,6 +167,7 @@ impl Call {
         self.listen = Some(listen);
         self.filler = Filler::default();
         self.before = None;
+        self.only_room = false;
         if self.is_being_answered() {
             return self.take_up_reply();
         }
@@ -414,7 +415,11 @@ impl Call {
             Stage::Greeting => self.begin_talking(),
             Stage::Listening if self.keys.is_empty() => {
                 self.reply_end_ms = None;
-                let acts = self.conversation.handle(Input::Silence);
+                self.conversation.set_in_noise(self.only_room);
+                let acts = self.conversation.handle(match self.only_room {
+                    true => Input::Unclear,
+                    false => Input::Silence,
+                });
                 self.take_acts(acts);
             }
             _ => {}
@@ -507,11 +512,12 @@ impl Call {
         };
         let (from_ms, to_ms) = (utterance.from_ms, utterance.to_ms);
         self.reply_end_ms = Some(to_ms);
-        self.conversation.set_in_noise(self.ear.hears_noise());
+        self.conversation.set_in_noise(utterance.in_noise);
         let acts = match heard {
             Heard::Words(transcript) if self.is_own_echo(&transcript) => {
                 self.conversation.handle(Input::Unclear)
             }
+            Heard::NoSpeech if self.was_the_room(utterance.in_noise) => return self.listen_on(),
             Heard::NoSpeech => self.conversation.handle(Input::Unclear),
             Heard::TooLate => self.conversation.handle(Input::TooLate),
             Heard::Words(transcript) => {
@@ -529,6 +535,35 @@ impl Call {
             }
         };
         self.take_acts(acts);
+    }
+
+    /// In a noisy room, what was no speech was the room, and the reply may still come.
+    fn was_the_room(&self, in_noise: bool) -> bool {
+        let is_asked = matches!(self.stage, Stage::Listening | Stage::Waiting { .. });
+        is_asked && in_noise && self.player.is_idle() && self.waits_ms() > 0
+    }
+
+    /// For how long the reply to the open turn is still waited for.
+    fn waits_ms(&self) -> u64 {
+        let (Some(turn), Some(listen)) = (&self.open_turn, &self.listen) else {
+            return 0;
+        };
+        let until_ms = turn.prompt_to_ms + u64::from(listen.no_input_ms);
+        until_ms.saturating_sub(self.at_ms())
+    }
+
+    fn listen_on(&mut self) {
+        let waits_ms = self.waits_ms();
+        let Some(listen) = &self.listen else {
+            return;
+        };
+        let spec = ListenSpec {
+            no_input_ms: u32::try_from(waits_ms).unwrap_or(u32::MAX),
+            ..spec(listen)
+        };
+        self.stage = Stage::Listening;
+        self.only_room = true;
+        self.ear.listen(spec, self.at_ms());
     }
 
     pub(super) fn is_own_echo(&self, transcript: &Transcript) -> bool {

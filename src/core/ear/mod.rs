@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::tone::{ToneDetector, ToneVerdict};
-use self::vad::{HOP, Judged, NOISY_DB, Vad};
+use self::vad::{HOP, Judged, Vad};
 use crate::codec::{FRAME, FRAME_MS};
 use crate::id::UtteranceId;
 
@@ -50,11 +50,10 @@ const FORGOTTEN_DB: f32 = 2.0;
 const SINKS_DB: f32 = 22.0;
 /// The talker's level is forgotten by so much each hop (3 dB a second): a slammed door must not end a reply.
 const FADE_DB: f32 = 0.05;
-/// In a noisy room, who is so much louder than what went before has only just begun to talk.
-const STEPS_UP_DB: f32 = 6.0;
-/// Before that, nothing was heard that stood out of the noise floor by more than babble does.
-const ROOM_DB: f32 = 8.0;
-/// What is kept of before.
+/// Before a reply, what lies so far under its talker and so little above the noise floor is the room; half a second of it
+/// is kept. Of 484 replies over an office or a street at 10 dB, one lost its start.
+const FRONT_DB: f32 = 9.0;
+const ROOM_DB: f32 = 14.0;
 const LEAD: u64 = 500 * PER_MS;
 /// Silence after which an utterance is handed out to be transcribed speculatively.
 const PAUSE: u64 = 250 * PER_MS;
@@ -86,6 +85,8 @@ pub struct Utterance {
     /// The first and the last voiced sample.
     pub from_ms: u64,
     pub to_ms: u64,
+    /// The room is noisy: what is no speech may have been the room.
+    pub in_noise: bool,
 }
 
 /// What the ear has to say.
@@ -130,6 +131,8 @@ pub struct Ear {
     /// By how much that is forgotten.
     forgotten_db: f32,
     onset: Onset,
+    /// How loud each hop was that is still on the tape; the last one ends at `heard_to`.
+    levels: VecDeque<f32>,
     listening: Option<Listening>,
     next_id: u32,
     events: VecDeque<EarEvent>,
@@ -144,8 +147,8 @@ struct Listening {
 /// The loudest that the speech under way has been.
 #[derive(Clone, Copy, Debug, Default)]
 struct Talker {
-    /// It began in a noisy room.
-    in_noise: bool,
+    /// It began in a noisy room; `None` where the line was not heard for long enough to tell.
+    in_noise: Option<bool>,
     level_db: f32,
 }
 
@@ -198,6 +201,7 @@ impl Ear {
             known_db: f32::NEG_INFINITY,
             forgotten_db: 0.0,
             onset: Onset::default(),
+            levels: VecDeque::new(),
             listening: None,
             next_id: 0,
             events: VecDeque::new(),
@@ -233,12 +237,14 @@ impl Ear {
         }
         self.judged = judged;
         self.watch_limits();
-        self.tape.forget_before(self.needed_from());
+        self.forget();
     }
 
     /// Begins to wait for a reply. Speech that is under way already belongs to it if it goes on.
     pub fn listen(&mut self, spec: ListenSpec, at_ms: u64) {
         let since = at_ms * PER_MS;
+        // What goes on from before is as likely the room as a talker.
+        self.talker.in_noise = self.vad.is_noisy();
         self.speech = match self.speech {
             Speech::Burst { from, last } | Speech::Voiced { from, last } => Speech::Burst {
                 from: from.max(since.saturating_sub(CARRY_BACK)),
@@ -318,8 +324,8 @@ impl Ear {
     }
 
     /// Whether the last speech began in a noisy room.
-    pub fn hears_noise(&self) -> bool {
-        self.talker.in_noise
+    fn hears_noise(&self) -> bool {
+        self.talker.in_noise == Some(true)
     }
 
     /// Whether a voice seems to begin, or goes on: after 32 ms of it, long before it is speech.
@@ -339,6 +345,7 @@ impl Ear {
 
     fn hear(&mut self, hop: Judged) {
         let now = self.heard_to;
+        self.levels.push_back(hop.level_db);
         let hop = self.in_front(hop);
         self.onset.hear(hop, now);
         self.speech = match self.speech {
@@ -387,14 +394,15 @@ impl Ear {
                 return hop;
             }
             self.talker = Talker {
-                in_noise: self.vad.floor_db() >= NOISY_DB,
+                in_noise: self.vad.is_noisy(),
                 level_db: hop.level_db,
             };
             return hop;
         }
-        let before = self.talker.level_db - FADE_DB;
-        self.talker.level_db = before.max(hop.level_db);
-        if !self.talker.in_noise {
+        let faded_db = self.talker.level_db - FADE_DB;
+        self.talker.level_db = faded_db.max(hop.level_db);
+        self.talker.in_noise = self.talker.in_noise.or_else(|| self.vad.is_noisy());
+        if !self.hears_noise() {
             let is_near = hop.level_db >= self.talker.level_db - SINKS_DB;
             return Judged {
                 is_on: hop.is_on && is_near,
@@ -402,24 +410,12 @@ impl Ear {
                 ..hop
             };
         }
-        let was_room = before <= self.vad.floor_db() + ROOM_DB;
-        if hop.is_on && was_room && hop.level_db >= before + STEPS_UP_DB {
-            self.begin_anew();
-        }
         let room = self.vad.floor_db() + ABOVE_FLOOR_DB;
         let is_near = hop.level_db >= room.min(self.talker.level_db - BEHIND_DB);
         Judged {
             is_on: hop.is_on && is_near,
             is_held: hop.is_held && is_near,
             ..hop
-        }
-    }
-
-    /// What went before was the room: the speech under way begins shortly before now.
-    fn begin_anew(&mut self) {
-        let begins = self.heard_to.saturating_sub(LEAD);
-        if let Speech::Burst { from, .. } | Speech::Voiced { from, .. } = &mut self.speech {
-            *from = begins.max(*from);
         }
     }
 
@@ -463,13 +459,27 @@ impl Ear {
     fn utterance(&mut self, from: u64, last: u64) -> Utterance {
         let id = UtteranceId(self.next_id);
         self.next_id += 1;
+        let from = self.without_room(from);
         let samples = self.tape.copy(from.saturating_sub(PRE_ROLL), self.heard_to);
         Utterance {
             id,
             samples: samples.into(),
             from_ms: from / PER_MS,
             to_ms: last / PER_MS,
+            in_noise: self.hears_noise(),
         }
+    }
+
+    /// Where the talker begins, now that it is known how loud she is.
+    fn without_room(&self, from: u64) -> u64 {
+        let far_db = self.talker.level_db - FRONT_DB;
+        let room_db = self.vad.floor_db() + ROOM_DB;
+        let hops = (self.heard_to - from) as usize / HOP;
+        let begins = self.levels.len().saturating_sub(hops);
+        let is_room = |level_db: &&f32| **level_db < far_db.min(room_db);
+        let room = self.levels.range(begins..).take_while(is_room).count();
+        let talker = from + (room * HOP) as u64;
+        talker.saturating_sub(LEAD).max(from)
     }
 
     /// The three ends of waiting: silence after speech, too long a speech, no speech.
@@ -505,6 +515,15 @@ impl Ear {
         self.listening = None;
         self.speech = Speech::None { run: 0 };
         self.events.push_back(EarEvent::Ended { id });
+    }
+
+    /// Lets go what no reply can need any more.
+    fn forget(&mut self) {
+        let needed = self.needed_from();
+        self.tape.forget_before(needed);
+        let hops = self.heard_to.saturating_sub(needed) as usize / HOP;
+        let old = self.levels.len().saturating_sub(hops);
+        self.levels.drain(..old);
     }
 
     fn needed_from(&self) -> u64 {

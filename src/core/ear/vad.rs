@@ -13,7 +13,7 @@ pub const HOP: usize = 128;
 /// Samples at 16 kHz of the same stretch.
 const HOP_16K: usize = 256;
 /// The noise floor above which the stricter thresholds hold.
-pub const NOISY_DB: f32 = -45.0;
+const NOISY_DB: f32 = -45.0;
 
 /// One decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +99,11 @@ impl Vad {
         self.levels.floor_db()
     }
 
+    /// Whether the noise floor asks for the stricter thresholds; `None` before the line was heard for a second.
+    pub fn is_noisy(&self) -> Option<bool> {
+        (self.levels.recent.len() >= KNOWN).then(|| self.floor_db() >= NOISY_DB)
+    }
+
     /// Forgets the stream: another source speaks from here on.
     pub fn reset(&mut self) {
         self.detector.reset();
@@ -120,6 +125,8 @@ fn decibels(mean: f32) -> f32 {
     (10.0 * (mean / (32_768.0 * 32_768.0)).max(1e-12).log10()).clamp(-96.0, 0.0)
 }
 
+/// Frames from which on the noise is known: 1 s.
+const KNOWN: usize = 50;
 /// Frames looked back on: 3 s.
 const WINDOW: usize = 150;
 const BINS: usize = 97;

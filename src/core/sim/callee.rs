@@ -33,6 +33,8 @@ pub enum Pick {
     },
     /// A noise of 100 ms, and no word.
     Cough,
+    /// Somebody in the room, without a word to be made out; this follows a second later.
+    Else(Box<Pick>),
     HangUp,
     Silence,
 }
@@ -67,6 +69,9 @@ pub struct Callee {
     pub breaths: Vec<Duration>,
     /// Once a question.
     spoke_into: bool,
+    /// What is done then.
+    then: Option<(Instant, Pick)>,
+    noise: u32,
     echo: VecDeque<[i16; 160]>,
     answered: bool,
     gone: bool,
@@ -104,6 +109,8 @@ impl Callee {
             talked_over: Vec::new(),
             breaths: Vec::new(),
             spoke_into: false,
+            then: None,
+            noise: 0x2545_f491,
             echo: VecDeque::new(),
             answered: false,
             gone: false,
@@ -292,6 +299,21 @@ impl Callee {
                 *sample = sample.saturating_add((f32::from(back) * share) as i16);
             }
         }
+        if let Some(level_db) = self.fixture.noise_db {
+            // Even noise from -a to a has a level of a/√3.
+            let highest = 32_768.0 * 10.0_f32.powf(level_db / 20.0) * 3.0_f32.sqrt();
+            for sample in &mut frame {
+                self.noise = self
+                    .noise
+                    .wrapping_mul(1_664_525)
+                    .wrapping_add(1_013_904_223);
+                let share = (self.noise >> 16) as f32 / 32_768.0 - 1.0;
+                *sample = sample.saturating_add((share * highest) as i16);
+            }
+        }
+        if let Some((_, pick)) = self.then.take_if(|(at, _)| now >= *at) {
+            self.act(pick, now);
+        }
         if let Some(stream) = &mut self.stream {
             if !stream.is_pressing()
                 && let Some(key) = self.keys.pop_front()
@@ -331,7 +353,7 @@ impl Callee {
         }
         if self.answered && over && self.speech.is_empty() {
             self.robot_loud_at = None;
-            self.answer_question();
+            self.answer_question(now);
         }
     }
 
@@ -350,30 +372,35 @@ impl Callee {
             self.times.insert(node, nth + 1);
             self.into_at = Some(now);
             self.spoke_into = true;
-            self.act(*what);
+            self.act(*what, now);
         }
     }
 
-    fn answer_question(&mut self) {
+    fn answer_question(&mut self, now: Instant) {
         let Some(node) = self.asked.clone() else {
             return;
         };
         let nth = self.times.entry(node.clone()).or_insert(0);
         let pick = self.fixture.pick(&node, *nth);
         *nth += 1;
-        self.act(pick);
+        self.act(pick, now);
     }
 
-    fn act(&mut self, pick: Pick) {
+    fn act(&mut self, pick: Pick, now: Instant) {
         match pick {
             Pick::Say(text) => self.say(&text),
             Pick::Cough => {
                 self.speech = spoken(100).into();
                 self.last_words = None;
             }
+            Pick::Else(then) => {
+                self.speech = spoken(300).into();
+                self.last_words = None;
+                self.then = Some((now + Duration::from_millis(1_300), *then));
+            }
             Pick::Keys(keys) => self.keys = keys.chars().collect(),
             Pick::HangUp => self.hang_up(),
-            Pick::Into { what, .. } => self.act(*what),
+            Pick::Into { what, .. } => self.act(*what, now),
             Pick::Silence => {}
         }
     }

@@ -82,6 +82,8 @@ pub struct Fixture {
     pub prompt_ms: u64,
     /// The robot's voice comes back so much later, and so much quieter.
     pub echo: Option<EchoPath>,
+    /// Noise round the telephone, in dBFS.
+    pub noise_db: Option<f32>,
     pub expect: Expect,
 }
 
@@ -219,6 +221,11 @@ fn act(chosen: &str) -> Pick {
         "(coughs)" => Pick::Cough,
         "(hangs up)" => Pick::HangUp,
         _ => into(chosen)
+            .or_else(|| {
+                Some(Pick::Else(Box::new(act(
+                    chosen.strip_prefix("(somebody else) ")?
+                ))))
+            })
             .or_else(|| Some(Pick::Keys(keys()?.to_owned())))
             .unwrap_or_else(|| Pick::Say(chosen.to_owned())),
     }
