@@ -370,7 +370,7 @@ fn patient_rows(
     patients: &[&Patient],
     (site, seals): (&Site, &[Seal]),
     now: Timestamp,
-) -> Result<Rows<18>, StoreError> {
+) -> Result<Rows<20>, StoreError> {
     let mut rows = Vec::with_capacity(patients.len());
     for (patient, seal) in patients.iter().zip(seals) {
         let identity = Identity::of(patient, &patient.id, site, seal)?;
@@ -393,6 +393,8 @@ fn patient_rows(
             identity.number_index.into(),
             identity.birth_year.into(),
             identity.phone_index.into(),
+            identity.begins.name.into(),
+            identity.begins.family.into(),
         ]);
     }
     let columns = [
@@ -414,6 +416,8 @@ fn patient_rows(
         "number_index",
         "birth_year",
         "phone_index",
+        "name_index",
+        "family_index",
     ];
     Ok(Rows::of("patient", columns, &rows))
 }

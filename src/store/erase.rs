@@ -403,6 +403,7 @@ async fn empty(
         "update errand set state = 'blocked' where patient_id = $1 and state = 'planned'".to_owned(),
         "update episode set encounter = null, encounter_index = 'erased/' || id where patient_id = $1".to_owned(),
         "update patient set name = '', number = null, number_index = 'erased/' || id, birth_date = null, phone = null, phone_index = null, \
+         name_index = '', family_index = null, \
          dialect = null, wishes = null, seen_at_ms = null where id = $1"
             .to_owned(),
     ];

@@ -18,6 +18,7 @@ pub mod errand;
 pub mod expected;
 pub mod feed;
 pub mod figures;
+mod find;
 pub mod history;
 pub mod hours;
 pub mod import;
@@ -59,10 +60,14 @@ use aftercall_core::time::Timestamp;
 use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use tokio::time::timeout;
 
 use crate::vault::{Source, VaultError};
 
 static DRIVERS: Once = Once::new();
+
+/// How long a database may say nothing: then what was asked is given up, like one that cannot be reached.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The database of one hospital. Cheap to clone: it is a handle on a pool.
 #[derive(Clone, Debug)]
@@ -72,6 +77,7 @@ pub struct Store {
     /// What every handle knows: the rota is asked for often and changes weekly.
     rota: Arc<Mutex<rota::Known>>,
     keys: Arc<key::Keys>,
+    silence: Duration,
 }
 
 /// Which database answers.
@@ -218,7 +224,7 @@ impl Store {
         let options = AnyPoolOptions::new()
             // Every connection to `:memory:` is a database of its own.
             .max_connections(if in_memory { 1 } else { 8 })
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(SILENCE)
             .idle_timeout(None)
             .max_lifetime(if in_memory {
                 None
@@ -232,6 +238,9 @@ impl Store {
             // transaction for ever, and would begin no other.
             .before_acquire(|connection, _| {
                 Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
+            .after_release(move |connection, _| {
+                Box::pin(async move { backend.still_answers(connection).await })
             });
         let pool = options.connect(url).await.map_err(StoreError::Open)?;
         migrate::run(&pool, backend, file.as_deref()).await?;
@@ -240,6 +249,7 @@ impl Store {
             backend,
             rota: Arc::default(),
             keys: Arc::new(key::Keys::new(master_key.clone())),
+            silence: SILENCE,
         };
         let mut tx = store.begin().await?;
         audit::adopt(&mut tx).await?;
@@ -249,6 +259,27 @@ impl Store {
 
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The same store, which waits so long for [`Store::answered`]; 30 s by default.
+    pub fn patient_for(self, silence: Duration) -> Self {
+        Self { silence, ..self }
+    }
+
+    /// Waits for work on the database, and gives it up where that says nothing: a line may stand and carry nothing for ever.
+    /// Whether it was done is then not known, as when a line breaks before a commit is answered.
+    ///
+    /// # Errors
+    /// The work's own; [`StoreError::Database`] after the silence.
+    pub async fn answered<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let silent = |_| {
+            let why = io::Error::new(io::ErrorKind::TimedOut, "it says nothing");
+            Err(StoreError::Database(sqlx::Error::Io(why)))
+        };
+        timeout(self.silence, work).await.unwrap_or_else(silent)
     }
 
     /// How far the database's clock is before ours, in milliseconds. SQLite has ours: there it is the newest call's
@@ -313,6 +344,12 @@ impl Backend {
         } else {
             None
         }
+    }
+
+    /// Whether a connection that comes back may be used again. One that was given up in the middle says nothing, and would be
+    /// waited for as long as it stands.
+    async fn still_answers(self, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+        Ok(self == Backend::Sqlite || timeout(SILENCE, connection.ping()).await.is_ok())
     }
 
     async fn prepare(self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {

@@ -13,12 +13,13 @@ use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::find::Begins;
 use super::key::Keys;
 use super::life::happen;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, json, word};
 use super::scope::seen;
-use super::sealed::{KEY, Seal, key_of, read_each};
+use super::sealed::{Seal, read_each};
 use super::site::{Indexed, Site};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
@@ -253,37 +254,6 @@ impl Store {
             patients.push(whole(&mut connection, &self.keys, row).await?);
         }
         Ok(page.cut(patients, |patient| (vec![], patient.id.0.clone())))
-    }
-
-    /// The patient whose number is `text`; where it is nobody's, those whose name begins with it. At most 50, each with the
-    /// wards of her stays.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn find_patients(
-        &self,
-        text: &str,
-        wards: &Wards,
-    ) -> Result<Vec<(Patient, Vec<String>)>, StoreError> {
-        const MOST: usize = 50;
-        let number = self.site().await?.index(Indexed::Number, text);
-        let mut connection = self.pool.acquire().await?;
-        let mut ids = with_number(&mut connection, &number, wards).await?;
-        if ids.is_empty() {
-            ids = with_name(&mut connection, &self.keys, text, wards).await?;
-        }
-        let mut found = Vec::new();
-        for id in ids.into_iter().take(MOST) {
-            found.push((patient(&mut connection, &self.keys, &id).await?, Vec::new()));
-        }
-        drop(connection);
-        for (patient, wards) in &mut found {
-            *wards = self
-                .wards_of_patient(&patient.id.0)
-                .await?
-                .unwrap_or_default();
-        }
-        Ok(found)
     }
 
     /// Every ward that a stay names, in order.
@@ -682,66 +652,6 @@ async fn with_number_in_use(
     Ok(told)
 }
 
-/// Who of these wards has a number with this hash, at whatever hospital.
-async fn with_number(
-    connection: &mut AnyConnection,
-    number: &str,
-    wards: &Wards,
-) -> Result<Vec<PatientId>, StoreError> {
-    let (seen, names) = seen(wards, "p.id", 2);
-    // The index on numbers begins with the hospital: it is asked once for each there is.
-    let sql = format!(
-        "with recursive house (id) as (select min(hospital) from patient union all \
-         select (select min(hospital) from patient where hospital > house.id) from house where house.id is not null) \
-         select p.id from house join patient p on p.hospital = house.id and p.number_index = $1 \
-         where not exists (select 1 from erasure x where x.patient_id = p.id){seen} order by p.id"
-    );
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(number);
-    let rows = names
-        .iter()
-        .fold(query, |query, name| query.bind(name))
-        .fetch_all(connection)
-        .await?;
-    let id = |row| Columns(row).text("id").map(PatientId);
-    rows.iter().map(id).collect()
-}
-
-/// Whose name of these wards begins so, by name. Names lie under their patients' keys, which no index reads: each is opened,
-/// some microseconds a patient.
-async fn with_name(
-    connection: &mut AnyConnection,
-    keys: &Keys,
-    begins: &str,
-    wards: &Wards,
-) -> Result<Vec<PatientId>, StoreError> {
-    let (seen, names) = seen(wards, "p.id", 1);
-    let sql = format!(
-        "select p.id, p.name, {KEY} from patient p {} \
-         where not exists (select 1 from erasure x where x.patient_id = p.id){seen}",
-        key_of("p.id")
-    );
-    let rows = names
-        .iter()
-        .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, name| {
-            query.bind(name)
-        })
-        .fetch_all(&mut *connection)
-        .await?;
-    let begins = begins.to_lowercase();
-    let mut fits = Vec::new();
-    for row in &rows {
-        let seal = Seal::of_row(connection, keys, row, Class::Identity).await?;
-        let row = Columns(row);
-        let id = PatientId(row.text("id")?);
-        let name = seal.open(&row, "name", &name_of(&id))?.to_lowercase();
-        if name.starts_with(&begins) {
-            fits.push((name, id));
-        }
-    }
-    fits.sort_unstable();
-    Ok(fits.into_iter().map(|(_, id)| id).collect())
-}
-
 pub(super) fn name_of(patient: &PatientId) -> String {
     of_patient("name", patient)
 }
@@ -760,6 +670,7 @@ pub(super) struct Identity {
     pub(super) number_index: String,
     pub(super) number: String,
     pub(super) name: String,
+    pub(super) begins: Begins,
     pub(super) birth_year: String,
     pub(super) birth_date: String,
     pub(super) phone_index: Option<String>,
@@ -781,6 +692,7 @@ impl Identity {
             number_index: site.index(Indexed::Number, patient.number.expose()),
             number: sealed("number", patient.number.expose())?,
             name: sealed("name", patient.name.expose())?,
+            begins: Begins::of(patient.name.expose(), site),
             birth_year: format!("{:04}", born.year()),
             birth_date: sealed("birth_date", &born.to_string())?,
             phone_index: phone.map(|phone| site.index(Indexed::Phone, phone)),
@@ -855,7 +767,7 @@ pub(super) async fn upsert_patient(
         "update patient set name = $2, birth_date = $3, phone = $4, lang = $5, dialect = $6, hearing = $7, \
          zone = $8, knows_diagnosis = $9, \
          life = case when $10 = 'alive' then life when life = 'dead' then life else $10 end, updated_at_ms = $11, \
-         birth_year = $12, phone_index = $13 where id = $1",
+         birth_year = $12, phone_index = $13, name_index = $14, family_index = $15 where id = $1",
     )
     .bind(&id.0)
     .bind(identity.name)
@@ -870,6 +782,8 @@ pub(super) async fn upsert_patient(
     .bind(ms(now))
     .bind(identity.birth_year)
     .bind(identity.phone_index)
+    .bind(identity.begins.name)
+    .bind(identity.begins.family)
     .execute(connection)
     .await?;
     Ok(false)
@@ -887,8 +801,8 @@ async fn insert_patient(
     let identity = Identity::of(patient, &patient.id, &site, &seal)?;
     let inserted = sqlx::query(
         "insert into patient (id, hospital, number, name, birth_date, phone, lang, dialect, hearing, zone, \
-         knows_diagnosis, life, created_at_ms, updated_at_ms, number_index, birth_year, phone_index) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16) \
+         knows_diagnosis, life, created_at_ms, updated_at_ms, number_index, birth_year, phone_index, name_index, \
+         family_index) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16, $17, $18) \
          on conflict (hospital, number_index) do nothing",
     )
     .bind(&patient.id.0)
@@ -907,6 +821,8 @@ async fn insert_patient(
     .bind(identity.number_index)
     .bind(identity.birth_year)
     .bind(identity.phone_index)
+    .bind(identity.begins.name)
+    .bind(identity.begins.family)
     .execute(&mut *connection)
     .await?;
     Ok(inserted.rows_affected() == 1)

@@ -28,6 +28,8 @@ pub(super) enum Indexed {
     Number,
     /// Its number of a stay.
     Encounter,
+    /// How a name begins: many share it.
+    Name,
     /// The content of a message of its bus.
     Message,
 }
@@ -38,6 +40,7 @@ impl Indexed {
             Indexed::Phone => "phone",
             Indexed::Number => "number",
             Indexed::Encounter => "encounter",
+            Indexed::Name => "name",
             Indexed::Message => "message",
         }
     }

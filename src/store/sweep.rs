@@ -1,5 +1,6 @@
 //! What earlier versions left open is sealed once, when a newer one opens the database: some rows a transaction, each as
-//! it stands only, so that a pass that was broken off goes on and two at once do no harm.
+//! it stands only, so that a pass that was broken off goes on and two at once do no harm. Names are given what they are
+//! looked up by (`find.rs`).
 //!
 //! PostgreSQL keeps the old versions of rows until it vacuums; the tables are written anew at the end.
 
@@ -231,7 +232,9 @@ const fn in_place(
 fn index_of(site: &Site, what: Indexed, plain: &str) -> String {
     match what {
         Indexed::Encounter => site.encounter(plain),
-        Indexed::Phone | Indexed::Number | Indexed::Message => site.index(what, plain),
+        Indexed::Phone | Indexed::Number | Indexed::Name | Indexed::Message => {
+            site.index(what, plain)
+        }
     }
 }
 
@@ -254,6 +257,7 @@ impl Store {
         for column in &COLUMNS {
             sealed += self.sweep_column(column).await?;
         }
+        self.index_names(AT_ONCE).await?;
         sqlx::query("update vault set swept = 1 where id = 1")
             .execute(&self.pool)
             .await?;

@@ -18,9 +18,10 @@ use aftercall_core::id::AttemptId;
 use aftercall_core::phi::Phi;
 use aftercall_core::plan::message::MessageKind;
 use aftercall_core::review::Review;
+use aftercall_core::staff::Wards;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 
-use crate::record::{at, calling, finding, finish, master_key, phone};
+use crate::record::{at, calling, enrol, finding, finish, master_key, phone};
 
 const DAY: i64 = 86_400;
 const NUMBER: &str = "7300519";
@@ -365,6 +366,78 @@ pub async fn what_an_earlier_version_left_open_is_sealed_at_the_next_start(
         "{same:?}"
     );
     again.close().await;
+}
+
+/// How many are found, or `None` where a name had to be opened that cannot be.
+async fn found(store: &Store, text: &str) -> Option<usize> {
+    Some(store.find_patients(text, &Wards::ALL).await.ok()?.len())
+}
+
+// On both databases: see `store`.
+pub async fn a_name_is_found_and_those_that_begin_otherwise_are_not_opened(
+    store: Store,
+    url: String,
+) {
+    for (number, name) in [
+        ("1", "王建国"),
+        ("2", "王芳"),
+        ("3", "李秀英"),
+        ("4", "Eleanor Whitfield"),
+    ] {
+        let (_, mut enrolment) = enrol(&store, number).await;
+        enrolment.patient.name = Phi::new(name.to_owned());
+        let saved = store
+            .save_patient_with_episode_and_steps(&enrolment, "test", at(2))
+            .await;
+        saved.expect("saved");
+    }
+    let mut raw = AnyConnection::connect(&url).await.expect("the database");
+    let her = store.patient_by_number("first", "3").await;
+    let her = her.expect("looked up").expect("she is known").0;
+    let sealed = sqlx::query("select name from patient where id = $1")
+        .bind(&her)
+        .fetch_one(&mut raw)
+        .await;
+    let sealed: String = sealed.expect("her row").get("name");
+    let mut set_name = async |name: &str| {
+        let sql = "update patient set name = $2 where id = $1";
+        let done = sqlx::query(sql)
+            .bind(&her)
+            .bind(name)
+            .execute(&mut raw)
+            .await;
+        done.expect("the table is this");
+    };
+    set_name(&sealed[..sealed.len() - 8]).await;
+    for (text, count) in [
+        ("王", Some(2)),
+        ("wang", Some(2)),
+        (" Wang jian", Some(1)),
+        ("王五", Some(0)),
+        ("whit", Some(1)),
+        ("eleanor", Some(1)),
+        ("李", None),
+        // One letter is looked for in every name.
+        ("w", None),
+    ] {
+        assert_eq!(found(&store, text).await, count, "{text}");
+    }
+    // What an earlier version wrote has no hash: it is opened until it is given one, at the next start.
+    set_name(&sealed).await;
+    for sql in [
+        "update patient set name_index = null, family_index = null",
+        "update vault set swept = 0",
+    ] {
+        let done = sqlx::query(sql).execute(&mut raw).await;
+        done.expect("the table is this");
+    }
+    assert_eq!(found(&store, "王").await, Some(2));
+    let next = Store::open(&url, &master_key()).await.expect("opens");
+    let hashes = "select count(*) as hashes from patient where name_index is not null";
+    let row = sqlx::query(hashes).fetch_one(&mut raw).await;
+    assert_eq!(row.expect("a count").get::<i64, _>("hashes"), 4);
+    assert_eq!(found(&next, "whit").await, Some(1));
+    next.close().await;
 }
 
 // On both databases: see `store`.

@@ -226,6 +226,14 @@ const CHECKS: &[(&str, Check)] = &[
         },
     ),
     (
+        "a_name_is_found_and_those_that_begin_otherwise_are_not_opened",
+        |store, url| {
+            Box::pin(
+                identity::a_name_is_found_and_those_that_begin_otherwise_are_not_opened(store, url),
+            )
+        },
+    ),
+    (
         "a_rotation_keeps_what_numbers_are_looked_up_by",
         |store, url| {
             Box::pin(identity::a_rotation_keeps_what_numbers_are_looked_up_by(
