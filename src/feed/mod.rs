@@ -104,7 +104,8 @@ impl Feed {
             fault: None,
             ack: None,
         };
-        match self.store.keep_message(&message).await? {
+        let kept = self.store.keep_message(&message);
+        match self.store.answered(kept).await? {
             Kept::Known(known) => {
                 let ack = known.ack.unwrap_or(Ack::Error);
                 info!(message.id = %known.id, %ack, "a message came again");

@@ -121,7 +121,7 @@ pub async fn run(
 
 /// Steps that were claimed and not decided: without this they would stay leased while the engine lives.
 async fn free_leases(store: &Store, rules: &Rules) {
-    if let Err(error) = store.release_steps(&rules.engine).await {
+    if let Err(error) = store.answered(store.release_steps(&rules.engine)).await {
         warn!(%error, "leases not freed; they run out by themselves");
     }
 }
@@ -141,13 +141,13 @@ async fn round(
 ) -> Result<(), StoreError> {
     let now = rules.clock.now();
     if now.duration_since(last.renewed) > rules.lease / 3 {
-        store
-            .renew_leases(&rules.engine, rules.lease_until(now))
-            .await?;
+        let renewed = store.renew_leases(&rules.engine, rules.lease_until(now));
+        store.answered(renewed).await?;
         last.renewed = now;
     }
     if now.duration_since(last.counted) > COUNTED_EVERY {
-        lines.reach = Some(reach(&store.tried_since(now - COUNTED_FROM).await?));
+        let tried = store.tried_since(now - COUNTED_FROM);
+        lines.reach = Some(reach(&store.answered(tried).await?));
         last.counted = now;
     }
     once(store, rules, lines, calls).await.map(|_| ())
@@ -164,7 +164,7 @@ pub async fn once(
     lines: &mut Lines,
     calls: &mpsc::Sender<ToDial>,
 ) -> Result<u32, StoreError> {
-    let live = store.live_calls_of(&rules.engine).await?;
+    let live = store.answered(store.live_calls_of(&rules.engine)).await?;
     let now = rules.clock.now();
     if !*lines.has_room.borrow() {
         lines.capacity.behind(live, now);
@@ -173,7 +173,8 @@ pub async fn once(
     let room = lines.capacity.room(live, now);
     let taken = live.saturating_add(lines.pulse.second_lines());
     let mut free = lines.lines.saturating_sub(taken).min(room);
-    let breaker = Breaker::of(&store.endings_of_trunk(&lines.trunk, ENDINGS).await?);
+    let endings = store.endings_of_trunk(&lines.trunk, ENDINGS);
+    let breaker = Breaker::of(&store.answered(endings).await?);
     if let Some(room) = breaker.room(live, rules.clock.now()) {
         free = free.min(room);
         if free > 0 {
@@ -193,9 +194,8 @@ pub async fn once(
             break;
         }
         let wanted = if lines.pace.is_limited() { 1 } else { free };
-        let claimed = store
-            .claim_due_steps(now, wanted, rules.lease_until(now), &rules.engine)
-            .await?;
+        let due = store.claim_due_steps(now, wanted, rules.lease_until(now), &rules.engine);
+        let claimed = store.answered(due).await?;
         if claimed.is_empty() {
             break;
         }
@@ -246,7 +246,7 @@ async fn try_step(
     waiting: &mut usize,
 ) -> Result<bool, StoreError> {
     let now = rules.clock.now();
-    let loaded = Loaded::of(store, step, now).await?;
+    let loaded = store.answered(Loaded::of(store, step, now)).await?;
     let next = loaded.decide(&rules.policy, now);
     let NextStep::DialNow(order) = next else {
         put_off(store, rules, &loaded, &next, now).await?;
@@ -275,7 +275,8 @@ async fn try_step(
         wait(store, rules, &loaded, NO_SCRIPT, why, now).await?;
         return Ok(false);
     };
-    let (caller, most) = match allowed(store, rules, lines, *waiting, now).await? {
+    let callers = allowed(store, rules, lines, *waiting, now);
+    let (caller, most) = match store.answered(callers).await? {
         Ok(caller) => caller,
         Err((until, why)) => {
             *waiting += 1;
@@ -284,12 +285,13 @@ async fn try_step(
         }
     };
     let whom = (&loaded.step, &loaded.patient);
-    let earlier = earlier(store, whom, &script.hash, now).await?;
+    let earlier = earlier(store, whom, &script.hash, now);
+    let earlier = store.answered(earlier).await?;
     let attempt = NewAttempt {
         caller_most: most,
         ..new_attempt(rules, lines, &loaded, &order, script, &caller, now)
     };
-    match store.begin_attempt(&attempt).await? {
+    match store.answered(store.begin_attempt(&attempt)).await? {
         Begun::Dial => {}
         Begun::LeaseLost => return Ok(false),
         Begun::LineTaken => {

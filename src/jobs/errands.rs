@@ -26,7 +26,7 @@ const AT_ONCE: u32 = 100;
 /// Runs until shutdown.
 pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules.get()).await {
+        if let Err(error) = store.answered(once(&store, &rules.get())).await {
             error!(%error, "tasks and messages wait: the database did not answer");
         }
     }

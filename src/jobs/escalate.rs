@@ -29,7 +29,7 @@ pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bo
 pub async fn once(store: &Store, rules: &Rules) -> Result<u32, StoreError> {
     let mut all = 0;
     loop {
-        let climbed = climb(store, rules).await?;
+        let climbed = store.answered(climb(store, rules)).await?;
         all += climbed;
         // Each climb puts an order's next hour later, and the last rung's after now.
         if climbed == 0 {

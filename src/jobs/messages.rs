@@ -63,7 +63,7 @@ impl Messages {
 /// Announces calls, until shutdown.
 pub async fn run(store: Store, rules: RulesNow, mut shutdown: watch::Receiver<bool>) {
     while next_round(ROUND, &mut shutdown).await {
-        if let Err(error) = once(&store, &rules.get()).await {
+        if let Err(error) = store.answered(once(&store, &rules.get())).await {
             error!(%error, "calls are not announced: the database did not answer");
         }
     }

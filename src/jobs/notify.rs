@@ -92,13 +92,12 @@ async fn claim(
     let now = rules.clock.now();
     let lease_until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
     let limit = u32::try_from(room).unwrap_or(u32::MAX);
-    let mut rows = store
-        .claim_outbox(now, limit, lease_until, &rules.engine)
-        .await?;
+    let claim = store.claim_outbox(now, limit, lease_until, &rules.engine);
+    let mut rows = store.answered(claim).await?;
     let events: Vec<OutboxEvent> = rows.extract_if(.., |row| row.channel.is_none()).collect();
     let mut handed_out = 0;
     for event in events {
-        match hand_out(store, rules, &event, now).await {
+        match store.answered(hand_out(store, rules, &event, now)).await {
             Ok(()) => handed_out += 1,
             // It waits for its lease, and holds up no other.
             Err(error) => error!(event.id = %event.id, %error, "an event is not handed out yet"),
@@ -248,6 +247,16 @@ fn addresses(person: &Person, step: &Step) -> Vec<Target> {
 /// Sends one row, and writes down what became of it; false where it was not taken.
 async fn deliver(store: &Store, rules: &Rules, row: &OutboxEvent) -> Result<bool, StoreError> {
     let sent = send(store, rules, row).await?;
+    store.answered(mark(store, rules, row, sent)).await
+}
+
+/// Writes down what became of a delivery: whether it was taken.
+async fn mark(
+    store: &Store,
+    rules: &Rules,
+    row: &OutboxEvent,
+    sent: Result<Sent, SendError>,
+) -> Result<bool, StoreError> {
     let now = rules.clock.now();
     let error = match sent {
         Ok(sent) => {
@@ -321,7 +330,7 @@ async fn send(
     };
     let (mut to, mut lang) = (Phi::new(String::new()), rules.channels.lang());
     if let Some(recipient) = &row.recipient {
-        let rota = store.rota().await?;
+        let rota = store.answered(store.rota()).await?;
         let person = rota.as_ref().and_then(|rota| rota.person(recipient));
         let address = person.and_then(|person| {
             lang = person.lang;
@@ -340,7 +349,8 @@ async fn send(
     }
     let (mut subject, mut words, mut said) = (String::new(), String::new(), String::new());
     if row.event.starts_with("work_order.") {
-        let order = store.work_order(&WorkOrderId(row.subject.clone())).await?;
+        let id = WorkOrderId(row.subject.clone());
+        let order = store.answered(store.work_order(&id)).await?;
         if row.recipient.is_some() && is_settled(&order, &row.event) {
             return Ok(Ok(Sent::Delivered));
         }

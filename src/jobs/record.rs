@@ -133,8 +133,9 @@ impl Recorder {
     /// order. Whether it is on disk: a report that the database refuses for good is not.
     pub async fn record(&mut self, report: &Report) -> bool {
         let at = self.rules.clock.now();
+        let store = self.store.clone();
         loop {
-            match self.commit(report, at).await {
+            match store.answered(self.commit(report, at)).await {
                 Ok(raised) => {
                     self.trace(report, raised.as_ref(), at);
                     return true;

@@ -27,8 +27,8 @@ pub struct Interrupted {
 /// When the database refuses: then nothing may be dialled.
 pub async fn at_start(store: &Store, rules: &Rules) -> Result<Vec<Interrupted>, StoreError> {
     let closed = close_orphans(store, rules, Some(&rules.engine)).await?;
-    store.release_steps(&rules.engine).await?;
-    store.release_outbox(&rules.engine).await?;
+    store.answered(store.release_steps(&rules.engine)).await?;
+    store.answered(store.release_outbox(&rules.engine)).await?;
     Ok(closed)
 }
 
@@ -57,11 +57,12 @@ async fn close_orphans(
 ) -> Result<Vec<Interrupted>, StoreError> {
     let now = rules.clock.now();
     let mut closed = Vec::new();
-    for row in store.orphaned_attempts(restarted, now).await? {
+    let orphans = store.orphaned_attempts(restarted, now);
+    for row in store.answered(orphans).await? {
         let id = row.attempt.id.clone();
-        let record = what_is_left(store, &row).await?;
+        let record = store.answered(what_is_left(store, &row)).await?;
         let identified = record.progress.identified;
-        match finish(store, rules, &id, record, now).await {
+        match store.answered(finish(store, rules, &id, record, now)).await {
             Ok(_) => {
                 info!(attempt.id = %id, identified, "attempt closed as interrupted");
                 closed.push(Interrupted {

@@ -1,6 +1,6 @@
 //! An engine in virtual time on a real database, hit at random steps from a seed: stopped dead between any two polls, its disk
-//! full (SQLite), its database away (PostgreSQL: every connection cut, none to be had), its clock put forward or back, its
-//! webhook answering 500 or not at all. No finding without its order, no order lost or doubled, each told of, and every rung of
+//! full (SQLite), its database away (PostgreSQL: every connection cut, none to be had) or silent (they stand and carry nothing,
+//! until they do or are cut), its clock put forward or back, its webhook answering 500 or not at all. No finding without its order, no order lost or doubled, each told of, and every rung of
 //! the ladder on time.
 //!
 //! On time is within a second of its hour, or of the engine's return: rungs that came due meanwhile are all climbed at once
@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use aftercall::channels::Channels;
 use aftercall::config::Config;
@@ -51,6 +52,8 @@ const FAULTS: u64 = 50;
 const OF_A_WORLD: u64 = 25;
 /// Seed and count of the process that is hit.
 const RUN: &str = "AFTERCALL_TEST_FAULTS";
+/// How long a silent database is waited for here.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// A write beyond the limit of a file's size.
 const SIGXFSZ: i32 = 25;
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -100,6 +103,33 @@ enum Fault {
 struct Away {
     before: u64,
     during: u64,
+    how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Cut,
+    /// Nothing comes through; then what was held does.
+    Silent,
+    /// Nothing comes through; then every line breaks, and what was held arrives as its answers do not.
+    SilentAndCut,
+}
+
+impl How {
+    fn begin(self, relay: &Relay) {
+        match self {
+            How::Cut => relay.cut(),
+            How::Silent | How::SilentAndCut => relay.hush(),
+        }
+    }
+
+    fn end(self, relay: &Relay) {
+        if self == How::SilentAndCut {
+            relay.cut();
+        }
+        relay.speak();
+        relay.join();
+    }
 }
 
 /// Where a world's rows are.
@@ -131,19 +161,21 @@ async fn under<T>(fault: Fault, database: &Database, work: impl Future<Output = 
             let (inner, full) = (Box::pin(work), Some(DiskFull::begins()));
             Some(Starved { inner, polls, full }.await)
         }
-        Fault::Away(Away { before, during }) => {
+        Fault::Away(away) => {
             let relay = database.relay().expect("only PostgreSQL goes away");
             let inner = Box::pin(work);
-            let cut_off = CutOff {
+            let done = CutOff {
                 inner,
-                before,
-                during,
+                away,
+                is_over: false,
                 relay,
-            };
-            let done = cut_off.await;
-            relay.join();
-            // A commit whose answer was lost counts before anybody looks.
+            }
+            .await;
+            // A commit whose answer was lost counts before anybody looks; so does one that was given up.
+            relay.speak();
+            relay.cut();
             relay.settled().await;
+            relay.join();
             Some(done)
         }
     }
@@ -152,8 +184,8 @@ async fn under<T>(fault: Fault, database: &Database, work: impl Future<Output = 
 /// A future whose database is away for so many polls.
 struct CutOff<'a, T> {
     inner: Pin<Box<dyn Future<Output = T> + 'a>>,
-    before: u64,
-    during: u64,
+    away: Away,
+    is_over: bool,
     relay: &'a Relay,
 }
 
@@ -161,13 +193,23 @@ impl<T> Future for CutOff<'_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match (self.before.checked_sub(1), self.during.checked_sub(1)) {
-            (Some(left), _) => self.before = left,
+        let Away {
+            before,
+            during,
+            how,
+        } = self.away;
+        match (before.checked_sub(1), during.checked_sub(1)) {
+            (Some(left), _) => self.away.before = left,
             (None, Some(left)) => {
-                self.during = left;
-                self.relay.cut();
+                self.away.during = left;
+                how.begin(self.relay);
             }
-            (None, None) => self.relay.join(),
+            // Once: what came about since stands.
+            (None, None) if !self.is_over => {
+                self.is_over = true;
+                how.end(self.relay);
+            }
+            (None, None) => {}
         }
         self.inner.as_mut().poll(context)
     }
@@ -351,10 +393,16 @@ impl World {
         match self.pick(6) {
             0 => Fault::Stop(self.pick(120)),
             1 if self.database.relay().is_some() => {
-                self.count("database away");
+                let how =
+                    [How::Cut, How::Cut, How::Silent, How::SilentAndCut][self.pick(4) as usize];
+                self.count(match how {
+                    How::Cut => "database away",
+                    How::Silent | How::SilentAndCut => "database silent",
+                });
                 Fault::Away(Away {
                     before: self.pick(60),
                     during: 1 + self.pick(4),
+                    how,
                 })
             }
             1 => {
@@ -362,6 +410,18 @@ impl World {
                 Fault::Disk(1 + self.pick(12))
             }
             _ => Fault::None,
+        }
+    }
+
+    /// The store as what is hit has it: it waits for a silent database for a moment only.
+    fn store_under(&self, fault: Fault) -> Store {
+        let store = self.store.clone();
+        match fault {
+            Fault::Away(Away {
+                how: How::Silent | How::SilentAndCut,
+                ..
+            }) => store.patient_for(PATIENCE),
+            _ => store,
         }
     }
 
@@ -407,12 +467,9 @@ impl World {
         loop {
             self.set_clock();
             let fault = self.fault();
-            let round = under(
-                fault,
-                &self.database,
-                escalate::once(&self.store, &self.rules),
-            )
-            .await;
+            let store = self.store_under(fault);
+            let round = escalate::once(&store, &self.rules);
+            let round = under(fault, &self.database, round).await;
             match round {
                 Some(Ok(climbed)) => {
                     let stood = self.climbs();
@@ -481,7 +538,8 @@ impl World {
             self.now += away;
             self.set_clock();
             let fault = self.fault();
-            let start = recover::at_start(&self.store, &self.rules);
+            let store = self.store_under(fault);
+            let start = recover::at_start(&store, &self.rules);
             match under(fault, &self.database, start).await {
                 Some(Ok(_)) => break,
                 // It ends by itself, and is begun again.
@@ -537,7 +595,7 @@ impl World {
         self.set_clock();
         let fault = self.fault();
         // With the rules of the moment, as its loop has.
-        let mut recorder = Recorder::new(self.store.clone(), self.rules.clone());
+        let mut recorder = Recorder::new(self.store_under(fault), self.rules.clone());
         let report = Report {
             attempt: attempt.clone(),
             what,
@@ -594,13 +652,9 @@ impl World {
         }
         self.set_clock();
         let fault = self.fault();
-        match under(
-            fault,
-            &self.database,
-            notify::once(&self.store, &self.rules),
-        )
-        .await
-        {
+        let store = self.store_under(fault);
+        let round = notify::once(&store, &self.rules);
+        match under(fault, &self.database, round).await {
             Some(Ok(_)) => {}
             Some(Err(error)) => assert!(error.may_pass(), "{error}"),
             None => self.stop().await,

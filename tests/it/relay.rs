@@ -1,13 +1,15 @@
 //! The way to a PostgreSQL that a test can cut: every connection breaks at once, and none comes about until it lets them.
-//! What a connection had sent may still arrive, and its answer not: as when a network goes, or a server.
+//! What a connection had sent may still arrive, and its answer not: as when a network goes, or a server. It can also be
+//! hushed: connections stand, and nothing comes through until it speaks again.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream as Handle;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{self, AsyncWriteExt as _};
+use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 
 /// What a server calls its socket, by its usual port.
@@ -19,6 +21,7 @@ pub struct Relay {
     /// While it listens.
     accepting: Mutex<Option<JoinHandle<()>>>,
     lines: Arc<Mutex<Vec<Line>>>,
+    hushed: Sender<bool>,
     cut: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -39,6 +42,7 @@ impl Relay {
             server: Path::new(host).join(SOCKET),
             accepting: Mutex::default(),
             lines: Arc::default(),
+            hushed: Sender::new(false),
             cut: Mutex::default(),
         };
         relay.join();
@@ -53,13 +57,24 @@ impl Relay {
         }
         let listener = UnixListener::bind(self.folder.path().join(SOCKET)).expect("a free name");
         let (server, lines) = (self.server.clone(), Arc::clone(&self.lines));
+        let hushed = self.hushed.subscribe();
         *accepting = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&server).await.expect("the server runs");
-                let line = Line::begin(client, server);
+                let line = Line::begin(client, server, hushed.clone());
                 lines.lock().expect("no panic").push(line);
             }
         }));
+    }
+
+    /// Lets nothing through, and nobody know, until [`Relay::speak`].
+    pub fn hush(&self) {
+        self.hushed.send_replace(true);
+    }
+
+    /// Lets through what was held.
+    pub fn speak(&self) {
+        self.hushed.send_replace(false);
     }
 
     /// Breaks every connection, and refuses new ones until [`Relay::join`].
@@ -87,30 +102,51 @@ impl Relay {
 }
 
 impl Line {
-    fn begin(client: UnixStream, server: UnixStream) -> Self {
+    fn begin(client: UnixStream, server: UnixStream, hushed: Receiver<bool>) -> Self {
         let client = client.into_std().expect("a socket of this runtime");
         let handle = client.try_clone().expect("a second handle");
         let client = UnixStream::from_std(client).expect("still non-blocking");
         Self {
             client: handle,
-            carrier: tokio::spawn(carry(client, server)),
+            carrier: tokio::spawn(carry(client, server, hushed)),
         }
     }
 }
 
 /// Carries bytes both ways. The server is heard to its end, also when nobody takes its answers any more.
-async fn carry(mut client: UnixStream, mut server: UnixStream) {
-    let (mut from_client, mut to_client) = client.split();
+async fn carry(mut client: UnixStream, mut server: UnixStream, hushed: Receiver<bool>) {
+    let (from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let there = async {
-        io::copy(&mut from_client, &mut to_server).await.ok();
+        copy(from_client, &mut to_server, hushed.clone()).await.ok();
         to_server.shutdown().await.ok();
     };
     let back = async {
-        if io::copy(&mut from_server, &mut to_client).await.is_err() {
+        if copy(&mut from_server, &mut to_client, hushed.clone())
+            .await
+            .is_err()
+        {
             io::copy(&mut from_server, &mut io::sink()).await.ok();
         }
         to_client.shutdown().await.ok();
     };
     tokio::join!(there, back);
+}
+
+/// Copies to the end; while hushed it holds what it has.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut hushed: Receiver<bool>,
+) -> io::Result<()> {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut bytes).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        // The relay is gone: nothing will hush it any more.
+        hushed.wait_for(|hushed| !hushed).await.ok();
+        to.write_all(&bytes[..read]).await?;
+    }
 }
