@@ -50,7 +50,7 @@ use crate::store::{Store, StoreError};
 use crate::trunk::config::Trunk;
 use crate::trunk::descriptors;
 use crate::trunk::driver::{Command, Driver, Report, StartCall, Told};
-use crate::trunk::pulse::Pulse;
+use crate::trunk::pulse::{Delay, Pulse};
 use crate::vault::{DataKey, Source};
 use crate::web::{self, Listening};
 
@@ -350,8 +350,8 @@ impl Engine {
     }
 
     /// From the end of an utterance to its finding and order on disk: the last of them, the shortest first.
-    pub fn durable_times(&self) -> Vec<Duration> {
-        self.pulse.durable_times()
+    pub fn durable_delays(&self) -> Vec<Delay> {
+        self.pulse.durable_delays()
     }
 
     /// Ends talk at once when [`Engine::stop`] waits for it: for a second signal.

@@ -3,6 +3,9 @@
 //! Nothing here waits for a call and no call waits for it: `submit` returns at once, and each job is answered
 //! exactly once on its channel. What comes too late, is shed or fails is [`Heard::TooLate`], an input like any
 //! other to the conversation.
+//!
+//! Who has not been heard at all goes before who is to be heard again: a second hearing of unsure words takes as long as
+//! the first, and most alarms are in the first. Nobody waits for it longer than half the deadline.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,7 +25,9 @@ use crate::speech::callbacks::Stop;
 use crate::speech::lag::Lag;
 use crate::speech::model::{Model, ModelError};
 use crate::speech::remote::{Remote, RemoteConfig};
-use crate::speech::whisper::{RecogniseError, Recogniser, Recognition, Wanted};
+use crate::speech::whisper::{
+    Hearing, RecogniseError, Recogniser, Recognition, Wanted, is_one_piece,
+};
 
 /// How many ears, and how long anyone may wait for them.
 #[derive(Clone, Debug)]
@@ -94,12 +99,16 @@ struct Waiting {
     id: u64,
     job: Job,
     submitted: Instant,
+    /// What it was heard as so far, where that was unsure, and how long that took.
+    so_far: Option<(Hearing, Duration)>,
 }
 
 #[derive(Default)]
 struct Queue {
     finals: VecDeque<Waiting>,
     speculative: VecDeque<Waiting>,
+    /// Heard once, and unsurely.
+    again: VecDeque<Waiting>,
 }
 
 struct Shared {
@@ -176,8 +185,10 @@ impl Ears {
             id,
             job,
             submitted: Instant::now(),
+            so_far: None,
         };
         let mut queue = self.shared.queue();
+        // Who is to be heard again was let in before.
         let full = queue.finals.len() + queue.speculative.len() >= self.shared.capacity;
         let shed = match (full, waiting.job.priority) {
             (false, _) => {
@@ -204,10 +215,11 @@ impl Ears {
     /// Makes a waiting guess final: the turn did end there. Without effect when it is being recognised or done.
     pub fn promote(&self, id: JobId) {
         let mut queue = self.shared.queue();
-        let place = queue
-            .speculative
-            .iter()
-            .position(|waiting| waiting.id == id.0);
+        let is_it = |waiting: &Waiting| waiting.id == id.0;
+        if let Some(waiting) = queue.again.iter_mut().find(|waiting| is_it(waiting)) {
+            waiting.job.priority = Priority::Final;
+        }
+        let place = queue.speculative.iter().position(is_it);
         if let Some(mut waiting) = place.and_then(|place| queue.speculative.remove(place)) {
             waiting.job.priority = Priority::Final;
             queue.push(waiting);
@@ -235,7 +247,7 @@ impl Ears {
         EarLoad {
             workers: self.threads.len(),
             busy: self.shared.busy.load(Ordering::Relaxed),
-            queued: queue.finals.len() + queue.speculative.len(),
+            queued: queue.len(),
             answered: self.shared.answered.load(Ordering::Relaxed),
             too_late: self.shared.too_late.load(Ordering::Relaxed),
         }
@@ -255,24 +267,39 @@ impl Drop for Ears {
             let _ = thread.join();
         }
         let left = std::mem::take(&mut *self.shared.queue());
-        for waiting in left.finals.into_iter().chain(left.speculative) {
-            self.shared.answer(waiting.job, Heard::TooLate);
+        let first = left.finals.into_iter().chain(left.speculative);
+        for waiting in first.chain(left.again) {
+            self.shared.answer_so_far(waiting);
         }
     }
 }
 
 impl Queue {
+    fn len(&self) -> usize {
+        self.finals.len() + self.speculative.len() + self.again.len()
+    }
+
     fn push(&mut self, waiting: Waiting) {
-        match waiting.job.priority {
-            Priority::Final => self.finals.push_back(waiting),
-            Priority::Speculative => self.speculative.push_back(waiting),
+        match (&waiting.so_far, waiting.job.priority) {
+            (Some(_), _) => self.again.push_back(waiting),
+            (None, Priority::Final) => self.finals.push_back(waiting),
+            (None, Priority::Speculative) => self.speculative.push_back(waiting),
         }
     }
 
-    fn pop(&mut self) -> Option<Waiting> {
-        self.finals
-            .pop_front()
-            .or_else(|| self.speculative.pop_front())
+    /// The next to be heard; who is to be heard again goes first once they have waited for `patience`.
+    fn pop(&mut self, now: Instant, patience: Duration) -> Option<Waiting> {
+        let has_waited = |waiting: &Waiting| now - waiting.submitted >= patience;
+        if let Some(place) = self.again.iter().position(has_waited) {
+            return self.again.remove(place);
+        }
+        let first = self.finals.pop_front();
+        let first = first.or_else(|| self.speculative.pop_front());
+        first.or_else(|| {
+            let is_final = |waiting: &Waiting| waiting.job.priority == Priority::Final;
+            let place = self.again.iter().position(is_final).unwrap_or(0);
+            self.again.remove(place)
+        })
     }
 }
 
@@ -294,7 +321,7 @@ impl Shared {
             if self.closing.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(waiting) = queue.pop() {
+            if let Some(waiting) = queue.pop(Instant::now(), self.deadline / 2) {
                 return Some(waiting);
             }
             queue = self
@@ -302,6 +329,21 @@ impl Shared {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Puts an utterance back that is to be heard again, behind those that were not heard yet.
+    fn put_back(&self, waiting: Waiting) {
+        self.queue().push(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Who was heard unsurely is answered with that.
+    fn answer_so_far(&self, waiting: Waiting) {
+        let heard = match waiting.so_far {
+            Some((hearing, took)) => heard(hearing.recognition(), took),
+            None => Heard::TooLate,
+        };
+        self.answer(waiting.job, heard);
     }
 
     fn answer(&self, job: Job, heard: Heard) {
@@ -329,32 +371,85 @@ fn work(shared: &Shared, model: &Arc<Model>, ready: &Sender<Result<(), Recognise
     while let Some(waiting) = shared.next() {
         shared.busy.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        shared.lag().waited(now - waiting.submitted, now);
-        let stop = Stop {
-            cancelled: Arc::clone(&waiting.job.cancelled),
-            closing: Arc::clone(&shared.closing),
-            deadline: Some(waiting.submitted + shared.deadline),
-        };
-        let job = &waiting.job;
-        let heard = if stop.is_due() {
-            Heard::TooLate
-        } else {
-            let patience = shared.deadline.saturating_sub(waiting.submitted.elapsed());
-            let remote = shared.remote.as_ref();
-            let elsewhere = remote.and_then(|ear| ear.hear(&job.samples, job.lang, patience));
-            elsewhere.unwrap_or_else(|| hear(&mut recogniser, model, job, &stop))
-        };
+        if waiting.so_far.is_none() {
+            shared.lag().waited(now - waiting.submitted, now);
+        }
+        let left = attend(shared, &mut recogniser, model, waiting);
         shared.busy.fetch_sub(1, Ordering::Relaxed);
-        shared.answer(waiting.job, heard);
+        if let Some(unsure) = left {
+            shared.put_back(unsure);
+        }
     }
 }
 
-/// Recognises one job; a failure costs this answer and a new state, not the ear.
-fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop: &Stop) -> Heard {
+/// Hears an utterance for the first time, or once more, and answers; gives it back where it is to be heard again.
+fn attend(
+    shared: &Shared,
+    recogniser: &mut Option<Recogniser>,
+    model: &Arc<Model>,
+    waiting: Waiting,
+) -> Option<Waiting> {
+    let stop = Stop {
+        cancelled: Arc::clone(&waiting.job.cancelled),
+        closing: Arc::clone(&shared.closing),
+        deadline: Some(waiting.submitted + shared.deadline),
+    };
+    if stop.is_due() {
+        shared.answer_so_far(waiting);
+        return None;
+    }
+    let job = &waiting.job;
+    let remote = shared.remote.as_ref();
+    if let (None, Some(ear)) = (&waiting.so_far, remote) {
+        let patience = shared.deadline.saturating_sub(waiting.submitted.elapsed());
+        if let Some(heard) = ear.hear(&job.samples, job.lang, patience) {
+            shared.answer(waiting.job, heard);
+            return None;
+        }
+    }
     let began = Instant::now();
+    let Waiting {
+        id,
+        job,
+        submitted,
+        so_far,
+    } = waiting;
+    let (so_far, took) = so_far.unzip();
+    let took = || took.unwrap_or_default() + began.elapsed();
+    match hear(recogniser, model, &job, so_far, &stop) {
+        Some(Outcome::Whole(recognition)) => shared.answer(job, heard(recognition, took())),
+        Some(Outcome::Piece(hearing)) if hearing.is_unsure() && !stop.is_due() => {
+            return Some(Waiting {
+                id,
+                job,
+                submitted,
+                so_far: Some((hearing, took())),
+            });
+        }
+        Some(Outcome::Piece(hearing)) => shared.answer(job, heard(hearing.recognition(), took())),
+        None => shared.answer(job, Heard::TooLate),
+    }
+    None
+}
+
+/// What became of an utterance under a recogniser.
+enum Outcome {
+    /// One that is decoded at once, and may be heard again.
+    Piece(Hearing),
+    Whole(Recognition),
+}
+
+/// Recognises one job; a failure costs this answer and a new state, not the ear.
+fn hear(
+    recogniser: &mut Option<Recogniser>,
+    model: &Arc<Model>,
+    job: &Job,
+    so_far: Option<Hearing>,
+    stop: &Stop,
+) -> Option<Outcome> {
     let Some(mut ear) = recogniser.take().or_else(|| Recogniser::new(model).ok()) else {
         error!("no memory for a speech recogniser; an utterance was not heard");
-        return Heard::TooLate;
+        return None;
     };
     let wanted = Wanted {
         lang: job.lang,
@@ -362,25 +457,43 @@ fn hear(recogniser: &mut Option<Recogniser>, model: &Arc<Model>, job: &Job, stop
         choices: &job.choices,
     };
     match catch_unwind(AssertUnwindSafe(|| {
-        ear.recognise(&job.samples, &wanted, stop)
+        pass(&mut ear, &job.samples, so_far, &wanted, stop)
     })) {
-        Ok(Ok(recognition)) => {
+        Ok(Ok(outcome)) => {
             *recogniser = Some(ear);
-            heard(recognition, began.elapsed())
+            Some(outcome)
         }
         Ok(Err(RecogniseError::Stopped)) => {
             *recogniser = Some(ear);
-            Heard::TooLate
+            None
         }
         Ok(Err(failure)) => {
             warn!(%failure, "an utterance was not recognised; the recogniser is made anew");
-            Heard::TooLate
+            None
         }
         Err(_) => {
             error!("speech recogniser panicked; it is made anew");
-            Heard::TooLate
+            None
         }
     }
+}
+
+/// One hearing of an utterance; a long one is heard as often as it must be, a piece after the other.
+fn pass(
+    ear: &mut Recogniser,
+    samples: &[i16],
+    so_far: Option<Hearing>,
+    wanted: &Wanted<'_>,
+    stop: &Stop,
+) -> Result<Outcome, RecogniseError> {
+    Ok(match so_far {
+        Some(mut hearing) => {
+            ear.again(&mut hearing, samples, wanted, stop)?;
+            Outcome::Piece(hearing)
+        }
+        None if is_one_piece(samples) => Outcome::Piece(ear.first(samples, wanted, stop)?),
+        None => Outcome::Whole(ear.recognise(samples, wanted, stop)?),
+    })
 }
 
 fn heard(recognition: Recognition, took: Duration) -> Heard {
@@ -391,4 +504,51 @@ fn heard(recognition: Recognition, took: Duration) -> Heard {
         took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
         ..recognition.into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(id: u64, priority: Priority, submitted: Instant, is_unsure: bool) -> Waiting {
+        let (reply, _) = std::sync::mpsc::channel();
+        Waiting {
+            id,
+            job: Job {
+                token: id,
+                samples: Arc::from([]),
+                lang: Lang::Zh,
+                priority,
+                hot_words: Vec::new(),
+                choices: Choices::None,
+                cancelled: Arc::default(),
+                reply,
+            },
+            submitted,
+            so_far: is_unsure.then(|| (Hearing::unsure(), Duration::ZERO)),
+        }
+    }
+
+    #[test]
+    fn who_was_not_heard_yet_goes_before_who_is_heard_again() {
+        use Priority::{Final, Speculative};
+        let start = Instant::now();
+        let patience = Duration::from_secs(2);
+        let order = |after: Duration| {
+            let mut queue = Queue::default();
+            for (id, priority, is_unsure) in [
+                (1, Speculative, true),
+                (2, Final, true),
+                (3, Speculative, false),
+                (4, Final, false),
+            ] {
+                queue.push(waiting(id, priority, start, is_unsure));
+            }
+            assert_eq!(queue.len(), 4);
+            let next = || queue.pop(start + after, patience).map(|waiting| waiting.id);
+            std::iter::from_fn(next).collect::<Vec<_>>()
+        };
+        assert_eq!(order(Duration::from_millis(1_900)), [4, 3, 2, 1]);
+        assert_eq!(order(patience), [1, 2, 4, 3], "nobody waits for ever");
+    }
 }

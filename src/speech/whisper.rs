@@ -114,6 +114,9 @@ enum Pace {
     Faster,
 }
 
+/// How what was heard unsurely is heard again, one after the other.
+const AGAIN: [Pace; 2] = [Pace::Slower, Pace::Faster];
+
 impl Pace {
     /// Telephone speech at 16 kHz.
     fn play(self, samples: &[i16]) -> Result<Vec<f32>, RecogniseError> {
@@ -231,40 +234,78 @@ impl Recogniser {
         wanted: &Wanted<'_>,
         stop: &Stop,
     ) -> Result<(Recognition, usize), RecogniseError> {
+        let mut hearing = self.first(samples, wanted, stop)?;
+        while hearing.is_unsure() && self.again(&mut hearing, samples, wanted, stop)? {}
+        Ok(hearing.best())
+    }
+
+    /// Hears a piece as it was spoken: no longer than [`is_one_piece`] allows.
+    ///
+    /// # Errors
+    /// As [`Recogniser::recognise`].
+    pub(super) fn first(
+        &mut self,
+        samples: &[i16],
+        wanted: &Wanted<'_>,
+        stop: &Stop,
+    ) -> Result<Hearing, RecogniseError> {
         let hot = self.hot(wanted.hot_words, wanted.lang);
-        let choices = wanted.choices;
-        let mut best = self.piece(samples, Pace::AsSpoken, wanted.lang, hot.clone(), stop)?;
-        if !best.0.is_speech {
-            return Ok(best);
+        let mut best = self.piece(samples, Pace::AsSpoken, wanted.lang, hot, stop)?;
+        if best.0.is_speech {
+            best.0.choice = self.chosen(&best.0, wanted)?;
         }
-        let is_sure = best.0.logprob >= UNSURE;
-        best.0.choice = self.choose((&best.0.text, is_sure), choices, wanted.lang)?;
-        let is_answer =
-            |heard: &Recognition| heard.choice.is_some() || holds_date(&heard.text, wanted);
-        let mut others = Vec::new();
-        for pace in [Pace::Slower, Pace::Faster] {
-            if !self.habits.relistens || best.0.logprob >= UNSURE || is_answer(&best.0) {
-                break;
-            }
-            let mut again = match self.piece(samples, pace, wanted.lang, hot.clone(), stop) {
-                Ok(again) => again,
-                Err(RecogniseError::Stopped) => break,
-                Err(failure) => return Err(failure),
-            };
-            if !again.0.is_speech {
-                continue;
-            }
-            let is_sure = again.0.logprob >= UNSURE;
-            again.0.choice = self.choose((&again.0.text, is_sure), choices, wanted.lang)?;
-            let other = if again.0.logprob > best.0.logprob || is_answer(&again.0) {
-                std::mem::replace(&mut best, again)
-            } else {
-                again
-            };
-            others.push(other.0.text);
+        let is_settled = !self.habits.relistens || settles(&best.0, wanted);
+        Ok(Hearing {
+            best,
+            others: Vec::new(),
+            paces: if is_settled { &[] } else { &AGAIN },
+        })
+    }
+
+    /// Hears an unsure piece once more, at the next pace; whether there was time to.
+    ///
+    /// # Errors
+    /// When whisper refuses.
+    pub(super) fn again(
+        &mut self,
+        hearing: &mut Hearing,
+        samples: &[i16],
+        wanted: &Wanted<'_>,
+        stop: &Stop,
+    ) -> Result<bool, RecogniseError> {
+        let Some((pace, left)) = hearing.paces.split_first() else {
+            return Ok(false);
+        };
+        hearing.paces = left;
+        let hot = self.hot(wanted.hot_words, wanted.lang);
+        let mut again = match self.piece(samples, *pace, wanted.lang, hot, stop) {
+            Ok(again) => again,
+            Err(RecogniseError::Stopped) => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        if !again.0.is_speech {
+            return Ok(true);
         }
-        best.0.alternates = others;
-        Ok(best)
+        again.0.choice = self.chosen(&again.0, wanted)?;
+        let is_better = again.0.logprob > hearing.best.0.logprob || is_answer(&again.0, wanted);
+        let other = match is_better {
+            true => std::mem::replace(&mut hearing.best, again),
+            false => again,
+        };
+        hearing.others.push(other.0.text);
+        if settles(&hearing.best.0, wanted) {
+            hearing.paces = &[];
+        }
+        Ok(true)
+    }
+
+    fn chosen(
+        &mut self,
+        heard: &Recognition,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Chosen>, RecogniseError> {
+        let is_sure = heard.logprob >= UNSURE;
+        self.choose((&heard.text, is_sure), wanted.choices, wanted.lang)
     }
 
     /// One piece, with the number of its text tokens.
@@ -397,6 +438,56 @@ impl Recogniser {
             words.len(),
         )
     }
+}
+
+/// What a piece was heard as so far. Speech is PHI: there is no `Debug`.
+pub(super) struct Hearing {
+    best: (Recognition, usize),
+    others: Vec<String>,
+    /// How it is to be heard again; none once it is sure.
+    paces: &'static [Pace],
+}
+
+impl Hearing {
+    /// Whether another hearing may say more.
+    pub(super) fn is_unsure(&self) -> bool {
+        !self.paces.is_empty()
+    }
+
+    /// The likeliest words of all hearings, with the others beside them, and the number of their text tokens.
+    fn best(self) -> (Recognition, usize) {
+        let (best, tokens) = self.best;
+        let alternates = self.others;
+        (Recognition { alternates, ..best }, tokens)
+    }
+
+    #[cfg(test)]
+    pub(super) fn unsure() -> Hearing {
+        Hearing {
+            best: (Recognition::nothing(), 0),
+            others: Vec::new(),
+            paces: &AGAIN,
+        }
+    }
+
+    /// As [`Hearing::best`], of an utterance that is one piece.
+    pub(super) fn recognition(self) -> Recognition {
+        self.best().0
+    }
+}
+
+/// Whether an utterance is decoded at once.
+pub(super) fn is_one_piece(samples: &[i16]) -> bool {
+    (1..=PIECE).contains(&samples.len())
+}
+
+/// Whether nothing more would be learnt by hearing it again.
+fn settles(heard: &Recognition, wanted: &Wanted<'_>) -> bool {
+    !heard.is_speech || heard.logprob >= UNSURE || is_answer(heard, wanted)
+}
+
+fn is_answer(heard: &Recognition, wanted: &Wanted<'_>) -> bool {
+    heard.choice.is_some() || holds_date(&heard.text, wanted)
 }
 
 impl From<Recognition> for Transcript {

@@ -433,8 +433,8 @@ impl Media {
             .find(|(_, live)| live.attempt == *attempt);
         if let Some((number, live)) = live {
             let number = *number;
-            if let Some(said) = live.unstored.remove(&position) {
-                self.pulse.durable_after(now.since(said));
+            if let Some(delay) = live.stored(position, now) {
+                self.pulse.durable_after(delay);
             }
             live.call.handle_input(Input::Stored { position }, now);
             self.drain(number);

@@ -27,8 +27,25 @@ pub struct Pulse {
     pub wake_late_seconds: Histogram,
     /// From the end of the utterance to the finding, and the order that it raises, on disk.
     pub order_durable_seconds: Histogram,
-    order_durable: Mutex<VecDeque<Duration>>,
+    order_durable: Mutex<VecDeque<Delay>>,
     holders: Arc<Holders>,
+}
+
+/// How long a certain finding took from the end of its words until it was on disk with its order, and over what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delay {
+    /// Until it was certain that nobody speaks on, and until a recogniser was free.
+    pub waiting: Duration,
+    /// The recogniser itself, every hearing.
+    pub hearing: Duration,
+    /// From the judgement to the disk.
+    pub storing: Duration,
+}
+
+impl Delay {
+    pub fn whole(self) -> Duration {
+        self.waiting + self.hearing + self.storing
+    }
 }
 
 /// How the trunk stands.
@@ -92,9 +109,10 @@ impl Pulse {
         }
     }
 
-    /// A certain finding's order is on disk, so long after the words ended.
-    pub fn durable_after(&self, time: Duration) {
-        self.order_durable_seconds.observe(time.as_secs_f64());
+    /// A certain finding's order is on disk.
+    pub fn durable_after(&self, delay: Delay) {
+        self.order_durable_seconds
+            .observe(delay.whole().as_secs_f64());
         let mut kept = self
             .order_durable
             .lock()
@@ -102,18 +120,18 @@ impl Pulse {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(time);
+        kept.push_back(delay);
     }
 
-    /// The last such times, the shortest first.
-    pub fn durable_times(&self) -> Vec<Duration> {
+    /// The last such delays, the shortest first.
+    pub fn durable_delays(&self) -> Vec<Delay> {
         let kept = self
             .order_durable
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut times: Vec<Duration> = kept.iter().copied().collect();
-        times.sort_unstable();
-        times
+        let mut delays: Vec<Delay> = kept.iter().copied().collect();
+        delays.sort_unstable_by_key(|delay| delay.whole());
+        delays
     }
 }
 
@@ -143,10 +161,14 @@ mod tests {
     fn the_last_times_are_kept() {
         let pulse = Pulse::default();
         for ms in 0..=10_000_u64 {
-            pulse.durable_after(Duration::from_millis(10_000 - ms));
+            pulse.durable_after(Delay {
+                hearing: Duration::from_millis(10_000 - ms),
+                ..Delay::default()
+            });
         }
-        let times = pulse.durable_times();
-        assert_eq!(times.len(), KEPT);
-        assert_eq!(times.last(), Some(&Duration::from_millis(9_999)));
+        let delays = pulse.durable_delays();
+        assert_eq!(delays.len(), KEPT);
+        let longest = delays.last().map(|delay| delay.whole());
+        assert_eq!(longest, Some(Duration::from_millis(9_999)));
     }
 }

@@ -5,14 +5,15 @@
 //! call. Whisper, SIP, RTP, database and recording all run. `BENCH_CALLS="1 4 8"` chooses other numbers.
 //!
 //! Then eight at a time with telephones that complain, 40 in all (`BENCH_ORDERS`): from the end of the words that told of a
-//! red flag until its order was on disk, by the engine's own measure.
+//! red flag until its order was on disk, by the engine's own measure. Such calls take two to three minutes, for who complains is
+//! kept company: 40 of them a quarter of an hour. `BENCH_CALLS=""` leaves the rest out.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -26,6 +27,9 @@ const COMPLAIN: [&str; 8] = [
 ];
 /// Of them at once.
 const LINES: usize = 8;
+/// How often a line says how far it is, and how often a demo is looked at.
+const TELL_S: u64 = 15;
+const POLL: Duration = Duration::from_millis(100);
 /// Ticks a second in /proc/PID/stat (USER_HZ, `man 5 proc`): 100 on every Linux of today.
 const TICKS: f64 = 100.0;
 
@@ -39,7 +43,11 @@ fn main() {
         .split_whitespace()
         .map(|word| word.parse().expect("BENCH_CALLS is a list of numbers"))
         .collect();
-    println!("calls  turns  latency ms: p50    p95    max   CPU s a call-second   call-seconds");
+    if !numbers.is_empty() {
+        println!(
+            "calls  turns  latency ms: p50    p95    max   CPU s a call-second   call-seconds"
+        );
+    }
     let mut first = None;
     for calls in numbers {
         let run = measure(&CAST[..calls.min(CAST.len())]);
@@ -63,13 +71,35 @@ fn durable(calls: usize) {
         (0..calls).map(|at| Called::copy(COMPLAIN[at % COMPLAIN.len()], at / COMPLAIN.len()));
     let folder = tempfile::tempdir().expect("a temporary folder");
     set_stage(folder.path(), &cast.collect::<Vec<_>>());
-    let status = demo(folder.path(), LINES).wait().expect("our child");
+    let status = watched(demo(folder.path(), LINES), folder.path(), calls);
     let said = read(&folder.path().join("demo.log"));
-    let figure = said.lines().find(|line| line.contains("on disk after"));
+    let figures = |about: &str| said.lines().find(|line| line.contains(about));
     println!(
         "{calls} calls, {LINES} at once: {} (goal 2000 ms); the demo ended with {status}",
-        figure.unwrap_or("no red flag was heard")
+        figures("on disk after").unwrap_or("no red flag was heard")
     );
+    println!("{}", figures("of which").unwrap_or_default());
+}
+
+/// Waits for the demo, which takes two to three minutes a round of lines, and says on stderr how far it is.
+fn watched(mut demo: Child, folder: &Path, calls: usize) -> ExitStatus {
+    let (began, mut said) = (Instant::now(), 0);
+    loop {
+        if let Some(status) = demo.try_wait().expect("our child") {
+            return status;
+        }
+        let seconds = began.elapsed().as_secs();
+        if seconds >= said + TELL_S {
+            said = seconds;
+            let log = read(&folder.join("data/phones.jsonl"));
+            let [begun, ended] = ["answered", "hung_up"].map(|event| {
+                let event = format!("\"event\":\"{event}\"");
+                log.matches(&event).count()
+            });
+            eprintln!("{seconds:>5} s: {ended} of {calls} calls ended, {begun} begun");
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// A patient of the fixtures, or one just like her under numbers of her own.
@@ -186,7 +216,7 @@ fn measure(cast: &[&str]) -> Run {
                 before = Some(cpu);
             }
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(POLL);
     };
     if !status.success() {
         // Overloaded calls end otherwise than the words mean; their timings still tell by how much.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use aftercall_core::call::{CallEvent, Input, Output};
 use aftercall_core::id::{AttemptId, UtteranceId};
@@ -192,8 +192,14 @@ impl Media {
                 Output::Monitor { slot, both, callee } => live.overheard(slot, &both, &callee),
                 Output::Event(event) => {
                     let attempt = live.attempt.clone();
-                    if let CallEvent::Found { position, placed } = &event {
-                        live.found(*position, placed, now);
+                    match &event {
+                        CallEvent::HeardWords(heard) => {
+                            live.heard_in = Duration::from_millis(heard.expose().took_ms.into());
+                        }
+                        CallEvent::Found { position, placed } => {
+                            live.found(*position, placed, now);
+                        }
+                        _ => {}
                     }
                     let holders = self.pulse.holders();
                     if let CallEvent::TakenOver { by } = &event {

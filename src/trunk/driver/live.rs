@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use aftercall_core::call::{Call, Input};
 use aftercall_core::finding::{Confirmation, PlacedFinding};
@@ -20,6 +20,7 @@ use super::lines::{Lines, OnCall};
 use super::monitor::{ListenerId, Outlet};
 use crate::speech::ears::JobId;
 use crate::trunk::dtls::{Handshakes, Identity, Port, Secured};
+use crate::trunk::pulse::Delay;
 use crate::trunk::tape::Tape;
 
 /// A frame of the recording, in milliseconds.
@@ -49,7 +50,9 @@ pub(super) struct Live {
     /// Frames recorded so far: the clock of findings, in 20 ms.
     pub(super) frames: u64,
     /// When the words of findings that are not on disk yet had ended.
-    pub(super) unstored: BTreeMap<u32, Instant>,
+    pub(super) unstored: BTreeMap<u32, (Delay, Instant)>,
+    /// How long the recogniser took over the last words.
+    pub(super) heard_in: Duration,
     /// Of ours, in SIP and in audio.
     pub(super) at: SocketAddr,
     pub(super) audio_at: SocketAddr,
@@ -80,6 +83,7 @@ impl Live {
             told: 0,
             frames: 0,
             unstored: BTreeMap::new(),
+            heard_in: Duration::ZERO,
             at,
             audio_at: SocketAddr::new(at.ip(), port),
         }
@@ -99,10 +103,21 @@ impl Live {
         let finding = &placed.finding;
         if self.frames > 0 && finding.alerts() && finding.confirmation == Confirmation::NotNeeded {
             let since_ms = (self.frames * FRAME_MS).saturating_sub(placed.to_ms);
-            let said = now.as_micros().saturating_sub(since_ms * 1_000);
-            let said = Instant::from_micros(said);
-            self.unstored.entry(position).or_insert(said);
+            let hearing = self.heard_in.min(Duration::from_millis(since_ms));
+            let delay = Delay {
+                waiting: Duration::from_millis(since_ms) - hearing,
+                hearing,
+                storing: Duration::ZERO,
+            };
+            self.unstored.entry(position).or_insert((delay, now));
         }
+    }
+
+    /// A finding is on disk; what that took, where it is counted.
+    pub(super) fn stored(&mut self, position: u32, now: Instant) -> Option<Delay> {
+        let (delay, judged) = self.unstored.remove(&position)?;
+        let storing = now.since(judged);
+        Some(Delay { storing, ..delay })
     }
 
     /// A message's way, for the trace.
