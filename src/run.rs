@@ -258,7 +258,8 @@ impl Engine {
         let state = state.with_sso(sso);
         let places = config.web.listen_in();
         let monitor = places.map(|places| Monitor::start(places, &driver));
-        let state = state.with_monitor(monitor.transpose()?);
+        let monitor = monitor.transpose()?;
+        let state = state.with_monitor(monitor.clone());
         let fed = Arc::clone(&state.feed);
         let (swap_routes, routes) = web::swappable(web::router(state.clone()));
         let dialling = vec![
@@ -313,6 +314,12 @@ impl Engine {
             tokio::spawn(listening.serve(routes, stopping)),
         ];
         tasks.extend(heard);
+        if let Some(monitor) = monitor {
+            let (store, stopping) = (store.clone(), stop.subscribe());
+            tasks.push(tokio::spawn(web::listen_in::watch(
+                store, monitor, stopping,
+            )));
+        }
         if let Some(again) = again {
             tasks.push(tokio::spawn(again.run(stop.subscribe())));
         }

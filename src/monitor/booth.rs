@@ -36,6 +36,9 @@ pub(super) enum Request {
         reply: oneshot::Sender<Result<String, ListenError>>,
     },
     Leave(Seat),
+    Seats {
+        reply: oneshot::Sender<Vec<Seat>>,
+    },
     /// The driver's answer comes by what is replied.
     TakeOver {
         seat: Seat,
@@ -142,6 +145,10 @@ impl Booth {
                 }
                 true
             }
+            Request::Seats { reply } => {
+                let seats = self.peers.values().map(|peer| peer.seat.clone());
+                reply.send(seats.collect()).is_ok()
+            }
             Request::TakeOver { seat, reply } => reply.send(self.take_over(seat)).is_ok(),
             Request::Release { seat, how, reply } => reply.send(self.release(&seat, how)).is_ok(),
         };
@@ -174,7 +181,7 @@ impl Booth {
         let (taken, answer) = oneshot::channel();
         self.tell(Command::TakeOver(TakeOver {
             listener: seat.listener,
-            by: seat.who,
+            by: seat.who.name().to_owned(),
             taken,
         }))?;
         Ok(answer)

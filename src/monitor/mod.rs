@@ -69,8 +69,24 @@ pub struct Monitor {
 pub struct Seat {
     pub listener: ListenerId,
     pub attempt: AttemptId,
-    /// The name of an account.
-    pub who: String,
+    pub who: Who,
+}
+
+/// Who listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody who signed in, by the name of the account.
+    Account(String),
+    /// Who has a token of this name.
+    Token(String),
+}
+
+impl Who {
+    pub fn name(&self) -> &str {
+        match self {
+            Who::Account(name) | Who::Token(name) => name,
+        }
+    }
 }
 
 /// A connection that was agreed on.
@@ -105,7 +121,7 @@ impl Monitor {
     pub async fn listen(
         &self,
         attempt: AttemptId,
-        who: String,
+        who: Who,
         offer: String,
     ) -> Result<Listening, ListenError> {
         let listener = ListenerId(Uuid::new_v4());
@@ -142,6 +158,16 @@ impl Monitor {
     /// [`ListenError::Ended`].
     pub fn leave(&self, seat: Seat) -> Result<(), ListenError> {
         self.ask(Request::Leave(seat))
+    }
+
+    /// Every connection there is.
+    ///
+    /// # Errors
+    /// [`ListenError::Ended`].
+    pub async fn seats(&self) -> Result<Vec<Seat>, ListenError> {
+        let (reply, seats) = oneshot::channel();
+        self.ask(Request::Seats { reply })?;
+        seats.await.map_err(|_| ListenError::Ended)
     }
 
     /// Gives the patient to who listens there, whose microphone is on already.

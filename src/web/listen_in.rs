@@ -1,19 +1,29 @@
 //! Listening in to a call in progress by WebRTC, and taking the patient over: the browser's offer comes in, the answer goes back at once (no trickling).
 
+use std::time::Duration;
+
 use aftercall_core::attempt::AttemptState;
 use aftercall_core::id::AttemptId;
+use aftercall_core::staff::Right;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{error, warn};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::extract::{Body, Id};
 use super::problem::Problem;
 use super::{AppState, Caller};
-use crate::monitor::{ListenError, Monitor, Seat};
+use crate::jobs::next_round;
+use crate::monitor::{ListenError, Monitor, Seat, Who};
+use crate::store::{Store, StoreError};
 use crate::trunk::driver::{ListenerId, Release};
+
+/// How often it is looked whether who listens still may.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A browser's offer.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,7 +67,7 @@ pub async fn begin(
     state
         .audit(&caller, "call.listen_in", &attempt.id.0, "")
         .await?;
-    let listening = monitor.listen(attempt.id, caller.name, offer.sdp).await?;
+    let listening = monitor.listen(attempt.id, who(caller), offer.sdp).await?;
     let view = ListenerView {
         id: listening.listener.to_string(),
         sdp: listening.answer,
@@ -150,8 +160,61 @@ fn seat(caller: Caller, attempt: String, listener: &str) -> Result<Seat, Problem
     Ok(Seat {
         listener: ListenerId(id),
         attempt: AttemptId(attempt),
-        who: caller.name,
+        who: who(caller),
     })
+}
+
+fn who(caller: Caller) -> Who {
+    match caller.session {
+        Some(_) => Who::Account(caller.name),
+        None => Who::Token(caller.name),
+    }
+}
+
+/// Lets go, until shutdown, who may listen no more: their account or token ended, or lost the right or the ward meanwhile.
+/// Where the database does not say, they listen on.
+pub async fn watch(store: Store, monitor: Monitor, mut shutdown: watch::Receiver<bool>) {
+    while next_round(LOOK, &mut shutdown).await {
+        let Ok(seats) = monitor.seats().await else {
+            return;
+        };
+        for seat in seats {
+            match store.answered(may_listen(&store, &seat)).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!(attempt.id = %seat.attempt, "who listened in may do so no more");
+                    if monitor.leave(seat).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => error!(%error, "it is not seen who may still listen in"),
+            }
+        }
+    }
+}
+
+async fn may_listen(store: &Store, seat: &Seat) -> Result<bool, StoreError> {
+    let rights = match &seat.who {
+        Who::Account(name) => {
+            let known = store.credentials(name).await?;
+            let staff = known.map(|known| known.staff);
+            let staff = staff.filter(|staff| staff.active);
+            staff.map(|staff| (staff.roles, staff.wards))
+        }
+        Who::Token(name) => {
+            let tokens = store.tokens().await?.into_iter();
+            let mut valid = tokens.filter(|token| token.revoked_at.is_none());
+            let token = valid.find(|token| token.name == *name);
+            token.map(|token| (token.roles, token.wards))
+        }
+    };
+    let Some((roles, wards)) = rights else {
+        return Ok(false);
+    };
+    let of_call = store.wards_of_attempt(&seat.attempt.0).await?;
+    let of_call = of_call.unwrap_or_default();
+    Ok(roles.iter().any(|role| role.may(Right::Listen))
+        && wards.see(of_call.iter().map(String::as_str)))
 }
 
 fn monitor(state: &AppState) -> Result<&Monitor, Problem> {

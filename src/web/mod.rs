@@ -15,7 +15,7 @@ mod feed;
 mod figures;
 mod imports;
 mod limits;
-mod listen_in;
+pub(crate) mod listen_in;
 mod live;
 mod messages;
 mod observations;

@@ -7,6 +7,7 @@ use aftercall::config::Config;
 use aftercall::jobs::PlanClock;
 use aftercall::run::Engine;
 use aftercall::store::page::PageRequest;
+use aftercall::store::staff::{SessionLimits, SignedInBy};
 use aftercall_core::attempt::AttemptState;
 use aftercall_core::codec::G711;
 use aftercall_core::staff::{Role, Wards};
@@ -101,12 +102,21 @@ impl Hospital {
 
     /// Listens in by a browser.
     async fn listen(&self, token: &str, call: &str) -> (Browser, String) {
+        self.listen_as(call, |request| request.bearer_auth(token), str::to_owned)
+            .await
+    }
+
+    /// The same, as somebody, by an offer that was changed on its way.
+    async fn listen_as(
+        &self,
+        call: &str,
+        somebody: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        change: impl FnOnce(&str) -> String,
+    ) -> (Browser, String) {
         let (mut browser, offer) = Browser::offer();
-        let path = format!("/calls/{call}/listeners");
-        let asked = self
-            .ask(token, Method::POST, &path)
-            .json(&json!({ "sdp": offer }));
-        let answered = send(asked).await;
+        let url = format!("http://{}/api/v1/calls/{call}/listeners", self.engine.api);
+        let offer = json!({ "sdp": change(&offer) });
+        let answered = send(somebody(self.client.post(url)).json(&offer)).await;
         let status = answered.status();
         let answer: Value = body(answered).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
@@ -319,6 +329,76 @@ async fn a_nurse_hears_both_sides_of_a_call_and_it_is_on_record() {
         let is_heard = pieces.any(|at| is_in(&side[at..at + PIECE], &heard));
         assert!(is_heard, "{who} was not heard");
     }
+}
+
+/// The fingerprint of another key than the browser's own.
+fn with_another_key(offer: &str) -> String {
+    const BEGINS: &str = "a=fingerprint:sha-256 ";
+    let at = offer.find(BEGINS).expect("it has one") + BEGINS.len();
+    let other = if offer[at..].starts_with('0') {
+        "1"
+    } else {
+        "0"
+    };
+    let changed = [&offer[..at], other, &offer[at + 1..]].concat();
+    assert_ne!(changed, offer);
+    changed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_listen_no_more_is_let_go_and_who_has_another_key_hears_nothing() {
+    let hospital = Hospital::open().await;
+    let store = &hospital.engine.store;
+    let own = Wards::only(["5A".to_owned()].into());
+    let (roles, now) = ([Role::Nurse], Timestamp::now());
+    let account = store.add_staff("sun.li", "Sun Li", &roles, &own, now).await;
+    let mut account = account.expect("added");
+    let limits = SessionLimits::default();
+    let opened = store.open_session(account.clone(), SignedInBy::Password, &limits, now);
+    let (session, key) = opened.await.expect("signed in");
+    let token = hospital.somebody("li.na", Role::Nurse, &Wards::ALL).await;
+    let stays = hospital.somebody("he.fang", Role::Nurse, &own).await;
+    let call = hospital.call_in(AttemptState::Talking).await;
+
+    // Handshakes are with who offered, and with nobody else.
+    let stranger = |request: RequestBuilder| request.bearer_auth(&stays);
+    let (stranger, seat) = hospital.listen_as(&call, stranger, with_another_key).await;
+
+    let cookie = |request: RequestBuilder| {
+        let cookie = format!("aftercall_session={key}");
+        let request = request.header("cookie", cookie);
+        request.header("x-csrf-token", &session.csrf)
+    };
+    let (first, _) = hospital.listen_as(&call, cookie, str::to_owned).await;
+    let (second, _) = hospital.listen(&token, &call).await;
+    let (third, _) = hospital.listen(&stays, &call).await;
+    for (who, browser) in [("sun.li", &first), ("li.na", &second), ("he.fang", &third)] {
+        until(who, async || (browser.heard().len() > 4_000).then_some(())).await;
+        assert!(!browser.is_closed(), "{who}");
+    }
+    let at = (call.as_str(), seat.as_str());
+    until("the refusal of the other key", async || {
+        (hospital.do_at(&stays, at, "hand-back").await == 404).then_some(())
+    })
+    .await;
+    assert!(stranger.heard().is_empty(), "heard by another key");
+
+    // An account that sees another ward from now on, and a token that is revoked.
+    account.wards = Wards::only(["9Z".to_owned()].into());
+    let changed = store.change_staff(&account, Timestamp::now()).await;
+    changed.expect("changed");
+    let revoked = store.revoke_token("li.na", Timestamp::now()).await;
+    assert!(revoked.expect("revoked"));
+    for (who, browser) in [("sun.li", &first), ("li.na", &second)] {
+        until(who, async || browser.is_closed().then_some(())).await;
+    }
+    let before = third.heard().len();
+    until("more sound", async || {
+        (third.heard().len() > before + 8_000).then_some(())
+    })
+    .await;
+    assert!(!third.is_closed(), "who may still listen");
+    hospital.engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
