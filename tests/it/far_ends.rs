@@ -274,17 +274,21 @@ fn where_a_target_is_full_the_next_is_called() {
 }
 
 #[test]
-fn an_invite_too_large_for_a_datagram_comes_by_tcp() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let mut far_end = sipp_over("t1", "127.0.0.1", port, folder.path());
-    wait_for_listener(port);
-    let mut trunk = trunk(&[port], "");
-    trunk.caller.display = Some("w".repeat(900));
-    let mut line = Line::open(trunk);
-    let mut leg = line.leg(None);
-    let events = line.drive(&mut leg, HangUp::AtAnswer);
-    assert_eq!(ending(&events).why, EndCause::LocalBye, "{events:?}");
-    let status = far_end.0.wait().expect("SIPp can be waited for");
-    assert_eq!(status.code(), Some(0));
+fn an_invite_too_large_for_a_datagram_comes_by_tcp_or_by_udp_where_that_is_refused() {
+    for transport in ["t1", "u1"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let mut far_end = sipp_over(transport, "127.0.0.1", port, folder.path());
+        if transport == "t1" {
+            wait_for_listener(port);
+        }
+        let mut trunk = trunk(&[port], "");
+        trunk.caller.display = Some("w".repeat(900));
+        let mut line = Line::open(trunk);
+        let mut leg = line.leg(None);
+        let events = line.drive(&mut leg, HangUp::AtAnswer);
+        assert_eq!(ending(&events).why, EndCause::LocalBye, "{events:?}");
+        let status = far_end.0.wait().expect("SIPp can be waited for");
+        assert_eq!(status.code(), Some(0), "{transport}");
+    }
 }

@@ -15,7 +15,7 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 
-use crate::sipp::{HangUp, Line, ending, free_port, sipp_over, trunk, wait_for_listener};
+use crate::sipp::{HangUp, Line, ending, free_port, sipp_over, wait_for_listener};
 
 /// A name server for the zone `test.`.
 struct NameServer {
@@ -218,22 +218,6 @@ fn sipp_is_reached_by_its_srv_record_when_the_one_before_it_refuses() {
         (EndCause::LocalBye, Some(200)),
         "{events:?}"
     );
-    let status = sipp.0.wait().expect("SIPp can be waited for");
-    assert_eq!(status.code(), Some(0));
-}
-
-/// A large INVITE finds no TCP at a target of UDP, and goes there by UDP after all.
-#[test]
-fn sipp_without_tcp_has_a_large_invite_by_udp() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let mut sipp = sipp_over("u1", "127.0.0.1", port, folder.path());
-    let mut trunk = trunk(&[port], "");
-    trunk.caller.display = Some("w".repeat(900));
-    let mut line = Line::open(trunk);
-    let mut leg = line.leg(None);
-    let events = line.drive(&mut leg, HangUp::AtAnswer);
-    assert_eq!(ending(&events).why, EndCause::LocalBye, "{events:?}");
     let status = sipp.0.wait().expect("SIPp can be waited for");
     assert_eq!(status.code(), Some(0));
 }
