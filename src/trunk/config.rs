@@ -117,7 +117,19 @@ pub struct Trunk {
     pub rtp_ports: RangeInclusive<u16>,
     /// The address in our session descriptions, where it is not that of the SIP socket.
     pub media_address: Option<IpAddr>,
+    /// What Contact names.
+    pub public: Public,
     pub(super) numbers: Numbers,
+}
+
+/// Where the far end finds us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// At our socket's address.
+    Own,
+    At(SocketAddr),
+    /// Where it says that it sees us (RFC 3581).
+    AsSeen,
 }
 
 /// How the keys of encrypted audio are agreed on.
@@ -340,14 +352,14 @@ impl Trunk {
             large_by_tcp: self.large_by_tcp,
             from_uri: self.caller_uri(self.user()),
             from_display: self.caller.display.clone(),
-            contact_uri: format!("sip:{}@{local}", self.user()),
+            contact_uri: format!("sip:{}@{}", self.user(), reach.contact()),
             via_host: local.to_string(),
             credentials,
             reliable_provisional: self.reliable_provisional,
             session_expires: self.session_expires,
             redirects: reach.redirects.clone(),
             srtp: reach.protection(self.srtp),
-            media_host: self.media_address.unwrap_or(local.ip()),
+            media_host: self.media_address.unwrap_or(reach.contact().ip()),
             media_port,
             codecs: self.codecs.clone(),
             ring_timeout: self.ring_timeout,
@@ -435,23 +447,29 @@ impl Trunk {
     }
 
     /// Whom REGISTER and OPTIONS ask at one of the targets, and who we are there.
-    pub fn peer(&self, place: &Place, local: SocketAddr, credentials: Option<Credentials>) -> Peer {
+    pub fn peer(&self, place: &Place, reach: &Reach, credentials: Option<Credentials>) -> Peer {
         let account = self.account.as_ref();
         let user = account.map_or(self.user(), |account| &account.username);
         Peer {
             uri: format!("sip:{}", place.uri_host()),
             own_uri: format!("sip:{user}@{}", self.domain()),
-            contact_uri: format!(
-                "sip:{}@{local}{}",
-                self.user(),
-                place.transport.uri_parameter()
-            ),
-            via_host: local.to_string(),
+            contact_uri: self.contact(place, reach),
+            via_host: reach.local.to_string(),
             transport: place.transport,
             address: place.address,
             credentials,
             user_agent: concat!("aftercall/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    /// Where the far end at this place reaches us.
+    pub fn contact(&self, place: &Place, reach: &Reach) -> String {
+        format!(
+            "sip:{}@{}{}",
+            self.user(),
+            reach.contact(),
+            place.transport.uri_parameter()
+        )
     }
 
     fn user(&self) -> &str {

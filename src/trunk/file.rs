@@ -12,7 +12,7 @@ use aftercall_core::sip::event::{FIRST_ANSWER_LIMIT, Transport};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::config::{Account, Caller, HostPort, Numbers, Srtp, Trunk};
+use super::config::{Account, Caller, HostPort, Numbers, Public, Srtp, Trunk};
 use super::place::{Source, TrunkError};
 use crate::config::CallingWindow;
 
@@ -101,6 +101,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Trunk, TrunkError> {
         rtp_ports: rtp_ports(source, &raw.media.ports, *raw.lines.get_ref())?,
         codecs: codecs(source, raw.media.codecs)?,
         media_address: raw.media.address,
+        public: public(source, raw.public_address.as_ref())?,
         srtp: raw.media.srtp,
         numbers: numbers(source, raw.numbers)?,
         name: raw.name.into_inner(),
@@ -132,6 +133,7 @@ struct TrunkFile {
     session_expires_s: Option<Spanned<u64>>,
     reliable_provisional: Option<bool>,
     bind: Spanned<String>,
+    public_address: Option<Spanned<String>>,
     lines: Spanned<usize>,
     calls_per_second: Option<Spanned<f64>>,
     hours: Option<Spanned<Vec<CallingWindow>>>,
@@ -316,6 +318,27 @@ pub(super) fn host_port(text: &str) -> Option<HostPort> {
     (is_right && port != 0).then(|| HostPort {
         host: bare.unwrap_or(host).to_owned(),
         port: Some(port),
+    })
+}
+
+/// Where the far end finds us, beyond a NAT.
+fn public(source: &Source<'_>, value: Option<&Spanned<String>>) -> Result<Public, TrunkError> {
+    let hint =
+        "write address:port as the far end reaches us, as in `203.0.113.7:5062`, or `as_seen`";
+    let Some(value) = value else {
+        return Ok(Public::Own);
+    };
+    if value.get_ref() == "as_seen" {
+        return Ok(Public::AsSeen);
+    }
+    let at = value.get_ref().parse().ok();
+    let at = at.filter(|at: &SocketAddr| !at.ip().is_unspecified() && at.port() != 0);
+    at.map(Public::At).ok_or_else(|| {
+        source.error(
+            value.span(),
+            format!("{:?} is no address of ours", value.get_ref()),
+            hint,
+        )
     })
 }
 

@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::carrier::Tls;
-use super::config::{HostPort, Srtp, Trunk};
+use super::config::{HostPort, Public, Srtp, Trunk};
 use super::dtls::{DtlsError, Identity};
 use super::names::{self, Answers};
 
@@ -83,8 +83,10 @@ impl Place {
 /// How the targets are reached, and how we are.
 #[derive(Clone, Debug)]
 pub struct Reach {
-    /// What goes into Via, Contact and the session description.
+    /// What goes into Via; into Contact and the session description too, where we are not `public`.
     pub local: SocketAddr,
+    /// Where the targets find us, beyond a NAT: as the trunk file says, or as they have told.
+    pub public: Option<SocketAddr>,
     /// All addresses of all targets, in the order of the file and of their SRV records; at least one.
     pub targets: Vec<Place>,
     pub redirects: Vec<RedirectHost>,
@@ -97,6 +99,11 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Where requests to us are to be sent.
+    pub fn contact(&self) -> SocketAddr {
+        self.public.unwrap_or(self.local)
+    }
+
     /// What a leg is told of a trunk's way to encrypt.
     pub fn protection(&self, srtp: Srtp) -> Protection {
         match (srtp, &self.identity) {
@@ -148,6 +155,10 @@ impl SipSocket {
         let (bound, local) = bind(trunk.bind, &targets).map_err(bind_error)?;
         let mut reach = Reach {
             local,
+            public: match trunk.public {
+                Public::At(at) => Some(at),
+                Public::Own | Public::AsSeen => None,
+            },
             targets,
             redirects,
             elsewhere,

@@ -73,7 +73,7 @@ impl Standing {
         }
         if let (Some(expires), None) = (trunk.register_for, &self.registration) {
             let place = &reach.targets[0];
-            let peer = trunk.peer(place, reach.local, credentials.cloned());
+            let peer = trunk.peer(place, reach, credentials.cloned());
             let registration = Registration::new(peer, expires, seed()?, now);
             endpoint.add(registration.call_id());
             self.registration = Some((place.address, registration));
@@ -85,7 +85,7 @@ impl Standing {
             if self.probes.iter().any(|(at, _)| *at == place.address) {
                 continue;
             }
-            let peer = trunk.peer(place, reach.local, credentials.cloned());
+            let peer = trunk.peer(place, reach, credentials.cloned());
             let probe = Probe::new(peer, pause, trunk.first_answer_limit, seed()?, now);
             endpoint.add(probe.call_id());
             self.probes.push((place.address, probe));
@@ -151,6 +151,22 @@ impl Standing {
     /// The targets in the order in which the next call should try them: none is left out, the healthy come first.
     pub fn order(&self, targets: &mut [Target]) {
         targets.sort_by_key(|target| self.is_ill(target.address));
+    }
+
+    /// Where the targets see us: the registrar before others.
+    pub fn seen_at(&self) -> Option<SocketAddr> {
+        let registration = self.registration.as_ref();
+        let registrar = registration.and_then(|(_, registration)| registration.seen_at());
+        registrar.or_else(|| self.probes.iter().find_map(|(_, probe)| probe.seen_at()))
+    }
+
+    /// We are to be reached elsewhere: the registrar is told.
+    pub fn moved(&mut self, trunk: &Trunk, reach: &Reach, now: Instant) {
+        if let Some((at, registration)) = &mut self.registration
+            && let Some(place) = reach.targets.iter().find(|place| place.address == *at)
+        {
+            registration.move_to(trunk.contact(place, reach), now);
+        }
     }
 
     /// How the trunk stands with these targets.

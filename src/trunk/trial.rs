@@ -45,7 +45,7 @@ pub fn try_out(trunk: &Trunk) -> anyhow::Result<Trial> {
     let mut endpoint = Endpoint::new(String::new(), "trial".to_owned());
     let mut asked = Vec::new();
     for place in &reach.targets {
-        let peer = trunk.peer(place, reach.local, credentials.clone());
+        let peer = trunk.peer(place, &reach, credentials.clone());
         let limit = trunk.first_answer_limit;
         let probe = Probe::new(peer, ONCE, limit, seed()?, Instant::ZERO);
         endpoint.add(probe.call_id());
@@ -57,7 +57,7 @@ pub fn try_out(trunk: &Trunk) -> anyhow::Result<Trial> {
     }
     let mut registration = None;
     if let Some(expires) = trunk.register_for {
-        let peer = trunk.peer(&reach.targets[0], reach.local, credentials);
+        let peer = trunk.peer(&reach.targets[0], &reach, credentials);
         registration = Some(Registration::new(peer, expires, seed()?, Instant::ZERO));
     }
     registration

@@ -1,15 +1,20 @@
 //! Trunk files: the examples are right, and every mistake is told with line and cure. A leg on a real socket.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aftercall::trunk::config::{HostPort, Telephone, Trunk};
 use aftercall::trunk::socket::{Place, Reach};
+use aftercall_core::lang::Lang;
 use aftercall_core::phi::Phi;
 use aftercall_core::phone::PhoneNumber;
 use aftercall_core::sip::digest::Credentials;
 use aftercall_core::sip::event::Transport;
+use aftercall_core::sip::front_door::parse_message;
 use aftercall_core::sip::locate::Rank;
+use aftercall_core::sip::message::{Message, Method, Request};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sip_config")
@@ -90,6 +95,12 @@ fn each_mistake_is_told_with_its_line_and_cure() {
             "\"[2001:db8::1]:5060\"",
             "different IP families",
             "two of IPv4",
+        ),
+        (
+            "# public_address = \"as_seen\"",
+            "public_address = \"203.0.113.7\"",
+            "\"203.0.113.7\" is no address of ours",
+            "as_seen",
         ),
         (
             "\"0.0.0.0:5062\"",
@@ -292,6 +303,7 @@ fn a_person_on_call_has_a_number_or_a_uri() {
     trunk.elsewhere = vec![ward.clone()];
     let reach = Reach {
         local: "192.0.2.1:5062".parse().expect("an address"),
+        public: None,
         targets: vec![place(&trunk.targets[0], "10.0.0.5:5060")],
         redirects: Vec::new(),
         elsewhere: vec![place(&ward, "10.0.0.9:5070")],
@@ -352,6 +364,7 @@ fn a_leg_is_configured_from_the_trunk() {
     let trunk = example("asterisk");
     let reach = Reach {
         local: "192.0.2.1:5062".parse().expect("an address"),
+        public: None,
         targets: vec![Place {
             at: trunk.targets[0].clone(),
             address: "10.0.0.5:5060".parse().expect("an address"),
@@ -371,6 +384,15 @@ fn a_leg_is_configured_from_the_trunk() {
     assert_eq!(config.from_uri, "sip:4008001234@hospital.example");
     assert_eq!(config.contact_uri, "sip:4008001234@192.0.2.1:5062");
     assert_eq!(config.via_host, "192.0.2.1:5062");
+    let public = "203.0.113.7:40001".parse().ok();
+    let beyond = Reach {
+        public,
+        ..reach.clone()
+    };
+    let beyond = trunk.leg_config(&number("+8613800138000"), &beyond, 20_000, None);
+    assert_eq!(beyond.contact_uri, "sip:4008001234@203.0.113.7:40001");
+    assert_eq!(beyond.media_host.to_string(), "203.0.113.7");
+    assert_eq!(beyond.via_host, config.via_host);
     let mut config = config;
     trunk.show("4008001235", &mut config);
     assert_eq!(config.from_uri, "sip:4008001235@hospital.example");
@@ -378,6 +400,46 @@ fn a_leg_is_configured_from_the_trunk() {
         .credentials()
         .expect_err("no password in the tests' environment");
     assert!(error.to_string().contains("AFTERCALL_ASTERISK_PASSWORD"));
+}
+
+/// The next request of this method whose Contact is there; REGISTER and OPTIONS are answered as from beyond a NAT.
+fn asked(socket: &UdpSocket, method: Method, contact: &str) -> Request {
+    let mut buffer = [0; 4_096];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).expect("asked in time");
+        let Ok(Message::Request(request)) = parse_message(&buffer[..length]) else {
+            panic!("not a request");
+        };
+        if matches!(request.method, Method::Register | Method::Options) {
+            let mut answer = request.respond(200, "far");
+            let via = answer.headers.first("Via").expect("it has one");
+            let seen = via.replace(";rport", ";rport=40001;received=203.0.113.7");
+            answer.headers.remove(&["Via"]);
+            answer.headers.push("Via", seen);
+            socket.send_to(&answer.to_bytes(), from).expect("sent");
+        }
+        let named = request.headers.first("Contact").unwrap_or_default();
+        if request.method == method && named.contains(contact) {
+            return request;
+        }
+    }
+}
+
+#[test]
+fn who_is_beyond_a_nat_is_reached_where_the_far_end_sees_us() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let limit = Some(Duration::from_secs(20));
+    socket.set_read_timeout(limit).expect("a limit");
+    let port = socket.local_addr().expect("bound").port();
+    let more = "options_every_s = 3600\nregister_s = 3600\npublic_address = \"as_seen\"";
+    let line = crate::shutdown::Line::open(crate::sipp::trunk(&[port], more));
+    asked(&socket, Method::Register, "@127.0.0.1:");
+    asked(&socket, Method::Register, "@203.0.113.7:40001");
+    line.call_to("a1", "1000", Lang::En, &[]);
+    let invite = asked(&socket, Method::Invite, "@203.0.113.7:40001");
+    let offer = String::from_utf8_lossy(&invite.body).into_owned();
+    assert!(offer.contains("c=IN IP4 203.0.113.7\r\n"), "{offer}");
+    line.driver.shut_down(Duration::ZERO);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::dialog::MAGIC_COOKIE;
 use super::digest::Credentials;
 use super::event::Transport;
 use super::front_door::parse_message;
-use super::message::{Headers, Message, Method, Request, Response, token};
+use super::message::{Headers, Message, Method, Request, Response, parameter, token};
 use super::transaction::{ClientRequest, Purpose};
 use crate::time::Instant;
 
@@ -55,6 +55,7 @@ pub(super) struct Outside {
     cseq: u32,
     authorizer: Authorizer,
     pending: Option<ClientRequest>,
+    seen_at: Option<SocketAddr>,
     sent: VecDeque<Sent>,
 }
 
@@ -69,6 +70,7 @@ impl Outside {
             random,
             cseq: 0,
             pending: None,
+            seen_at: None,
             sent: VecDeque::new(),
         }
     }
@@ -139,6 +141,11 @@ impl Outside {
         self.pending = Some(asked);
     }
 
+    /// Where our questions come from, as the far end sees it (RFC 3581 §4): beyond a NAT another address than our own.
+    pub(super) fn seen_at(&self) -> Option<SocketAddr> {
+        self.seen_at
+    }
+
     /// The final answer to what was asked last; challenges are answered here.
     pub(super) fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Option<Answer> {
         let Ok(Message::Response(response)) = parse_message(datagram) else {
@@ -149,6 +156,7 @@ impl Outside {
         let asked = self
             .pending
             .take_if(|asked| asked.is_answered_by(&branch, &method))?;
+        self.seen_at = seen_at(&response, &self.peer.via_host).or(self.seen_at);
         if response.is_provisional() {
             let mut asked = asked;
             asked.backoff.slow_down(now);
@@ -190,5 +198,79 @@ impl Outside {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let asked = self.pending.as_ref()?;
         Some(asked.backoff.due.min(asked.until))
+    }
+}
+
+/// The address that a far end wrote into our Via: `received` where it is another than we named, and `rport`. A port alone
+/// counts as well, for a NAT may keep the address and not the port; an address alone does not, for who speaks no RFC 3581 names no
+/// port.
+fn seen_at(response: &Response, via_host: &str) -> Option<SocketAddr> {
+    let via = response.headers.first("Via")?;
+    let port = parameter(via, "rport")?.parse().ok();
+    let port = port.filter(|port: &u16| *port != 0)?;
+    let ours: SocketAddr = via_host.parse().ok()?;
+    let ip = match parameter(via, "received") {
+        Some(text) => text.trim_matches(['[', ']']).parse().ok()?,
+        None => ours.ip(),
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_far_end_tells_where_it_sees_us() {
+        for (via, seen) in [
+            (
+                "10.0.0.9:5062;rport=40001;received=203.0.113.7;branch=z9hG4bKa",
+                Some("203.0.113.7:40001"),
+            ),
+            (
+                "10.0.0.9:5062;received=203.0.113.7;branch=z9hG4bKa;rport=5062",
+                Some("203.0.113.7:5062"),
+            ),
+            (
+                "10.0.0.9:5062;rport=40001;branch=z9hG4bKa",
+                Some("10.0.0.9:40001"),
+            ),
+            (
+                "10.0.0.9:5062;rport=5062;received=2001:db8::7;branch=z9hG4bKa",
+                Some("[2001:db8::7]:5062"),
+            ),
+            (
+                "10.0.0.9:5062;rport=5062;received=[2001:db8::7];branch=z9hG4bKa",
+                Some("[2001:db8::7]:5062"),
+            ),
+            // Who does not speak RFC 3581, and nonsense.
+            ("10.0.0.9:5062;rport;branch=z9hG4bKa", None),
+            (
+                "10.0.0.9:5062;rport;received=203.0.113.7;branch=z9hG4bKa",
+                None,
+            ),
+            (
+                "10.0.0.9:5062;rport=0;received=203.0.113.7;branch=z9hG4bKa",
+                None,
+            ),
+            (
+                "10.0.0.9:5062;rport=99999;received=203.0.113.7;branch=z9hG4bKa",
+                None,
+            ),
+            (
+                "10.0.0.9:5062;rport=5062;received=pbx.example;branch=z9hG4bKa",
+                None,
+            ),
+        ] {
+            let mut headers = Headers::default();
+            headers.push("Via", format!("SIP/2.0/UDP {via}"));
+            let response = Response {
+                status: 200,
+                headers,
+                body: Vec::new(),
+            };
+            let seen = seen.map(|seen| seen.parse().expect("an address"));
+            assert_eq!(seen_at(&response, "10.0.0.9:5062"), seen, "{via}");
+        }
     }
 }

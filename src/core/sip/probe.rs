@@ -1,6 +1,7 @@
 //! Whether a target is alive: OPTIONS at even pauses (RFC 3261 §11). Whatever it answers, it lives; silence, 408 and
 //! 503 mean that calls had better go elsewhere.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::message::Method;
@@ -59,6 +60,11 @@ impl Probe {
 
     pub fn call_id(&self) -> &str {
         self.outside.call_id()
+    }
+
+    /// Where the target sees us; `None` until it has said so.
+    pub fn seen_at(&self) -> Option<SocketAddr> {
+        self.outside.seen_at()
     }
 
     /// `None` until the first answer, or its time-out.

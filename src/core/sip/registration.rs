@@ -1,5 +1,6 @@
 //! REGISTER and its refresh (RFC 3261 §10.2): a trunk that wants to know where we are is told again in time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::message::{Method, Response, address_uri, parameter};
@@ -67,6 +68,24 @@ impl Registration {
         matches!(self.told, Some(RegistrationEvent::Registered { .. }))
     }
 
+    /// Where the registrar sees us; `None` until it has said so.
+    pub fn seen_at(&self) -> Option<SocketAddr> {
+        self.outside.seen_at()
+    }
+
+    /// From now on we are to be reached there: registers anew, and takes the old Contact back in the same breath (§10.2.2).
+    pub fn move_to(&mut self, contact_uri: String, now: Instant) {
+        if self.leaving || contact_uri == self.outside.peer.contact_uri {
+            return;
+        }
+        let before = std::mem::replace(&mut self.outside.peer.contact_uri, contact_uri);
+        self.next = None;
+        self.ask_and(
+            [("Contact", format!("<{before}>;expires=0"))].as_slice(),
+            now,
+        );
+    }
+
     /// Takes the registration back, once: `Expires: 0` (§10.2.2).
     pub fn leave(&mut self, now: Instant) {
         if !self.leaving {
@@ -110,10 +129,14 @@ impl Registration {
     }
 
     fn ask(&mut self, now: Instant) {
+        self.ask_and(&[], now);
+    }
+
+    fn ask_and(&mut self, more: &[(&str, String)], now: Instant) {
         let expires = [("Expires", self.expires.as_secs().to_string())];
-        let record = self.record.clone();
+        let (record, extra) = (self.record.clone(), [more, &expires].concat());
         self.outside
-            .ask(Method::Register, &record, &expires, TIMEOUT, now);
+            .ask(Method::Register, &record, &extra, TIMEOUT, now);
     }
 
     fn answered(&mut self, answer: Answer, now: Instant) {

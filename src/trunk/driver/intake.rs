@@ -6,11 +6,13 @@ use std::time::Instant as StdInstant;
 use aftercall_core::call::Input;
 use aftercall_core::sip::endpoint::Route;
 use aftercall_core::sip::outside::Sent;
+use aftercall_core::time::Instant;
 use mio::Token;
 use tracing::{debug, info, warn};
 
 use super::{CARE, DATAGRAM, Media};
 use crate::trunk::carrier::Received;
+use crate::trunk::config::Public;
 use crate::trunk::dtls::Port;
 use crate::trunk::names::Answers;
 use crate::trunk::socket;
@@ -33,6 +35,7 @@ impl Media {
             let now = self.now();
             let Some((number, line)) = self.by_call_id.get(&call_id).copied() else {
                 self.standing.handle(&call_id, &datagram, now);
+                self.be_reached_as_seen(now);
                 self.send_standing();
                 continue;
             };
@@ -113,6 +116,18 @@ impl Media {
         let standing = &mut self.standing;
         if let Err(error) = standing.retarget(&self.trunk, &self.reach, known, endpoint, now) {
             warn!(%error, "the new targets are not looked after");
+        }
+    }
+
+    /// Beyond a NAT: calls from now on name the address that the targets see.
+    fn be_reached_as_seen(&mut self, now: Instant) {
+        let Some(seen) = self.standing.seen_at() else {
+            return;
+        };
+        if self.trunk.public == Public::AsSeen && self.reach.public != Some(seen) {
+            info!(at = %seen, "the trunk sees us there");
+            self.reach.public = Some(seen);
+            self.standing.moved(&self.trunk, &self.reach, now);
         }
     }
 

@@ -71,6 +71,35 @@ fn until_sent(registration: &mut Registration, now: &mut Instant) -> (Request, D
 }
 
 #[test]
+fn a_registration_moves_to_where_it_is_seen() {
+    let mut registration = Registration::new(peer(), HOUR, [1; 32], START);
+    let first = asked(&mut registration);
+    assert_eq!(registration.seen_at(), None);
+    let via = first.headers.first("Via").expect("it has one");
+    let seen = via.replace(";rport", ";rport=40001;received=203.0.113.7");
+    let mut granted = first.clone();
+    granted.headers.remove(&["Via"]);
+    granted.headers.push("Via", seen);
+    answer(&mut registration, &granted, 200, &[], START);
+    let at = registration.seen_at().expect("it was told");
+    assert_eq!(at.to_string(), "203.0.113.7:40001");
+    registration.move_to(format!("sip:robot@{at}"), START);
+    let moved = asked(&mut registration);
+    let contacts: Vec<&str> = moved.headers.all("Contact").collect();
+    assert_eq!(
+        contacts,
+        [
+            "<sip:robot@203.0.113.7:40001>",
+            "<sip:robot@192.0.2.1:5062>;expires=0"
+        ]
+    );
+    // The same place is no move.
+    answer(&mut registration, &moved, 200, &[], START);
+    registration.move_to(format!("sip:robot@{at}"), START);
+    assert!(registration.poll_sent().is_none());
+}
+
+#[test]
 fn a_registration_is_challenged_granted_and_refreshed_at_half_its_time() {
     let mut now = START;
     let mut registration = Registration::new(peer(), HOUR, [1; 32], now);
