@@ -113,8 +113,34 @@ impl Begins {
     }
 }
 
+/// `lü` is typed `lv`.
 fn folded(text: &str) -> String {
-    text.trim().to_lowercase()
+    text.trim().to_lowercase().replace('ü', "v")
+}
+
+/// Characters that are read otherwise as surnames.
+const SURNAMES: [(char, &str); 12] = [
+    ('曾', "zeng"),
+    ('单', "shan"),
+    ('解', "xie"),
+    ('仇', "qiu"),
+    ('覃', "qin"),
+    ('查', "zha"),
+    ('区', "ou"),
+    ('盖', "ge"),
+    ('朴', "piao"),
+    ('尉', "wei"),
+    ('乐', "yue"),
+    ('缪', "miao"),
+];
+
+/// A character of Mandarin without its tone, as it is read at the beginning of a name or further on.
+fn syllable(written: char, is_first: bool) -> Option<String> {
+    let surname = SURNAMES.iter().find(|(c, _)| is_first && *c == written);
+    match surname {
+        Some((_, read)) => Some((*read).to_owned()),
+        None => pinyin::reading(written).map(|reading| folded(reading.plain)),
+    }
 }
 
 /// Of a folded name of several words.
@@ -127,11 +153,10 @@ fn last_word(name: &str) -> Option<&str> {
 /// The first letters of a folded word. Readings of `pinyin` are on disk in this form: should they change, `vault.swept` and
 /// the hashes must be put back.
 fn beginning(word: &str) -> String {
-    let first = word.chars().next().and_then(pinyin::reading);
-    match first {
-        Some(reading) => reading.plain.chars().take(LETTERS).collect(),
-        None => word.chars().take(LETTERS).collect(),
-    }
+    let first = word.chars().next();
+    let read = first.and_then(|first| syllable(first, true));
+    let letters = read.as_deref().unwrap_or(word);
+    letters.chars().take(LETTERS).collect()
 }
 
 /// What folded words may begin with to be found; `None` where that is anything.
@@ -150,7 +175,11 @@ fn beginnings(asked: &str) -> Option<Vec<String>> {
 fn fits(name: &str, asked: &str) -> bool {
     let spoken = || {
         let letters: String = asked.chars().filter(|c| c.is_alphanumeric()).collect();
-        !letters.is_empty() && pinyin::toneless(name).concat().starts_with(&letters)
+        let read: String = name
+            .char_indices()
+            .filter_map(|(at, written)| syllable(written, at == 0))
+            .collect();
+        !letters.is_empty() && read.starts_with(&letters)
     };
     name.starts_with(asked)
         || last_word(name).is_some_and(|word| word.starts_with(asked))
@@ -247,6 +276,9 @@ mod tests {
             ("王建国", "wa", true),
             ("王建国", "汪建国", false),
             ("王建国", "建国", false),
+            ("曾志伟", "zeng", true),
+            ("曾志伟", "曾", true),
+            ("吕丽", "lv", true),
             ("鄂尔", "鄂", true),
             ("鄂尔", "eer", true),
             ("Eleanor Whitfield", "eleanor w", true),
@@ -275,6 +307,11 @@ mod tests {
             .chars()
             .map(|c| beginning(&c.to_string()))
             .collect();
-        assert_eq!(begins, "");
+        assert_eq!(
+            begins,
+            "walizhlichyahuzhwuzhxusumazhhuguhegaliluzhlixisotaxuhafedecapezexitidoyupayujicayuduyechsuwelvdi\
+             reshyalujicuzhtaluwafajishlijixiwefufabazomexiqiqijiyixuyaduleholoshtalihegumahagoshwaqiyaqiwuda\
+             mokoxita"
+        );
     }
 }
