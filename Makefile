@@ -11,6 +11,7 @@
 #   make bench [CALLS="1 4"]  replies judged a second; import and next due step of 100,000 patients on both databases
 #                             (alone: make bench-plan); turn latency and CPU of so many calls at once; red flag to order on
 #                             disk with eight at once (BENCH_ORDERS=40 calls); release build;
+#                             pages before 50,000 patients and 200,000 calls (alone: make bench-pages);
 #                             AT_ONCE=1000 calls of a recording: set-up, send lateness, loss, CPU, memory
 #   make pages                the pages of web/, which a later build of the program takes in
 #   make openapi              the API's document from which their client is made, after a change of the API
@@ -51,10 +52,10 @@ PAGES_OF := $(shell find web/src web/public web/index.html web/openapi.json web/
 DEMO_PACKAGES := cmake g++ python3 python3-pip espeak-ng
 TEST_PACKAGES := $(DEMO_PACKAGES) sip-tester baresip-core kamailio postgresql openssl chromium fonts-noto-cjk
 
-.PHONY: help demo test soak deb deny audit fuzz bench bench-plan bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
+.PHONY: help demo test soak deb deny audit fuzz bench bench-plan bench-pages bench-calls eval check-rust check-node packages-demo packages-test model lint pure pages openapi test-pages screenshots
 
 help:
-	@sed -n '2,21s/^# *//p' Makefile
+	@sed -n '2,22s/^# *//p' Makefile
 
 check-rust:
 	@command -v cargo >/dev/null || { echo "Rust is missing. Cure: install it with rustup (https://rustup.rs), then run this again."; exit 1; }
@@ -213,11 +214,16 @@ bench: check-rust packages-demo
 	@$(MAKE) --no-print-directory model PROFILE=--release
 	@missed=0; cargo bench -p aftercall-core --bench redflags || missed=1; \
 	$(MAKE) --no-print-directory bench-plan || missed=1; \
+	$(MAKE) --no-print-directory bench-pages || missed=1; \
 	BENCH_CALLS="$(CALLS)" cargo bench --bench latency; \
 	$(MAKE) --no-print-directory bench-calls; exit $$missed
 
 bench-plan: check-rust packages-test
 	cargo bench --quiet --bench plan
+
+# Databases in memory; what is written stays in BENCH_KEEP=FOLDER for the next run.
+bench-pages: check-rust packages-test pages
+	TMPDIR=$(MEMORY) cargo bench --quiet --bench pages
 
 # The far end is SIPp, which sends back every packet of audio: its own CPU is not counted.
 bench-calls: check-rust packages-test

@@ -59,6 +59,35 @@ pub fn hospital_name(config: &Config, lang: Lang) -> String {
     }
 }
 
+/// Of a stranger no name is known: nothing is left of it but its full stop.
+fn is_said(text: &str) -> bool {
+    text.contains(char::is_alphanumeric)
+}
+
+/// The prompts of a script that have no recording are synthesised, once for every call.
+///
+/// # Errors
+/// When the voice fails.
+pub async fn render_prompts(
+    voice: &Arc<Voice>,
+    prompts: &BTreeMap<String, Arc<[i16]>>,
+    script: &Script,
+) -> anyhow::Result<()> {
+    let unrecorded = script.prompts.values().filter(|prompt| {
+        let recording = prompt.id.recording(script.lang);
+        !prompts.contains_key(&recording)
+    });
+    let texts: Vec<String> = unrecorded.map(|prompt| prompt.text.clone()).collect();
+    let (voice, lang) = (Arc::clone(voice), script.lang);
+    let rendered = tokio::task::spawn_blocking(move || {
+        for text in texts.iter().filter(|text| is_said(text)) {
+            voice.speak_prompt(text, lang)?;
+        }
+        Ok::<(), VoiceError>(())
+    });
+    Ok(rendered.await??)
+}
+
 /// Names, dates, prompts without a recording and `more` are synthesised before a call begins: it never waits for a voice
 /// it could have had.
 ///
@@ -71,20 +100,11 @@ pub async fn render(
     facts: &Facts,
     more: Vec<Phi<String>>,
 ) -> anyhow::Result<()> {
+    render_prompts(voice, prompts, script).await?;
     let mut of_patient = variables(script, facts);
-    let unrecorded = script.prompts.values().filter(|prompt| {
-        let recording = prompt.id.recording(facts.lang);
-        !prompts.contains_key(&recording)
-    });
-    let prompts: Vec<String> = unrecorded.map(|prompt| prompt.text.clone()).collect();
     of_patient.extend(more);
     let (voice, lang) = (Arc::clone(voice), facts.lang);
     let rendered = tokio::task::spawn_blocking(move || {
-        // Of a stranger no name is known: nothing is left of it but its full stop.
-        let is_said = |text: &str| text.contains(char::is_alphanumeric);
-        for text in prompts.iter().filter(|text| is_said(text)) {
-            voice.speak_prompt(text, lang)?;
-        }
         for text in of_patient.iter().filter(|text| is_said(text.expose())) {
             voice.speak(text.expose(), lang)?;
         }

@@ -18,11 +18,12 @@ use crate::cli::check::KeyFile;
 use crate::config;
 use crate::dialogs::{self, DialogsError};
 use crate::jobs::Clinic;
+use crate::jobs::dial::SignedScript;
 use crate::redflags;
 use crate::scripts;
 use crate::speech::audio::AudioError;
 use crate::speech::prompts::Prompts;
-use crate::store::draft::Draft;
+use crate::store::draft::{Draft, Published};
 
 /// The demo's key pair: public, and so worth nothing outside the loopback telephone network.
 const DEMO_KEY: &str = include_str!("../fixtures/demo_signing_key.toml");
@@ -43,6 +44,12 @@ pub struct Library {
     lexicon_signature: Option<Signature>,
     pub kit: Arc<CallKit>,
     pub trends: Arc<trend::Rules>,
+}
+
+/// What may be said now, and of which publications it was made.
+pub struct InForce {
+    pub published: Published,
+    pub library: Arc<Library>,
 }
 
 impl Library {
@@ -158,6 +165,16 @@ impl Library {
             trends: Arc::clone(&self.trends),
             packs: known.map(|s| (s.id.clone(), s.packs.clone())).collect(),
         }
+    }
+
+    /// The scripts that may dial, by name.
+    pub fn signed_scripts(&self) -> Vec<SignedScript> {
+        let signed = self.scripts.iter().map(|script| SignedScript {
+            pathway: script.id.clone(),
+            lang: script.lang,
+            hash: script.hash.clone(),
+        });
+        signed.collect()
     }
 
     /// The script that may dial `today`: a signature may have run out since it was loaded.

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::facts::{facts_of, hospital_name, render};
 use crate::jobs::ring_back::{self, Desk, Taken};
 use crate::jobs::{Rules, RulesNow};
-use crate::library::Library;
+use crate::library::InForce;
 use crate::metrics::Metrics;
 use crate::run::recording_key;
 use crate::speech::voice::Voice;
@@ -32,8 +32,9 @@ pub struct Reception {
     pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
     pub rules: RulesNow,
-    pub desk: Desk,
-    pub library: Arc<Library>,
+    /// Name of the trunk.
+    pub trunk: String,
+    pub in_force: watch::Receiver<Arc<InForce>>,
     pub voice: Arc<Voice>,
     pub commands: Sender<Command>,
     pub metrics: Arc<Metrics>,
@@ -71,7 +72,12 @@ impl Reception {
     ) -> anyhow::Result<Option<Answer>> {
         let config = Arc::clone(&self.config.borrow());
         let rules = self.rules.get();
-        let taken = ring_back::take(&self.store, &rules, &self.desk, attempt, numbers).await?;
+        let library = Arc::clone(&self.in_force.borrow().library);
+        let desk = Desk {
+            trunk: self.trunk.clone(),
+            scripts: library.signed_scripts(),
+        };
+        let taken = ring_back::take(&self.store, &rules, &desk, attempt, numbers).await?;
         let Some(taken) = taken else {
             return Ok(None);
         };
@@ -81,7 +87,7 @@ impl Reception {
             known,
         } = taken;
         let today = Timestamp::now().to_zoned(config.zone()).date();
-        let script = self.library.script(&script.pathway, script.lang, today)?;
+        let script = library.script(&script.pathway, script.lang, today)?;
         let (facts, record) = match &known {
             None => (stranger(&config, &rules, script.lang), None),
             Some(known) => {
@@ -99,7 +105,7 @@ impl Reception {
             Segment::Spoken(text) => Some(Phi::new(text)),
             Segment::Recorded { .. } => None,
         });
-        let prompts = &self.library.kit.prompts;
+        let prompts = &library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, first.collect()).await?;
         let on_call = match kind {
             RingBack::Resume | RingBack::Person => config.on_call(),
@@ -109,6 +115,7 @@ impl Reception {
             attempt: attempt.clone(),
             kind,
             script,
+            kit: Arc::clone(&library.kit),
             facts,
             record,
             on_call,

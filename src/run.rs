@@ -1,7 +1,8 @@
 //! Builds everything, spawns every task, owns shutdown: the one file that knows all modules.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aftercall_core::attempt::CallRecord;
@@ -9,27 +10,28 @@ use aftercall_core::call::CallEvent;
 use aftercall_core::id::AttemptId;
 use aftercall_core::patient::Patient;
 use aftercall_core::plan::{Capacity, Pace};
-use aftercall_core::script::{Facts, Note};
+use aftercall_core::script::{Facts, Note, Script};
+use aftercall_core::signature::TrustedKey;
 use aftercall_core::sip::dialog::DialogSnapshot;
 use aftercall_core::time::Timestamp;
-use anyhow::Context;
+use anyhow::{Context, bail};
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::channels::{Channels, Telephone};
 use crate::config::{self, Config, Swap, VoiceEngine};
-use crate::facts::{facts_of, render};
+use crate::facts::{facts_of, render, render_prompts};
 use crate::feed;
 use crate::health::Health;
-use crate::jobs::dial::{Lines, SignedScript, ToDial};
+use crate::jobs::dial::{Lines, ToDial};
 use crate::jobs::hand_over::HandOver;
 use crate::jobs::listen_again::Listener;
 use crate::jobs::messages::Messages;
 use crate::jobs::record::{Report as Recorded, Stored, Told as Record};
-use crate::jobs::ring_back::Desk;
 use crate::jobs::{self, Clinic, PlanClock, Rules, RulesNow};
-use crate::library::{Library, trusted_keys};
+use crate::library::{InForce, Library, trusted_keys};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::pathways;
@@ -56,6 +58,8 @@ use crate::web::{self, Listening};
 
 /// How often is looked whether the ears keep up.
 const WATCH: Duration = Duration::from_millis(250);
+/// How often is looked whether a script was published or taken back. Nobody is dialled until it is read.
+const PUBLISHED: Duration = Duration::from_millis(500);
 
 /// What the demo's table watches: health data, so for its terminal only.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub enum Seen {
 pub struct Engine {
     pub store: Store,
     pub rules: Rules,
+    /// What may be said, and of which publications it was made.
+    pub in_force: watch::Receiver<Arc<InForce>>,
     /// Where the API answers.
     pub api: std::net::SocketAddr,
     pub https: bool,
@@ -84,7 +90,7 @@ pub struct Engine {
     driver: Arc<Driver>,
     recorder: JoinHandle<()>,
     pulse: Arc<Pulse>,
-    swapper: Swapper,
+    swapper: Arc<Swapper>,
 }
 
 impl Engine {
@@ -103,11 +109,16 @@ impl Engine {
         let at_once = usize::try_from(config.trunk.lines).unwrap_or(usize::MAX);
         descriptors::provide(at_once.min(trunk.lines))?;
         let keys = trusted_keys(&config.scripts, trunk.is_loopback())?;
-        let today = Timestamp::now().to_zoned(config.zone()).date();
         let store = open_store(config).await?;
         unlock(&store, config).await?;
-        let in_force = store.drafts_in_force().await?;
-        let library = Library::load_with(&config.scripts.dir, &in_force, &keys, today)?;
+        let dialogs = Dialogs {
+            store: store.clone(),
+            dir: config.scripts.dir.clone(),
+            keys,
+            zone: config.zone(),
+        };
+        let in_force = dialogs.read().await?;
+        let library = Arc::clone(&in_force.library);
         let voice = Arc::new(Voice::new(voice_config(config)));
         let content = Content {
             clock,
@@ -116,9 +127,7 @@ impl Engine {
             voice: Arc::clone(&voice),
         };
         let rules = content.rules(config)?;
-        library.log_what_is_left_out();
-        publish(&store, &library, &rules).await?;
-        audit_demo_key(&store, &library, &rules).await?;
+        put_on_record(&store, &library, &rules).await?;
         jobs::windows::log_set_hours(&store).await?;
         let interrupted = jobs::recover::at_start(&store, &rules).await?;
 
@@ -140,7 +149,8 @@ impl Engine {
             pace: Pace::new(trunk.calls_per_second),
             callers: trunk.caller.ids.clone(),
             zone: config.zone(),
-            scripts: signed_scripts(&library),
+            scripts: library.signed_scripts(),
+            published: in_force.published.clone(),
             has_room,
             capacity: Capacity::new(at_most),
             pulse: Arc::default(),
@@ -152,15 +162,10 @@ impl Engine {
                 trunk.name
             );
         }
-        let desk = Desk {
-            trunk: trunk.name.clone(),
-            scripts: lines.scripts.clone(),
-        };
+        let trunk_name = trunk.name.clone();
         let (reports, told) = mpsc::unbounded_channel();
-        let kit = Arc::clone(&library.kit);
         let driver = Arc::new(Driver::start(
             trunk,
-            kit,
             Arc::clone(&ears),
             Arc::clone(&voice),
             Some(recordings.clone()),
@@ -197,14 +202,15 @@ impl Engine {
         ));
         tokio::spawn(acknowledge(stored, driver.commands()));
         let (to_dial, dialled) = mpsc::channel(1);
-        let library = Arc::new(library);
+        let (put_in_force, in_force) = watch::channel(Arc::new(in_force));
+        let follows = in_force.clone();
         let (to_reception, rung) = mpsc::unbounded_channel();
         let reception = Reception {
             config: config_now.clone(),
             store: store.clone(),
             rules: rules_now.clone(),
-            desk,
-            library: Arc::clone(&library),
+            trunk: trunk_name,
+            in_force: in_force.clone(),
             voice: Arc::clone(&voice),
             commands: driver.commands(),
             metrics: Arc::clone(&metrics),
@@ -213,8 +219,8 @@ impl Engine {
             config: config_now,
             store: store.clone(),
             rules: rules_now.clone(),
-            library,
-            voice,
+            in_force: in_force.clone(),
+            voice: Arc::clone(&voice),
             driver: Arc::clone(&driver),
             to_record: to_record.clone(),
             metrics: Arc::clone(&metrics),
@@ -267,6 +273,7 @@ impl Engine {
                 store.clone(),
                 rules_now.clone(),
                 lines,
+                in_force,
                 to_dial,
                 holding,
             )),
@@ -323,10 +330,25 @@ impl Engine {
         if let Some(again) = again {
             tasks.push(tokio::spawn(again.run(stop.subscribe())));
         }
+        let swapper = Arc::new(Swapper {
+            content: Mutex::new(content),
+            state,
+            rules: swap_rules,
+            config: swap_config,
+            routes: swap_routes,
+        });
+        let follower = Follower {
+            dialogs,
+            voice,
+            swapper: Arc::clone(&swapper),
+            in_force: put_in_force,
+        };
+        tasks.push(tokio::spawn(follower.run(stop.subscribe())));
         info!(%api, "aftercall runs");
         Ok(Engine {
             store,
             rules,
+            in_force: follows,
             api,
             https,
             feed: heard_at,
@@ -338,13 +360,7 @@ impl Engine {
             driver,
             recorder,
             pulse,
-            swapper: Swapper {
-                content,
-                state,
-                rules: swap_rules,
-                config: swap_config,
-                routes: swap_routes,
-            },
+            swapper,
         })
     }
 
@@ -503,6 +519,13 @@ pub fn voice_config(config: &Config) -> VoiceConfig {
     }
 }
 
+/// What is left out of a library, and that what is not may be said, for the log and the record.
+async fn put_on_record(store: &Store, library: &Library, rules: &Rules) -> anyhow::Result<()> {
+    library.log_what_is_left_out();
+    publish(store, library, rules).await?;
+    audit_demo_key(store, library, rules).await
+}
+
 /// `dialogs/` seeds the published versions, which are immutable rows.
 async fn publish(store: &Store, library: &Library, rules: &Rules) -> anyhow::Result<()> {
     let now = rules.clock.now();
@@ -558,15 +581,6 @@ fn shown(trunk: &Trunk) -> Vec<String> {
     ids.map(|id| id.user.clone()).collect()
 }
 
-fn signed_scripts(library: &Library) -> Vec<SignedScript> {
-    let signed = library.scripts.iter().map(|script| SignedScript {
-        pathway: script.id.clone(),
-        lang: script.lang,
-        hash: script.hash.clone(),
-    });
-    signed.collect()
-}
-
 fn say_goodbye(driver: &Driver, dialog: &str) {
     match serde_json::from_str::<DialogSnapshot>(dialog) {
         Ok(snapshot) => {
@@ -603,7 +617,8 @@ impl Content {
 
 /// Everything that learns of a new configuration.
 struct Swapper {
-    content: Content,
+    /// Locked while anything is swapped.
+    content: Mutex<Content>,
     state: web::AppState,
     rules: watch::Sender<Arc<Rules>>,
     config: watch::Sender<Arc<Config>>,
@@ -612,13 +627,105 @@ struct Swapper {
 
 impl Swapper {
     fn swap(&self, new: Config) -> anyhow::Result<Swap> {
+        let content = self.content();
         let swap = self.config.borrow().swap(new);
-        let rules = self.content.rules(&swap.config)?;
-        let state = self.state.under(&swap.config, &rules);
-        drop(self.routes.send_replace(web::router(state)));
-        self.rules.send_replace(Arc::new(rules));
+        let rules = content.rules(&swap.config)?;
+        self.put(&swap.config, rules);
         self.config.send_replace(Arc::new(swap.config.clone()));
         Ok(swap)
+    }
+
+    /// Orders are raised by the packs of the scripts that are in force.
+    fn take(&self, library: &Library) -> anyhow::Result<()> {
+        let mut content = self.content();
+        content.clinic = Arc::new(library.clinic());
+        let config = Arc::clone(&self.config.borrow());
+        let rules = content.rules(&config)?;
+        self.put(&config, rules);
+        Ok(())
+    }
+
+    fn put(&self, config: &Config, rules: Rules) {
+        let state = self.state.under(config, &rules);
+        drop(self.routes.send_replace(web::router(state)));
+        self.rules.send_replace(Arc::new(rules));
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // Rules are made of it whole or not at all.
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where scripts come from.
+struct Dialogs {
+    store: Store,
+    dir: PathBuf,
+    keys: Vec<TrustedKey>,
+    zone: TimeZone,
+}
+
+impl Dialogs {
+    /// The folder, with what was put in force laid over it.
+    async fn read(&self) -> anyhow::Result<InForce> {
+        // First: what is published while the rest is read shows as another number.
+        let published = self.store.published().await?;
+        let drafts = self.store.drafts_in_force().await?;
+        let today = Timestamp::now().to_zoned(self.zone.clone()).date();
+        let (dir, keys) = (self.dir.clone(), self.keys.clone());
+        let loaded =
+            tokio::task::spawn_blocking(move || Library::load_with(&dir, &drafts, &keys, today));
+        Ok(InForce {
+            published,
+            library: Arc::new(loaded.await??),
+        })
+    }
+}
+
+/// Puts in force what is published while the engine runs. A call in progress keeps the script that it began with.
+struct Follower {
+    dialogs: Dialogs,
+    voice: Arc<Voice>,
+    swapper: Arc<Swapper>,
+    in_force: watch::Sender<Arc<InForce>>,
+}
+
+impl Follower {
+    async fn run(self, mut stopping: watch::Receiver<bool>) {
+        let mut failed = None;
+        while jobs::next_round(PUBLISHED, &mut stopping).await {
+            let Ok(published) = self.dialogs.store.published().await else {
+                // Then nobody is dialled either; the dial loop says so.
+                continue;
+            };
+            if published == self.in_force.borrow().published {
+                continue;
+            }
+            match self.follow().await {
+                Ok(()) => info!("the scripts that were published last are in force"),
+                Err(error) if failed.as_ref() != Some(&published) => {
+                    error!(
+                        "what was published cannot be put in force, and nobody is dialled: {error:#}"
+                    );
+                    failed = Some(published);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn follow(&self) -> anyhow::Result<()> {
+        let new = self.dialogs.read().await?;
+        let rules = Arc::clone(&self.swapper.rules.borrow());
+        put_on_record(&self.dialogs.store, &new.library, &rules).await?;
+        let before = Arc::clone(&self.in_force.borrow().library);
+        let is_known = |script: &Script| before.scripts.iter().any(|one| one.hash == script.hash);
+        for script in new.library.scripts.iter().filter(|one| !is_known(one)) {
+            render_prompts(&self.voice, &new.library.kit.prompts, script).await?;
+        }
+        self.swapper.take(&new.library)?;
+        self.in_force.send_replace(Arc::new(new));
+        Ok(())
     }
 }
 
@@ -627,7 +734,7 @@ struct Caller {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
     rules: RulesNow,
-    library: Arc<Library>,
+    in_force: watch::Receiver<Arc<InForce>>,
     voice: Arc<Voice>,
     driver: Arc<Driver>,
     to_record: mpsc::UnboundedSender<Recorded>,
@@ -656,15 +763,17 @@ impl Caller {
         let config = Arc::clone(&self.config.borrow());
         let rules = self.rules.get();
         let today = Timestamp::now().to_zoned(config.zone()).date();
-        let script = self
-            .library
-            .script(&call.step.script, call.patient.lang, today)?;
+        let library = Arc::clone(&self.in_force.borrow().library);
+        let script = library.script(&call.step.script, call.patient.lang, today)?;
+        if script.hash != call.script_hash {
+            bail!("another version of `{}` was put in force", script.id);
+        }
         let whom = (&call.patient, &call.episode, &call.step);
         let facts = Facts {
             earlier: call.earlier.clone(),
             ..facts_of(&config, &self.store, &rules, whom).await?
         };
-        let prompts = &self.library.kit.prompts;
+        let prompts = &library.kit.prompts;
         render(&self.voice, prompts, &script, &facts, Vec::new()).await?;
         let record = recording_key(&self.store, &call.attempt, &call.patient).await?;
         let start = StartCall {
@@ -672,6 +781,7 @@ impl Caller {
             number: call.order.number.clone(),
             caller: Some(call.caller.clone()),
             script,
+            kit: Arc::clone(&library.kit),
             facts,
             record,
             leaves_message: config.calling.voicemail_message,

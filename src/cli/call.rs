@@ -216,12 +216,13 @@ async fn converse(
     audit(config, attempt, &trunk).await?;
     let (reports, inbox) = mpsc::unbounded_channel();
     let (recordings, key) = tape.unzip();
-    let driver = Driver::start(trunk, library.kit, ears, voice, recordings, reports)?;
+    let driver = Driver::start(trunk, ears, voice, recordings, reports)?;
     driver.start_call(StartCall {
         attempt: attempt.clone(),
         number,
         caller: None,
         script,
+        kit: library.kit,
         facts: facts(args, config, today),
         record: key,
         leaves_message: config.calling.voicemail_message,

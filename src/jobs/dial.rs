@@ -22,7 +22,9 @@ use tracing::{error, info, warn};
 
 use super::settle::{Loaded, change, earlier, raise};
 use super::{Rules, RulesNow, next_round};
+use crate::library::InForce;
 use crate::store::attempt::{Begun, CallerMost, NewAttempt};
+use crate::store::draft::Published;
 use crate::store::{Store, StoreError, new_id};
 use crate::trunk::pulse::Pulse;
 
@@ -38,6 +40,8 @@ pub struct ToDial {
     pub episode: Episode,
     /// What need not be asked again.
     pub earlier: Option<Earlier>,
+    /// Of the script that the attempt names.
+    pub script_hash: String,
 }
 
 /// A script that may dial: its signature verified when it was loaded.
@@ -62,6 +66,8 @@ pub struct Lines {
     /// The hospital's: hours and daily caps are in it.
     pub zone: TimeZone,
     pub scripts: Vec<SignedScript>,
+    /// Of which publications `scripts` was made.
+    pub published: Published,
     /// False while those that talk are answered late: nobody else is called then.
     pub has_room: watch::Receiver<bool>,
     /// What the ears have shown that they can follow.
@@ -70,6 +76,15 @@ pub struct Lines {
     pub pulse: Arc<Pulse>,
     /// Which hours reach people, as it was counted last; `None`: not yet.
     pub reach: Option<Reach>,
+}
+
+impl Lines {
+    fn take(&mut self, in_force: &InForce) {
+        if self.published != in_force.published {
+            self.scripts = in_force.library.signed_scripts();
+            self.published = in_force.published.clone();
+        }
+    }
 }
 
 /// How often due steps are looked for.
@@ -93,6 +108,7 @@ pub async fn run(
     store: Store,
     rules_now: RulesNow,
     mut lines: Lines,
+    in_force: watch::Receiver<Arc<InForce>>,
     calls: mpsc::Sender<ToDial>,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -102,6 +118,7 @@ pub async fn run(
     };
     loop {
         let rules = rules_now.get();
+        lines.take(&in_force.borrow());
         if let Err(error) = round(&store, &rules, &mut lines, &calls, &mut last).await {
             error!(%error, "dialling paused: the database did not answer");
             free_leases(&store, &rules).await;
@@ -191,6 +208,11 @@ pub async fn once(
     while free > 0 {
         let now = rules.clock.now();
         if !lines.pace.wait(now).is_zero() {
+            break;
+        }
+        // What was published or taken back is read first: `InForce` follows within seconds.
+        if store.published().await? != lines.published {
+            info!("nobody is dialled until what was published is read");
             break;
         }
         let wanted = if lines.pace.is_limited() { 1 } else { free };
@@ -327,6 +349,7 @@ async fn try_step(
         patient,
         episode,
         earlier,
+        script_hash: script.hash.clone(),
     };
     if calls.send(to_dial).await.is_err() {
         warn!("nobody takes calls any more; the attempt is closed at the next start");

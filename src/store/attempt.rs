@@ -13,10 +13,10 @@ use jiff::SignedDuration;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::conditions::Conditions;
 use super::decision::{Answer, Decision, decide};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
-use super::scope::seen;
 use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal, read_each};
 use super::site::{Indexed, Site};
 use super::suppression::suppressed;
@@ -394,21 +394,19 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<AttemptRow>, StoreError> {
         let ([before_ms], before_id) = page.keys::<1>()?.unwrap_or(([i64::MAX], "~"));
-        let (seen, names) = seen(wards, "attempt.patient_id", 5);
+        let mut conditions = Conditions::from(4);
+        conditions.add("patient_id = ?", patient.map(|patient| patient.0.clone()));
+        conditions.seen(wards, "attempt.patient_id");
         let sql = format!(
-            "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)) \
-             and ($3 = '' or patient_id = $3){seen} order by started_at_ms desc, id desc limit $4"
+            "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)){} \
+             order by started_at_ms desc, id desc limit $3",
+            conditions.sql()
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(before_ms)
             .bind(before_id)
-            .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
             .bind(page.fetch());
-        let rows = names
-            .iter()
-            .fold(query, |query, name| query.bind(name))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = conditions.bind(query).fetch_all(&self.pool).await?;
         let attempts = self.read_attempts(&rows).await?;
         Ok(page.cut(attempts, |row| {
             (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())

@@ -8,6 +8,7 @@ use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::conditions::Conditions;
 use super::outbox::post_with;
 use super::page::{Page, PageRequest};
 use super::row::Columns;
@@ -163,18 +164,22 @@ impl Store {
             (0, ">", "asc")
         };
         let ([after], _) = page.keys::<1>()?.unwrap_or(([first], ""));
+        let mut conditions = Conditions::from(3);
+        for (condition, value) in [
+            ("subject = ?", filter.subject),
+            ("who = ?", filter.who),
+            ("what = ?", filter.what),
+        ] {
+            conditions.add(condition, value.map(str::to_owned));
+        }
         let sql = format!(
-            "{ENTRY} where seq {further} $1 and ($2 = '' or subject = $2) and ($3 = '' or who = $3) \
-             and ($4 = '' or what = $4) order by seq {order} limit $5"
+            "{ENTRY} where seq {further} $1{} order by seq {order} limit $2",
+            conditions.sql()
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
-            .bind(filter.subject.unwrap_or_default())
-            .bind(filter.who.unwrap_or_default())
-            .bind(filter.what.unwrap_or_default())
-            .bind(page.fetch())
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(page.fetch());
+        let rows = conditions.bind(query).fetch_all(&self.pool).await?;
         let entries = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let key = |entry: &AuditEntry| {
             let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);

@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::call::Finish;
+use super::conditions::Conditions;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
 use super::sealed::{KEY_OF_ATTEMPT, Seal, read_each};
@@ -88,18 +89,19 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<AuditItem>, StoreError> {
         let ([drawn], id) = page.keys::<1>()?.unwrap_or(([i64::MIN], ""));
+        let mut conditions = Conditions::from(4);
+        conditions.add("i.state = ?", state.as_ref().map(word));
         let sql = format!(
-            "{ITEM} {KEY_OF_ATTEMPT} where (i.drawn_at_ms > $1 or (i.drawn_at_ms = $1 and i.id > $2)) \
-             and ($3 = '' or i.state = $3) order by i.drawn_at_ms, i.id limit $4"
+            "{ITEM} {KEY_OF_ATTEMPT} where (i.drawn_at_ms > $1 or (i.drawn_at_ms = $1 and i.id > $2)){} \
+             order by i.drawn_at_ms, i.id limit $3",
+            conditions.sql()
         );
         let mut connection = self.pool.acquire().await?;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(drawn)
             .bind(id)
-            .bind(state.as_ref().map(word).unwrap_or_default())
-            .bind(page.fetch())
-            .fetch_all(&mut *connection)
-            .await?;
+            .bind(page.fetch());
+        let rows = conditions.bind(query).fetch_all(&mut *connection).await?;
         let items = read_each(&mut connection, &self.keys, &rows, Class::Record, read_item).await?;
         Ok(page.cut(items, |item| (vec![ms(item.drawn_at)], item.id.clone())))
     }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
 use super::attempt::{ATTEMPT, AttemptRow};
+use super::conditions::Conditions;
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
-use super::scope::seen;
 use super::{Store, StoreError, ms};
 
 /// Which calls; what is left out narrows nothing.
@@ -62,42 +62,13 @@ pub struct CallLine {
     pub mine: bool,
 }
 
-/// Conditions of one list with what their places are bound to, from `$first` on.
-struct Conditions {
-    sql: String,
-    bound: Vec<String>,
-    first: usize,
-}
-
-impl Conditions {
-    /// Adds a condition in which `?` stands for the value, where there is one.
-    fn add(&mut self, condition: &str, value: Option<String>) {
-        let Some(value) = value else { return };
-        self.sql.push_str(" and ");
-        self.place(condition, &value);
-    }
-
-    fn place(&mut self, sql: &str, value: &str) {
-        let place = format!("${}", self.first + self.bound.len());
-        self.sql.push_str(&sql.replace('?', &place));
-        self.bound.push(value.to_owned());
-    }
-}
-
 impl CallFilter {
     /// `patients` are those that the filter names.
-    fn conditions(&self, by: &str, patients: &[PatientId]) -> Conditions {
-        let mut conditions = Conditions {
-            sql: String::new(),
-            bound: Vec::new(),
-            first: 6,
-        };
+    fn conditions(&self, by: &str, wards: &Wards, patients: &[PatientId]) -> Conditions {
+        let mut conditions = Conditions::from(6);
         if self.patient.is_some() {
-            conditions.sql.push_str(" and patient_id in (''");
-            for patient in patients {
-                conditions.place(", ?", &patient.0);
-            }
-            conditions.sql.push(')');
+            let ids = patients.iter().map(|patient| patient.0.clone());
+            conditions.among("patient_id", ids);
         }
         conditions.add("disposition = ?", self.disposition.as_ref().map(word));
         conditions.add("script = ?", self.script.clone());
@@ -106,28 +77,32 @@ impl CallFilter {
             self.ward.clone(),
         );
         conditions.add(
-            "exists (select 1 from finding f where f.attempt_id = attempt.id and f.concept = ? \
-             and f.polarity <> 'absent')",
+            "id in (select f.attempt_id from finding f where f.concept = ? and f.polarity <> 'absent')",
             self.concept.as_ref().map(|concept| concept.0.clone()),
         );
         if self.answered {
-            conditions.sql.push_str(" and answered_at_ms is not null");
+            conditions.plain("answered_at_ms is not null");
         }
         if self.live {
-            conditions.sql.push_str(" and state <> 'ended'");
+            conditions.plain("state <> 'ended'");
         }
-        let reviews = "(select count(*) from review r where r.attempt_id = attempt.id)";
-        let own =
-            "exists (select 1 from review r where r.attempt_id = attempt.id and r.reviewer = ?)";
+        let reviewed =
+            "id in (select r.attempt_id from review r group by r.attempt_id having count(*)";
         match self.reviews {
             None => {}
-            Some(ReviewState::None) => conditions.sql.push_str(&format!(" and {reviews} = 0")),
-            Some(ReviewState::Twice) => conditions.sql.push_str(&format!(" and {reviews} > 1")),
-            Some(ReviewState::Mine) => conditions.add(own, Some(by.to_owned())),
-            Some(ReviewState::Second) => {
-                conditions.add(&format!("{reviews} = 1 and not {own}"), Some(by.to_owned()))
-            }
+            Some(ReviewState::None) => conditions
+                .plain("not exists (select 1 from review r where r.attempt_id = attempt.id)"),
+            Some(ReviewState::Twice) => conditions.plain(&format!("{reviewed} > 1)")),
+            Some(ReviewState::Mine) => conditions.add(
+                "id in (select r.attempt_id from review r where r.reviewer = ?)",
+                Some(by.to_owned()),
+            ),
+            Some(ReviewState::Second) => conditions.add(
+                &format!("{reviewed} = 1 and max(r.reviewer) <> ?)"),
+                Some(by.to_owned()),
+            ),
         }
+        conditions.seen(wards, "attempt.patient_id");
         conditions
     }
 }
@@ -150,16 +125,11 @@ impl Store {
             None => Vec::new(),
         };
         let patients: Vec<PatientId> = patients.into_iter().map(|(one, _)| one.id).collect();
-        let conditions = filter.conditions(by, &patients);
-        let (seen, names) = seen(
-            wards,
-            "attempt.patient_id",
-            conditions.first + conditions.bound.len(),
-        );
+        let conditions = filter.conditions(by, wards, &patients);
         let sql = format!(
             "{ATTEMPT} where (started_at_ms < $1 or (started_at_ms = $1 and id < $2)) and started_at_ms >= $3 \
-             and started_at_ms < $4{}{seen} order by started_at_ms desc, id desc limit $5",
-            conditions.sql
+             and started_at_ms < $4{} order by started_at_ms desc, id desc limit $5",
+            conditions.sql()
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(before_ms)
@@ -167,11 +137,7 @@ impl Store {
             .bind(filter.since.map_or(i64::MIN, ms))
             .bind(filter.until.map_or(i64::MAX, ms))
             .bind(page.fetch());
-        let texts = conditions.bound.iter().chain(names);
-        let rows = texts
-            .fold(query, |query, text| query.bind(text))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = conditions.bind(query).fetch_all(&self.pool).await?;
         let attempts = self.read_attempts(&rows).await?;
         let cut = page.cut(attempts, |row| {
             (vec![ms(row.attempt.started_at)], row.attempt.id.0.clone())

@@ -72,6 +72,10 @@ pub struct Edit {
 const DRAFT: &str = "select id, script, note, files, hash, based_on, state, edited_by, changed_at_ms, submitted_by, \
      submitted_at_ms, signature, signed_by, signed_role, signed_at_ms, revision from script_draft";
 
+/// The number of each script's last publication, by script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published(Vec<(String, i64)>);
+
 impl Store {
     /// Begins a draft.
     ///
@@ -286,7 +290,22 @@ impl Store {
         })
     }
 
-    /// What was put in force of a script, the newest first: the first is what the next start takes.
+    /// How many publications each script has had: while this stays as it is, so does what is in force.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn published(&self) -> Result<Published, StoreError> {
+        let rows = sqlx::query(
+            "select script, max(position) as position from script_publication group by script order by script",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &AnyRow| Ok((Columns(row).text("script")?, Columns(row).int("position")?));
+        let all = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+        Ok(Published(all))
+    }
+
+    /// What was put in force of a script, the newest first: the first is in force.
     ///
     /// # Errors
     /// When the database refuses.

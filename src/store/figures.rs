@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_core::attempt::{AnsweredBy, TurnReply};
-use aftercall_core::figures::{CallFact, DueFact, Facts, Of, OrderFact};
+use aftercall_core::figures::{CallFact, DueFact, Facts, Of, OrderFact, Party};
 use aftercall_core::finding::Urgency;
 use aftercall_core::id::{AttemptId, ConceptId, NodeId, PatientId, WorkOrderId};
 use aftercall_core::plan::learn::AgeBand;
@@ -19,7 +19,7 @@ use sqlx::any::AnyRow;
 use super::call::place;
 use super::row::{Columns, word};
 use super::scope::seen;
-use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal};
+use super::sealed::{KEY, KEY_OF_ATTEMPT, Seal, read_each};
 use super::work_order::{KEY_OF_ORDER, cause_of};
 use super::{Store, StoreError, ms};
 use crate::vault::Class;
@@ -56,6 +56,8 @@ impl Days {
             ward: row.text_or_null("ward")?.unwrap_or_default(),
             script: row.text_or_null("script")?.unwrap_or_default(),
             band: birth.map(|birth| AgeBand::of(birth, day)),
+            dialect: row.text_or_null("dialect")?.unwrap_or_default(),
+            party: row.word_or_null("answered_by")?.and_then(Party::of),
         })
     }
 }
@@ -159,7 +161,7 @@ impl Store {
         let (scope, names) = seen(wards, "a.patient_id", 3);
         let sql = format!(
             "select a.id, a.step_id, a.started_at_ms, a.disposition, a.answered_by, a.identified, a.screened, \
-             a.talk_ms, a.script, e.ward, p.birth_year {CALLS}{scope} order by a.started_at_ms, a.id"
+             a.talk_ms, a.script, e.ward, p.birth_year, p.dialect {CALLS}{scope} order by a.started_at_ms, a.id"
         );
         let rows = self.of_days(sql, days, names).await?;
         let read = |row: &AnyRow| {
@@ -195,25 +197,25 @@ impl Store {
              where a.started_at_ms >= $1 and a.started_at_ms < $2 and t.node in ('satisfaction', 'recommend') \
              and t.reply is not null order by t.attempt_id, t.position"
         );
-        let mut scores = BTreeMap::new();
-        for row in &self.of_days(sql, days, &[]).await? {
-            let seal = self.seal_of(row).await?;
+        let rows = self.of_days(sql, days, &[]).await?;
+        let read = |row: &AnyRow, seal: &Seal| {
             let row = Columns(row);
             let attempt = AttemptId(row.text("attempt_id")?);
             let place = place("reply", &attempt, row.int("position")?);
             let reply: TurnReply = seal.open_json(&row, "reply", &place)?;
-            if let Ok(score) = reply.meaning.parse() {
-                scores.insert((row.text("attempt_id")?, row.text("node")?), score);
-            }
-        }
-        Ok(scores)
+            Ok(((attempt.0, row.text("node")?), reply.meaning.parse().ok()))
+        };
+        let scores = self.opened(&rows, read).await?.into_iter();
+        Ok(scores
+            .filter_map(|(of, score)| Some((of, score?)))
+            .collect())
     }
 
     async fn due_facts(&self, days: &Days, wards: &Wards) -> Result<Vec<DueFact>, StoreError> {
         // `s` is the scope's own name for a stay.
         let (scope, names) = seen(wards, "t.patient_id", 3);
         let sql = format!(
-            "select t.patient_id, t.due_on, t.script, e.ward, p.birth_year, \
+            "select t.patient_id, t.due_on, t.script, e.ward, p.birth_year, p.dialect, cast(null as text) as answered_by, \
              (select count(*) from attempt a where a.step_id = t.id and a.direction = 'outbound') as attempts \
              from step t join episode e on e.id = t.episode_id join patient p on p.id = t.patient_id \
              where t.due_on >= $1 and t.due_on <= $2{scope} order by t.id"
@@ -248,12 +250,15 @@ impl Store {
                 )
                 .replacen(" where ", &format!(" {KEY_OF_ORDER} where "), 1)
         );
-        for row in &self.of_days(causes, days, &[]).await? {
-            let seal = self.seal_of(row).await?;
+        let rows = self.of_days(causes, days, &[]).await?;
+        let read = |row: &AnyRow, seal: &Seal| {
             let row = Columns(row);
             let order = WorkOrderId(row.text("work_order_id")?);
             let place = cause_of(&order, row.int("position")?);
-            if let Cause::Finding { finding, .. } = seal.open_json(&row, "cause", &place)? {
+            Ok((order, seal.open_json(&row, "cause", &place)?))
+        };
+        for (order, cause) in self.opened(&rows, read).await? {
+            if let Cause::Finding { finding, .. } = cause {
                 let of = concepts.entry(order.0).or_default();
                 of.insert(finding.finding.concept);
             }
@@ -261,7 +266,7 @@ impl Store {
         let (scope, names) = seen(wards, "w.patient_id", 3);
         let sql = format!(
             "select w.id, w.raised_at_ms, w.acknowledged_at_ms, w.closed_at_ms, w.outcome, w.ward, a.script, \
-             p.birth_year, (select count(*) from work_order_event v where v.work_order_id = w.id \
+             a.answered_by, p.birth_year, p.dialect, (select count(*) from work_order_event v where v.work_order_id = w.id \
              and v.what = 'escalated' and (w.acknowledged_at_ms is null or v.at_ms <= w.acknowledged_at_ms)) as climbs \
              {ORDERS}{scope} order by w.raised_at_ms, w.id"
         );
@@ -282,11 +287,14 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// What opens a row that has the columns of its key.
-    async fn seal_of(&self, row: &AnyRow) -> Result<Seal, StoreError> {
+    /// Rows that have the columns of their keys.
+    async fn opened<T>(
+        &self,
+        rows: &[AnyRow],
+        read: impl Fn(&AnyRow, &Seal) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let one = std::slice::from_ref(row);
-        Seal::of_rows(&mut connection, &self.keys, one, Class::Record).await
+        read_each(&mut connection, &self.keys, rows, Class::Record, read).await
     }
 
     async fn of_days(

@@ -10,6 +10,7 @@ pub mod audit_item;
 pub mod call;
 pub mod call_list;
 pub mod change;
+mod conditions;
 pub mod decision;
 pub mod draft;
 pub mod enrol;

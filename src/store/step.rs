@@ -7,11 +7,11 @@ use aftercall_core::time::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::conditions::Conditions;
 use super::decision::{decide, decision_of};
 use super::message::{NewMessage, write};
 use super::page::{Page, PageRequest};
 use super::row::{Columns, word};
-use super::scope::seen;
 use super::work_order::{Raise, Raised, raise_or_join};
 use super::{Store, StoreError, ms};
 
@@ -227,19 +227,17 @@ impl Store {
             .keys::<0>()?
             .map(|(_, id)| id.to_owned())
             .unwrap_or_default();
-        let (seen, names) = seen(wards, "step.patient_id", 4);
+        let mut conditions = Conditions::from(3);
+        conditions.add("patient_id = ?", patient.map(|patient| patient.0.clone()));
+        conditions.seen(wards, "step.patient_id");
         let sql = format!(
-            "{STEP} where id > $1 and ($2 = '' or patient_id = $2){seen} order by id limit $3"
+            "{STEP} where id > $1{} order by id limit $2",
+            conditions.sql()
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after)
-            .bind(patient.map(|patient| patient.0.clone()).unwrap_or_default())
             .bind(page.fetch());
-        let rows = names
-            .iter()
-            .fold(query, |query, name| query.bind(name))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = conditions.bind(query).fetch_all(&self.pool).await?;
         let steps = rows.iter().map(read_step).collect::<Result<Vec<_>, _>>()?;
         Ok(page.cut(steps, |step| (vec![], step.id.0.clone())))
     }

@@ -1,6 +1,8 @@
 //! Work orders: one that is not closed an episode; findings join it, urgency only rises, races have one winner. Every
 //! change leaves its row in the transaction that makes it.
 
+use std::collections::BTreeMap;
+
 use aftercall_core::finding::{About, Urgency};
 use aftercall_core::id::{AttemptId, ConceptId, EpisodeId, PatientId, WorkOrderId};
 use aftercall_core::staff::Wards;
@@ -14,11 +16,12 @@ use jiff::SignedDuration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::conditions::Conditions;
 use super::key::Keys;
+use super::many;
 use super::outbox::post_with;
 use super::page::{Page, PageRequest};
-use super::row::{Columns, word};
-use super::scope::seen;
+use super::row::{Columns, json, word};
 use super::sealed::{KEY, Seal};
 use super::{Store, StoreError, ms, new_id};
 use crate::vault::Class;
@@ -58,6 +61,24 @@ pub struct WorkOrderFilter {
     pub owner: Option<String>,
     /// What the caller may see.
     pub wards: Wards,
+}
+
+impl WorkOrderFilter {
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::from(5);
+        if self.state != Some(WorkOrderState::Closed) {
+            // As the index of these alone has it.
+            conditions.plain("state <> 'closed'");
+        }
+        conditions.add("state = ?", self.state.as_ref().map(word));
+        let patient = self.patient.as_ref();
+        conditions.add("patient_id = ?", patient.map(|patient| patient.0.clone()));
+        conditions.add("ward = ?", self.ward.clone());
+        conditions.add("urgency = ?", self.urgency.as_ref().map(word));
+        conditions.add("owner = ?", self.owner.clone());
+        conditions.seen(&self.wards, "work_order.patient_id");
+        conditions
+    }
 }
 
 /// Orders that are closed between a look and the next, one after the other: more than one has nobody seen.
@@ -106,39 +127,20 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<WorkOrder>, StoreError> {
         let ([rank, raised], id) = page.keys::<2>()?.unwrap_or(([-1, 0], ""));
-        let (seen, names) = seen(&filter.wards, "work_order.patient_id", 10);
+        let conditions = filter.conditions();
         let sql = format!(
             "{ORDER} where (urgency_rank > $1 or (urgency_rank = $1 and (raised_at_ms > $2 or \
-             (raised_at_ms = $2 and id > $3)))) and (state = $4 or ($4 = '' and state <> 'closed')) \
-             and ($5 = '' or patient_id = $5) and ($6 = '' or ward = $6) and ($7 = '' or urgency = $7) \
-             and ($8 = '' or owner = $8){seen} order by urgency_rank, raised_at_ms, id limit $9"
+             (raised_at_ms = $2 and id > $3)))){} order by urgency_rank, raised_at_ms, id limit $4",
+            conditions.sql()
         );
         let mut connection = self.pool.acquire().await?;
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(rank)
             .bind(raised)
             .bind(id)
-            .bind(filter.state.as_ref().map(word).unwrap_or_default())
-            .bind(
-                filter
-                    .patient
-                    .as_ref()
-                    .map(|patient| patient.0.clone())
-                    .unwrap_or_default(),
-            )
-            .bind(filter.ward.clone().unwrap_or_default())
-            .bind(filter.urgency.as_ref().map(word).unwrap_or_default())
-            .bind(filter.owner.clone().unwrap_or_default())
             .bind(page.fetch());
-        let rows = names
-            .iter()
-            .fold(query, |query, name| query.bind(name))
-            .fetch_all(&mut *connection)
-            .await?;
-        let mut orders = Vec::with_capacity(rows.len());
-        for row in &rows {
-            orders.push(whole(&mut connection, &self.keys, row).await?);
-        }
+        let rows = conditions.bind(query).fetch_all(&mut *connection).await?;
+        let orders = wholes(&mut connection, &self.keys, &rows).await?;
         Ok(page.cut(orders, |order| {
             (
                 vec![rank_of(order.urgency), ms(order.raised_at)],
@@ -756,23 +758,50 @@ async fn whole(
     keys: &Keys,
     row: &AnyRow,
 ) -> Result<WorkOrder, StoreError> {
-    let id = WorkOrderId(Columns(row).text("id")?);
+    let orders = wholes(connection, keys, std::slice::from_ref(row)).await?;
+    orders
+        .into_iter()
+        .next()
+        .ok_or(StoreError::Corrupt { column: "id" })
+}
+
+/// The orders of some rows, with their causes.
+async fn wholes(
+    connection: &mut AnyConnection,
+    keys: &Keys,
+    rows: &[AnyRow],
+) -> Result<Vec<WorkOrder>, StoreError> {
+    let ids = rows.iter().map(|row| Columns(row).text("id"));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
     let sql = format!(
-        "select t.position, t.cause, {KEY} from work_order_cause t join work_order w on w.id = t.work_order_id {KEY_OF_ORDER} \
-         where t.work_order_id = $1 order by t.position"
+        "select t.work_order_id, t.position, t.cause, {KEY} from work_order_cause t \
+         join work_order w on w.id = t.work_order_id {KEY_OF_ORDER} where t.work_order_id {} \
+         order by t.work_order_id, t.position",
+        many::listed(connection, 1)
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(&id.0)
+    let causes = many::query(sql)
+        .bind(json(&ids))
         .fetch_all(&mut *connection)
         .await?;
-    let seal = Seal::of_rows(connection, keys, &rows, Class::Record).await?;
-    let cause = |row| {
-        let row = Columns(row);
-        seal.open_json(&row, "cause", &cause_of(&id, row.int("position")?))
-    };
-    let causes = rows.iter().map(cause).collect::<Result<Vec<_>, _>>()?;
-    let note = seal.open_or_null(&Columns(row), "note", &note_of(&id))?;
-    read_order(row, causes, note)
+    let mut of: BTreeMap<String, Vec<AnyRow>> = BTreeMap::new();
+    for row in causes {
+        let order = Columns(&row).text("work_order_id")?;
+        of.entry(order).or_default().push(row);
+    }
+    let mut orders = Vec::with_capacity(rows.len());
+    for (row, id) in rows.iter().zip(ids) {
+        let causes = of.remove(&id).unwrap_or_default();
+        let seal = Seal::of_rows(connection, keys, &causes, Class::Record).await?;
+        let id = WorkOrderId(id);
+        let cause = |row| {
+            let row = Columns(row);
+            seal.open_json(&row, "cause", &cause_of(&id, row.int("position")?))
+        };
+        let causes = causes.iter().map(cause).collect::<Result<Vec<_>, _>>()?;
+        let note = seal.open_or_null(&Columns(row), "note", &note_of(&id))?;
+        orders.push(read_order(row, causes, note)?);
+    }
+    Ok(orders)
 }
 
 /// What seals an order: the key of whom it is about.

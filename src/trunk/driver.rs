@@ -77,6 +77,8 @@ pub struct StartCall {
     /// The caller id to show; `None`: the trunk's first.
     pub caller: Option<String>,
     pub script: Arc<Script>,
+    /// Of the library that the script is from: its recordings say what its texts say.
+    pub kit: Arc<CallKit>,
     pub facts: Facts,
     /// What the recording is encrypted by, where the patient agreed to be recorded.
     pub record: Option<DataKey>,
@@ -161,7 +163,6 @@ impl Driver {
     /// When the socket cannot be opened, the password is missing, or the system gives no thread.
     pub fn start(
         trunk: Trunk,
-        kit: Arc<CallKit>,
         ears: Arc<Ears>,
         voice: Arc<Voice>,
         recordings: Option<Recordings>,
@@ -197,7 +198,6 @@ impl Driver {
             trunk,
             credentials,
             reach,
-            kit,
             ears,
             reports,
             poll,
@@ -268,7 +268,6 @@ struct Media {
     credentials: Option<Credentials>,
     reach: Reach,
     standing: Standing,
-    kit: Arc<CallKit>,
     ears: Arc<Ears>,
     reports: UnboundedSender<Report>,
     poll: Poll,

@@ -56,7 +56,7 @@ pub struct DraftView {
 pub struct DraftsView {
     /// The newest first.
     pub drafts: Vec<DraftView>,
-    /// The newest first; the first is what the engine takes at its next start, the folder's version where there is none.
+    /// The newest first; the first is in force, the folder's version where there is none.
     pub publications: Vec<PublicationView>,
     /// Whose keys are trusted here.
     pub clinicians: Vec<ClinicianView>,
@@ -345,7 +345,7 @@ pub async fn sign(
     Ok(Json(view(&state, &folder(&state).await?, signed)))
 }
 
-/// Puts a signed draft in force from the engine's next start on; an earlier one, or the folder's version, is taken back so.
+/// Puts a signed draft in force from the next call on; an earlier one, or the folder's version, is taken back so.
 #[utoipa::path(post, path = "/scripts/{id}/publish", tag = "scripts", params(("id" = String, Path)),
     request_body = PublishBody, responses(
     (status = NO_CONTENT),

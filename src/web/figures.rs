@@ -38,13 +38,17 @@ pub struct FiguresQuery {
     /// Last day, included; today where it is left out.
     #[param(value_type = Option<String>, format = Date)]
     pub last: Option<Date>,
-    /// `day`, `ward`, `script` or `age_band`.
+    /// `day`, `ward`, `script`, `age_band`, `dialect` or `party`.
     #[param(value_type = Option<String>)]
     pub by: Option<By>,
     pub ward: Option<String>,
     pub script: Option<String>,
     /// `0-17`, `18-44`, `45-64`, `65-79` or `80+`.
     pub ages: Option<String>,
+    /// Of the patient; empty where the record has none.
+    pub dialect: Option<String>,
+    /// Whom a call was with: `patient`, `proxy`, or empty where nobody was identified.
+    pub party: Option<String>,
     /// Of names and definitions: en or zh.
     #[param(value_type = Option<String>)]
     pub lang: Option<Lang>,
@@ -277,7 +281,10 @@ async fn count(
     };
     let here = names(&facts, |of| &of.ward);
     let rates = set.rates();
-    let by_people = |query: &FiguresQuery| query.script.is_none() && query.ages.is_none();
+    let by_people = |query: &FiguresQuery| {
+        let narrower = [&query.script, &query.ages, &query.dialect, &query.party];
+        narrower.into_iter().all(Option::is_none)
+    };
     let load = by_people(query).then(|| shifts(&here, days.first, days.last));
     let all = Figures::of(&facts, &rates, load);
     let groups = query.by.map(|by| {
@@ -292,7 +299,7 @@ async fn count(
                 days.first,
                 days.last,
             )),
-            By::Script | By::AgeBand => None,
+            By::Script | By::AgeBand | By::Dialect | By::Party => None,
         })
     });
     let lang = query.lang.unwrap_or(Lang::En);
@@ -344,6 +351,8 @@ fn narrow(facts: &mut Facts, query: &FiguresQuery) {
         same(&query.ward, &of.ward)
             && same(&query.script, &of.script)
             && same(&query.ages, &of.group(By::AgeBand))
+            && same(&query.dialect, &of.dialect)
+            && same(&query.party, &of.group(By::Party))
     };
     facts.calls.retain(|call| is_meant(&call.of));
     facts.due.retain(|due| is_meant(&due.of));

@@ -185,6 +185,8 @@ impl AppState {
             deadlines: Arc::new(rules.deadlines.clone()),
             access: Arc::new(Access::new(&config.staff)),
             config: Arc::new(config.clone()),
+            trends: Arc::clone(&rules.clinic.trends),
+            lexicon: Arc::clone(&rules.clinic.lexicon),
             ..self.clone()
         }
     }

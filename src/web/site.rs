@@ -6,7 +6,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::AppState;
+use super::problem::Problem;
+use super::{AppState, Caller};
 use crate::config::Config;
 use crate::redflags;
 
@@ -41,6 +42,8 @@ pub struct SiteView {
     #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
     pub version: &'static str,
+    /// Those whose records the caller sees.
+    pub wards: Vec<String>,
     /// What the robot listens for, and the details of it.
     pub concepts: Vec<ConceptView>,
 }
@@ -55,18 +58,27 @@ pub struct ConceptView {
 }
 
 /// Shows the hospital's names, zone and time.
-#[utoipa::path(get, path = "/site", tag = "system", responses((status = OK, body = SiteView)))]
-pub async fn show(State(state): State<AppState>) -> Json<SiteView> {
+#[utoipa::path(get, path = "/site", tag = "system", responses(
+    (status = OK, body = SiteView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")
+))]
+pub async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<SiteView>, Problem> {
     let site = &state.site;
-    Json(SiteView {
+    let mut wards = state.store.wards_of_stays().await?;
+    wards.retain(|ward| caller.wards.see(std::iter::once(ward.as_str())));
+    Ok(Json(SiteView {
         name_zh: site.name_zh.clone(),
         name_en: site.name_en.clone(),
         emergency_number: site.emergency_number.clone(),
         zone: state.defaults.zone.clone(),
         now: state.now(),
         version: env!("CARGO_PKG_VERSION"),
+        wards,
         concepts: redflags::names()
             .map(|(id, zh, en)| ConceptView { id, zh, en })
             .collect(),
-    })
+    }))
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use aftercall::cli::check::KeyFile;
 use aftercall::config::Config;
 use aftercall::library::{Library, trusted_keys};
-use aftercall::scripts::Files;
+use aftercall::redflags;
+use aftercall::scripts::{self, Files};
 use aftercall::store::draft::{DraftState, Edit, Publication};
 use aftercall::store::{Store, StoreError};
 use aftercall_core::lang::Lang;
@@ -43,6 +44,40 @@ fn signature(script: &str, hash: &str, signed_on: Date, expires: Date) -> Signat
         signature: None,
     };
     sign(&claim, &secret, &file.clinician, signed_on, expires)
+}
+
+/// A draft of the cardiac script that only counts its revision on, signed by the demo's key: its id, its hash, and the
+/// folder's.
+pub async fn signed_draft(store: &Store, today: Date) -> (String, String, String) {
+    let lexicon = redflags::load(None).expect("the built-in lexicon compiles");
+    let all = scripts::folder(Path::new("dialogs")).expect("our scripts");
+    let hash = |all: &Files| {
+        scripts::version(all, "cardiac", &lexicon).scripts[0]
+            .hash
+            .clone()
+    };
+    let name = "cardiac/script.toml";
+    let text = all[name].replacen("revision = 1", "revision = 2", 1);
+    let files = Files::from([(name.to_owned(), text)]);
+    let drafted = hash(&scripts::overlaid(&all, "cardiac", &files, None));
+    let edit = Edit {
+        note: "counted on".to_owned(),
+        files,
+        hash: drafted.clone(),
+        by: "wen".to_owned(),
+    };
+    let draft = store.begin_draft("cardiac", "folder", &edit, at(1)).await;
+    let draft = draft.expect("begun");
+    let handed = store
+        .submit_draft(&draft.id, draft.revision, "wen", at(2))
+        .await;
+    let signed = signature("cardiac", &drafted, today, date(2036, 1, 1));
+    let by = ("lin", Role::Clinician);
+    let revision = handed.expect("open").revision;
+    let kept = store
+        .sign_draft(&draft.id, revision, &signed, by, at(3))
+        .await;
+    (kept.expect("signed").id, drafted, hash(&all))
 }
 
 pub async fn a_draft_is_signed_by_somebody_else(store: Store) {
@@ -303,7 +338,7 @@ async fn a_text_goes_from_its_author_over_a_clinician_into_calls() {
         (&json!("signed"), &json!("lin"))
     );
 
-    // In force from the next start on, and back.
+    // In force, and back.
     let publish = "/scripts/cardiac/publish";
     let why = json!({ "draft": id, "why": "reviewed" });
     assert_eq!(clinician.status(Method::POST, publish).await, 403);

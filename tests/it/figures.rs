@@ -281,6 +281,15 @@ pub async fn figures_are_counted_as_by_hand(store: Store) {
         (ages["65-79"].coverage, ages["80+"].coverage),
         (share(4, 5), share(2, 2))
     );
+    let dialects = Figures::by(&facts, By::Dialect, &Rates::default(), |_| None);
+    assert_eq!(dialects["sichuan"].reach, share(4, 6));
+    // Two calls with patients and one with a relative, each with an alert's order; nobody said who they were in three.
+    let parties = Figures::by(&facts, By::Party, &Rates::default(), |_| None);
+    let reach = |party: &str| parties[party].reach;
+    assert_eq!(
+        (reach("patient"), reach("proxy"), reach("")),
+        (share(2, 2), share(1, 1), share(1, 3))
+    );
     let by_day = Figures::by(&facts, By::Day, &Rates::default(), |_| None);
     // Due on the 20th, dialled on the 21st.
     assert_eq!(by_day["2026-09-20"].coverage, share(6, 7));

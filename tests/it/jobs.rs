@@ -9,6 +9,7 @@ use aftercall::jobs::dial::{self, Lines, SignedScript, ToDial};
 use aftercall::jobs::record::{Recorder, Report, Told};
 use aftercall::jobs::{PlanClock, Rules, escalate, notify, recover};
 use aftercall::store::Store;
+use aftercall::store::draft::{Publication, Published};
 use aftercall::store::page::PageRequest;
 use aftercall::store::work_order::WorkOrderFilter;
 use aftercall_core::attempt::{AnsweredBy, CallNote, CallRecord, Disposition, Ending, Progress};
@@ -103,6 +104,7 @@ impl Ward {
             }],
             zone: config.zone(),
             scripts: scripts.collect(),
+            published: Published::default(),
             has_room,
             capacity: Capacity::new(lines),
             pulse: Arc::default(),
@@ -553,6 +555,22 @@ async fn without_a_signed_script_nobody_is_rung() {
     ward.lines.scripts.clear();
     assert_eq!(ward.dial().await, 0);
     assert!(!ward.waiting("no_script: ").await.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_dialled_until_what_was_taken_back_is_read() {
+    let mut ward = Ward::open(4).await;
+    let back = Publication {
+        draft: None,
+        why: "complaints".to_owned(),
+        by: "admin".to_owned(),
+        at: ward.rules.clock.now(),
+    };
+    let written = ward.store.publish_draft("cardiac", &back).await;
+    written.expect("written");
+    assert_eq!(ward.dial().await, 0);
+    ward.lines.published = ward.store.published().await.expect("read");
+    assert!(ward.dial().await > 0, "no step was put off meanwhile");
 }
 
 #[tokio::test]

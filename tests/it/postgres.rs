@@ -12,60 +12,78 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 /// A running server; it stops when this is dropped, and also when the test process dies.
 pub struct Postgres {
     server: Child,
-    folder: tempfile::TempDir,
+    data: PathBuf,
+    /// Gone after the server.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Postgres {
-    /// Starts a cluster. PostgreSQL refuses to run as root: then it runs as the user `postgres`.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("own folder");
-        let user = is_root().then(postgres_user);
-        let data = folder.path().join("data");
-        fs::create_dir(&data).expect("own folder");
-        if let Some((uid, gid)) = user {
-            chown(&data, Some(uid), Some(gid)).expect("root may give files away");
-        }
-        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("own folder");
-        let mut init = command(&binary("initdb"), user);
-        let made = init
-            .args([
-                "--auth=trust",
-                "--username=postgres",
-                "--no-sync",
-                "--encoding=UTF8",
-                "-D",
-            ])
-            .arg(&data);
-        let made = made.output().expect("initdb runs");
-        assert!(
-            made.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
-        let server = serve(&data, user);
-        Self { server, folder }
+        let at = folder.path().to_owned();
+        Self::start_in(&at, Some(folder))
     }
 
-    /// Makes a database and returns its address.
+    /// Starts the cluster of a folder, and makes one where there is none. PostgreSQL refuses to run as root: then it runs as
+    /// the user `postgres`.
+    pub fn start_in(folder: &Path, kept_until: Option<tempfile::TempDir>) -> Self {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("own folder");
+        let user = is_root().then(postgres_user);
+        let data = folder.join("data");
+        if !data.exists() {
+            init(&data, user);
+        }
+        let server = serve(&data, user);
+        Self {
+            server,
+            data,
+            _folder: kept_until,
+        }
+    }
+
+    /// Returns the address of a database, which is made where there is none.
     pub async fn database(&self, name: &str) -> String {
         sqlx::any::install_default_drivers();
         let mut admin = sqlx::AnyConnection::connect(&self.url("postgres"))
             .await
             .expect("the server said that it is ready");
-        admin
-            .execute(AssertSqlSafe(format!("create database {name}")))
-            .await
-            .expect("a new name");
+        let known = sqlx::query("select 1 from pg_database where datname = $1").bind(name);
+        let known = known.fetch_optional(&mut admin).await.expect("asked");
+        if known.is_none() {
+            let create = AssertSqlSafe(format!("create database {name}"));
+            admin.execute(create).await.expect("a new name");
+        }
         self.url(name)
     }
 
     fn url(&self, name: &str) -> String {
-        format!(
-            "postgres://postgres@localhost/{name}?host={}",
-            self.folder.path().join("data").display()
-        )
+        let data = self.data.display();
+        format!("postgres://postgres@localhost/{name}?host={data}")
     }
+}
+
+fn init(data: &Path, user: Option<(u32, u32)>) {
+    fs::create_dir(data).expect("own folder");
+    if let Some((uid, gid)) = user {
+        chown(data, Some(uid), Some(gid)).expect("root may give files away");
+    }
+    fs::set_permissions(data, fs::Permissions::from_mode(0o700)).expect("own folder");
+    let mut initdb = command(&binary("initdb"), user);
+    let made = initdb
+        .args([
+            "--auth=trust",
+            "--username=postgres",
+            "--no-sync",
+            "--encoding=UTF8",
+            "-D",
+        ])
+        .arg(data);
+    let made = made.output().expect("initdb runs");
+    assert!(
+        made.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
 }
 
 impl Drop for Postgres {

@@ -14,6 +14,7 @@ use aftercall::jobs::{PlanClock, Rules};
 use aftercall::run::Engine;
 use aftercall::store::Store;
 use aftercall::store::attempt::AttemptRow;
+use aftercall::store::draft::Publication;
 use aftercall::store::new_id;
 use aftercall::store::page::PageRequest;
 use aftercall_core::attempt::{AttemptState, Disposition};
@@ -24,7 +25,10 @@ use aftercall_core::phi::Phi;
 use aftercall_core::plan::StepState;
 use aftercall_core::script::RingBack;
 use aftercall_core::time::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::time::timeout;
 
+use crate::drafts::signed_draft;
 use crate::process::Process;
 use crate::record::{ENGINE, calling, clinic, enrol, enrolment, finish, master_key, phone};
 use crate::sipp::{free_port, ran_to_its_end};
@@ -316,7 +320,7 @@ async fn ended(engine: &Engine, known: usize) -> AttemptRow {
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     loop {
         let page = PageRequest {
-            limit: 10,
+            limit: 100,
             after: None,
         };
         let rows = engine
@@ -381,7 +385,30 @@ async fn sipp_rings_the_engine_and_is_answered_by_number() {
     assert_eq!((row.patient, row.attempt.step), (None, None));
     let said = engine.store.turns(&row.attempt.id).await.expect("turns");
     assert_eq!(said.len(), 1, "one sentence: {said:?}");
+    a_published_script_holds_at_once(&engine, port, far).await;
     engine.stop().await;
+}
+
+/// Put in force and taken back while the engine runs: who rings next is answered by it.
+async fn a_published_script_holds_at_once(engine: &Engine, port: u16, far: u16) {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let (draft, drafted, before) = signed_draft(&engine.store, today).await;
+    let mut follows = engine.in_force.clone();
+    for (calls, draft, hash) in [(2, Some(draft), drafted), (3, None, before)] {
+        let publication = Publication {
+            draft,
+            why: "reviewed".to_owned(),
+            by: "admin".to_owned(),
+            at: morning(),
+        };
+        let done = engine.store.publish_draft("cardiac", &publication).await;
+        done.expect("signed");
+        let published = engine.store.published().await.expect("read");
+        let read = follows.wait_for(|now| now.published == published);
+        drop(timeout(Duration::from_secs(60), read).await.expect("soon"));
+        sipp_rings("sipp_rings", "+8613800000001", port, far).await;
+        assert_eq!(ended(engine, calls).await.attempt.script_hash, hash);
+    }
 }
 
 async fn store_step(

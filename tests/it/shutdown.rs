@@ -45,9 +45,8 @@ impl Line {
         let ears = Arc::new(start_ears(&config).expect("the model is there"));
         let voice = Arc::new(Voice::new(voice_config(&config)));
         let (reports, told) = unbounded_channel();
-        let kit = Arc::clone(&library.kit);
         let driver =
-            Driver::start(trunk, kit, ears, voice, None, reports).expect("the loopback is bound");
+            Driver::start(trunk, ears, voice, None, reports).expect("the loopback is bound");
         Line {
             driver,
             told,
@@ -72,6 +71,7 @@ impl Line {
             attempt: AttemptId(attempt.to_owned()),
             number: PhoneNumber::parse(number).expect("a number"),
             script: script.expect("a script that may be used"),
+            kit: Arc::clone(&self.library.kit),
             facts: Facts {
                 lang,
                 day: 3,

@@ -126,6 +126,11 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
     await tile.getByRole("button").click();
     await expect(page.locator(".ant-drawer")).toContainText(text.admin.dashboard.total(reach.of - reach.part));
     await page.keyboard.press("Escape");
+    for (const [by, shown] of [["party", text.answeredBy["patient"]!], ["dialect", text.unknown]] as const) {
+      await page.getByLabel(text.admin.dashboard.by).click();
+      await page.locator(".ant-select-item-option").getByText(text.admin.by[by], { exact: true }).click();
+      await expect(page.locator(".ant-table-row").getByText(shown, { exact: true })).toBeVisible();
+    }
     const file = page.waitForEvent("download");
     await page.getByRole("button", { name: text.admin.dashboard.sheet }).click();
     expect((await file).suggestedFilename()).toMatch(/^figures-.*\.xlsx$/);

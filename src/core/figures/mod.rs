@@ -34,6 +34,32 @@ pub struct Of {
     /// Empty where there is no call.
     pub script: String,
     pub band: Option<AgeBand>,
+    /// As the patient's record has it; empty where it has none.
+    pub dialect: String,
+    /// With whom the call was, where that is known: the patient, or a listed contact. None of a step that is due.
+    pub party: Option<Party>,
+}
+
+/// Whom a call was with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, derive_more::Display)]
+pub enum Party {
+    #[display("patient")]
+    Patient,
+    #[display("proxy")]
+    Proxy,
+}
+
+impl Party {
+    /// `None`: nobody was identified.
+    pub fn of(answered_by: AnsweredBy) -> Option<Self> {
+        match answered_by {
+            AnsweredBy::Patient => Some(Party::Patient),
+            AnsweredBy::Proxy => Some(Party::Proxy),
+            AnsweredBy::Nobody | AnsweredBy::Unsure | AnsweredBy::Human | AnsweredBy::Machine => {
+                None
+            }
+        }
+    }
 }
 
 /// One call that the robot dialled and that has ended.
@@ -96,6 +122,8 @@ pub enum By {
     Ward,
     Script,
     AgeBand,
+    Dialect,
+    Party,
 }
 
 impl Of {
@@ -106,6 +134,11 @@ impl Of {
             By::Ward => self.ward.clone(),
             By::Script => self.script.clone(),
             By::AgeBand => self.band.map(|band| band.to_string()).unwrap_or_default(),
+            By::Dialect => self.dialect.clone(),
+            By::Party => self
+                .party
+                .map(|party| party.to_string())
+                .unwrap_or_default(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A call begins: its ports, its leg, its first message.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use aftercall_core::call::{Call, CallOrder};
 use aftercall_core::id::AttemptId;
@@ -19,6 +18,7 @@ use crate::vault::DataKey;
 impl Media {
     pub(super) fn begin(&mut self, start: StartCall) {
         let StartCall {
+            kit,
             attempt,
             number: callee,
             caller,
@@ -67,7 +67,7 @@ impl Media {
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
         let now = self.now();
-        let call = Call::new(order, Arc::clone(&self.kit), seed, now);
+        let call = Call::new(order, kit, seed, now);
         self.endpoint.add(call.call_id());
         self.by_call_id
             .insert(call.call_id().to_owned(), (number, None));

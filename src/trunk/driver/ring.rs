@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant as StdInstant;
 
-use aftercall_core::call::{Call, CallOrder};
+use aftercall_core::call::{Call, CallKit, CallOrder};
 use aftercall_core::id::AttemptId;
 use aftercall_core::phi::Phi;
 use aftercall_core::script::{Facts, RingBack, Script};
@@ -28,6 +28,7 @@ pub struct Answer {
     pub attempt: AttemptId,
     pub kind: RingBack,
     pub script: Arc<Script>,
+    pub kit: Arc<CallKit>,
     pub facts: Facts,
     pub record: Option<DataKey>,
     pub on_call: Arc<[OnCall]>,
@@ -209,6 +210,7 @@ impl Media {
     /// From here on it is a call as any other. Who has hung up meanwhile is not answered.
     pub(super) fn answer(&mut self, answer: Answer) {
         let Answer {
+            kit,
             attempt,
             kind,
             script,
@@ -250,7 +252,7 @@ impl Media {
             rungs: u32::try_from(on_call.len().min(LONGEST_LADDER)).unwrap_or(0),
         };
         debug!(%from, "answering");
-        let call = Call::answering(order, leg, kind, Arc::clone(&self.kit), seed, now);
+        let call = Call::answering(order, leg, kind, kit, seed, now);
         let live = Live::new(attempt, call, (rtp, rtcp, port), on_call, self.reach.local);
         let live = Live {
             trace,

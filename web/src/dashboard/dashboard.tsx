@@ -7,10 +7,10 @@ import { proofHeaders } from "../api/client";
 import { may, useMe } from "../api/session";
 import { useConcepts, useSite } from "../api/site";
 import { Failure, useTell } from "../frame/problems";
-import { useLanguage, word } from "../text";
+import { useLanguage, word, type Texts } from "../text";
 import { useTimes } from "../text/times";
 import { Chart, type ChartOption } from "./chart";
-import { AGES, BEHIND, useCallsBehind, usePeriod, written, type Asked, type By, type FigureNote, type Only, type PeriodFigures } from "./figures";
+import { AGES, BEHIND, BY, useCallsBehind, usePeriod, written, type Asked, type By, type FigureNote, type Only, type PeriodFigures } from "./figures";
 import "./dashboard.css";
 
 const DAY = "YYYY-MM-DD";
@@ -70,7 +70,7 @@ export default function Dashboard() {
               aria-label={text.admin.dashboard.by}
               value={asked.by}
               onChange={(by) => setAsked({ ...asked, by })}
-              options={(["day", "ward", "script", "age_band"] as By[]).map((by) => ({ value: by, label: text.admin.by[by] }))}
+              options={BY.map((by) => ({ value: by, label: text.admin.by[by] }))}
               style={{ minWidth: 120 }}
             />
             <Select
@@ -96,7 +96,9 @@ function within(asked: Asked, name: string): Asked {
   if (asked.by === "day") return { ...asked, first: name, last: name };
   if (asked.by === "ward") return { ...asked, ward: name };
   if (asked.by === "script") return { ...asked, script: name };
-  return { ...asked, ages: name };
+  if (asked.by === "age_band") return { ...asked, ages: name };
+  if (asked.by === "dialect") return { ...asked, dialect: name };
+  return { ...asked, party: name };
 }
 
 async function download({ by, ...asked }: Asked, lang: string) {
@@ -207,7 +209,7 @@ function Groups({ period, by, note, drill }: { period: PeriodFigures; by: By; no
   const { text } = useLanguage();
   const me = useMe();
   const groups = useMemo(
-    () => period.groups.map(({ name, figures }) => ({ name, shown: shownName(by, name, text.script, text.unknown), figures })),
+    () => period.groups.map(({ name, figures }) => ({ name, shown: shownName(by, name, text), figures })),
     [period, by, text],
   );
   const at = period.catalogue.findIndex(({ id }) => id === note.id);
@@ -225,6 +227,7 @@ function Groups({ period, by, note, drill }: { period: PeriodFigures; by: By; no
       series: [{ name: note.name, type: by === "day" ? "line" : "bar", data: points, barMaxWidth: 48, itemStyle: { color: "#0958d9" } }],
     };
   }, [groups, note, at, by]);
+  const isName = by === "ward" || by === "dialect";
   const columns = [
     {
       title: text.admin.by[by],
@@ -232,11 +235,11 @@ function Groups({ period, by, note, drill }: { period: PeriodFigures; by: By; no
       fixed: "left" as const,
       render: (shown: string, row: Group) =>
         may(me, "patients") ? (
-          <Button type="link" size="small" style={{ padding: 0 }} translate={by === "ward" ? "no" : undefined} onClick={() => drill(row)}>
+          <Button type="link" size="small" style={{ padding: 0 }} translate={isName ? "no" : undefined} onClick={() => drill(row)}>
             {shown}
           </Button>
         ) : (
-          <span translate={by === "ward" ? "no" : undefined}>{shown}</span>
+          <span translate={isName ? "no" : undefined}>{shown}</span>
         ),
     },
     ...period.catalogue.map((one, place) => ({
@@ -283,7 +286,7 @@ function PrintedGroups({ period, by }: { period: PeriodFigures; by: By }) {
         {period.groups.map(({ name, figures }) => (
           <tr key={name}>
             <th scope="row" translate={by === "ward" ? "no" : undefined}>
-              {shownName(by, name, text.script, text.unknown)}
+              {shownName(by, name, text)}
             </th>
             {columns.map(({ note, at }) => (
               <td key={note.id}>{written(note.unit, figures.values[at]?.value, text)}</td>
@@ -295,9 +298,10 @@ function PrintedGroups({ period, by }: { period: PeriodFigures; by: By }) {
   );
 }
 
-function shownName(by: By, name: string, scripts: Record<string, string>, unknown: string): string {
-  if (name === "") return unknown;
-  return by === "script" ? word(scripts, name) : name;
+function shownName(by: By, name: string, text: Texts): string {
+  if (name === "") return by === "party" ? text.admin.nobodyIdentified : text.unknown;
+  if (by === "party") return word(text.answeredBy, name);
+  return by === "script" ? word(text.script, name) : name;
 }
 
 /** For paper, where nothing can be hovered over. */

@@ -7,7 +7,8 @@ import { useLanguage, type Texts } from "../text";
 export type PeriodFigures = components["schemas"]["PeriodFigures"];
 export type FigureNote = components["schemas"]["FigureNote"];
 export type Value = components["schemas"]["ValueView"];
-export type By = "day" | "ward" | "script" | "age_band";
+export const BY = ["day", "ward", "script", "age_band", "dialect", "party"] as const;
+export type By = (typeof BY)[number];
 export type Only = "reached" | "not_reached" | "right_party" | "completed" | "not_completed" | "not_screened" | "alerted";
 
 export interface Asked {
@@ -17,6 +18,8 @@ export interface Asked {
   ward?: string;
   script?: string;
   ages?: string;
+  dialect?: string;
+  party?: string;
 }
 
 export const AGES = ["0-17", "18-44", "45-64", "65-79", "80+"];

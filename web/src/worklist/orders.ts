@@ -1,5 +1,6 @@
 // The orders that are not closed: the list, its filters, and what of it is an emergency.
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
 import { api, body, type Cause, type WorkOrder } from "../api/client";
 import { word, type Texts } from "../text";
 
@@ -12,32 +13,36 @@ export interface Filters {
   mine: boolean;
 }
 
+/** Rows that are shown at once; more are a press away. */
+const PAGE = 50;
+
 export const NO_FILTERS: Filters = { ward: null, urgency: null, state: null, mine: false };
 
-/** By urgency, then age, as the server orders them. */
-export function useOrders() {
+/** The events may be cut off; an emergency must show all the same. */
+const AGAIN_MS = 30_000;
+
+/** By urgency, then age, as the server orders and narrows them. */
+export function useOrders({ ward, urgency, state, mine }: Filters) {
+  const narrowed = { ...(ward && { ward }), ...(urgency && { urgency }), ...(state && { state }), ...(mine && { mine }) };
   return useInfiniteQuery({
-    queryKey: ["orders"],
+    queryKey: ["orders", "listed", narrowed],
     queryFn: ({ pageParam }) =>
-      body(api.GET("/api/v1/work-orders", { params: { query: { limit: 200, ...(pageParam ? { cursor: pageParam } : {}) } } })),
+      body(api.GET("/api/v1/work-orders", { params: { query: { ...narrowed, limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) } } })),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    // The events may be cut off; an emergency must show all the same.
-    refetchInterval: 30_000,
+    refetchInterval: AGAIN_MS,
+    placeholderData: (before) => before,
   });
 }
 
-export function fits(order: WorkOrder, filters: Filters, me: string): boolean {
-  return (
-    (filters.ward === null || order.ward === filters.ward) &&
-    (filters.urgency === null || order.urgency === filters.urgency) &&
-    (filters.state === null || order.state === filters.state) &&
-    (!filters.mine || order.owner === me)
-  );
-}
-
-export function openEmergencies(orders: WorkOrder[]): string[] {
-  return orders.filter((order) => order.urgency === "emergent" && order.state === "open").map((order) => order.id);
+/** The open emergencies, whatever the list is narrowed to; `null` until they are known. */
+export function useOpenEmergencies(): string[] | null {
+  const found = useQuery({
+    queryKey: ["orders", "emergencies"],
+    queryFn: () => body(api.GET("/api/v1/work-orders", { params: { query: { state: "open", urgency: "emergent", limit: 200 } } })),
+    refetchInterval: AGAIN_MS,
+  });
+  return useMemo(() => found.data?.items.map((order) => order.id) ?? null, [found.data]);
 }
 
 /** What a list says of an order: what was heard, where anything was. */

@@ -5,33 +5,31 @@ import { Link, useMatch, useNavigate } from "react-router";
 import { chime } from "../audio/recording";
 import type { WorkOrder } from "../api/client";
 import { useNow } from "../api/events";
-import { useMe } from "../api/session";
-import { useConcepts } from "../api/site";
+import { useConcepts, useSite } from "../api/site";
 import { KeyHelp } from "../frame/key_help";
 import { useKeys } from "../frame/keys";
 import { Failure } from "../frame/problems";
 import { span, useText } from "../text";
 import { OrderCard } from "./card";
 import { Deadline } from "./deadline";
-import { fits, NO_FILTERS, openEmergencies, orderWords, useOrders, type Filters, type Urgency } from "./orders";
+import { NO_FILTERS, orderWords, useOpenEmergencies, useOrders, type Filters, type Urgency } from "./orders";
 
 /** Dark enough for white letters (WCAG 2.2 §1.4.3). */
 export const COLOUR: Record<Urgency, string> = { emergent: "#cf1322", urgent: "#ad4e00", same_day: "#0958d9", routine: "#595959" };
 
 export default function Worklist() {
   const text = useText();
-  const me = useMe();
   const navigate = useNavigate();
   const opened = useMatch("/worklist/:id")?.params.id;
-  const found = useOrders();
   const [filters, setFilters] = useState<Filters>(NO_FILTERS);
+  const found = useOrders(filters);
   const [sounds, setSounds] = useState(true);
   const [help, setHelp] = useState(false);
   const list = useRef<HTMLOListElement>(null);
 
   const orders = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
-  const shown = orders.filter((order) => fits(order, filters, me.name));
-  useEmergencies(found.data ? orders : null, sounds);
+  const isNarrowed = Object.values(filters).some(Boolean);
+  useEmergencies(sounds);
 
   /** The list's focus is the browser's, so that Enter opens what it is on. */
   const move = (by: number) => {
@@ -55,23 +53,26 @@ export default function Worklist() {
       <div className="orders">
         <div className="tools">
           <h1>
-            {text.worklist.title} <span className="quiet figure">{shown.length}</span>{" "}
+            {text.worklist.title} <span className="quiet figure">
+              {orders.length}
+              {found.hasNextPage && "+"}
+            </span>{" "}
             <Button size="small" onClick={() => setHelp(true)}>
               {text.frame.keys} <kbd>?</kbd>
             </Button>
           </h1>
-          <FilterBar orders={orders} filters={filters} change={setFilters} />
+          <FilterBar filters={filters} change={setFilters} />
           <Checkbox checked={sounds} onChange={(event) => setSounds(event.target.checked)} style={{ marginTop: 6 }}>
             {text.worklist.sound}
           </Checkbox>
         </div>
         {found.error && <Failure error={found.error} again={() => void found.refetch()} />}
         {found.isPending && <Spin style={{ marginTop: 40 }} />}
-        {found.data && shown.length === 0 && (
-          <Empty description={orders.length === 0 ? text.worklist.empty : text.worklist.filtered} style={{ marginTop: 40 }} />
+        {found.data && orders.length === 0 && (
+          <Empty description={isNarrowed ? text.worklist.filtered : text.worklist.empty} style={{ marginTop: 40 }} />
         )}
         <ol ref={list} aria-label={text.worklist.title}>
-          {shown.map((order) => (
+          {orders.map((order) => (
             <Row key={order.id} order={order} current={order.id === opened} />
           ))}
           {found.hasNextPage && (
@@ -96,16 +97,16 @@ export default function Worklist() {
 }
 
 /** Counts open emergencies in the title, and sounds when one is new. */
-function useEmergencies(orders: WorkOrder[] | null, sounds: boolean) {
+function useEmergencies(sounds: boolean) {
   const text = useText();
+  const open = useOpenEmergencies();
   const known = useRef<Set<string> | null>(null);
   useEffect(() => {
-    if (!orders) return;
-    const open = openEmergencies(orders);
+    if (!open) return;
     document.title = `${open.length > 0 ? text.worklist.emergencies(open.length) : ""}${text.pages.worklist} · ${text.product}`;
     if (known.current && sounds && open.some((id) => !known.current?.has(id))) chime();
     known.current = new Set(open);
-  }, [orders, sounds, text]);
+  }, [open, sounds, text]);
   useEffect(() => () => void (document.title = text.product), [text]);
 }
 
@@ -146,9 +147,9 @@ function Row({ order, current }: { order: WorkOrder; current: boolean }) {
   );
 }
 
-function FilterBar({ orders, filters, change }: { orders: WorkOrder[]; filters: Filters; change: (filters: Filters) => void }) {
+function FilterBar({ filters, change }: { filters: Filters; change: (filters: Filters) => void }) {
   const text = useText();
-  const wards = [...new Set(orders.flatMap((order) => (order.ward ? [order.ward] : [])))].sort();
+  const wards = useSite()?.wards ?? [];
   const entries = <K extends string>(words: Record<K, string>, keys: K[]) => keys.map((value) => ({ value, label: words[value] }));
   const any = (label: string) => [{ value: "", label }];
   return (
