@@ -694,7 +694,8 @@ impl Follower {
     async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut failed = None;
         while jobs::next_round(PUBLISHED, &mut stopping).await {
-            let Ok(published) = self.dialogs.store.published().await else {
+            let store = &self.dialogs.store;
+            let Ok(published) = store.answered(store.published()).await else {
                 // Then nobody is dialled either; the dial loop says so.
                 continue;
             };

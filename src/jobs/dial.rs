@@ -211,7 +211,7 @@ pub async fn once(
             break;
         }
         // What was published or taken back is read first: `InForce` follows within seconds.
-        if store.published().await? != lines.published {
+        if store.answered(store.published()).await? != lines.published {
             info!("nobody is dialled until what was published is read");
             break;
         }

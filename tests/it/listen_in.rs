@@ -385,13 +385,13 @@ async fn who_may_listen_no_more_is_let_go_and_who_has_another_key_hears_nothing(
     for (who, browser) in [("sun.li", &first), ("li.na", &second)] {
         until(who, async || browser.is_closed().then_some(())).await;
     }
+    assert!(!third.is_closed(), "who may still listen");
     let at = (call.as_str(), seat.as_str());
     until("the refusal of the other key", async || {
         (hospital.do_at(&stays, at, "hand-back").await == 404).then_some(())
     })
     .await;
     assert!(stranger.heard().is_empty(), "heard by another key");
-    assert!(!third.is_closed(), "who may still listen");
     hospital.engine.stop().await;
 }
 

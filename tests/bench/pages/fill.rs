@@ -223,10 +223,10 @@ impl Year<'_> {
         let begun = self.store.begin_attempt(&new).await.expect("begun");
         assert_eq!(begun, Begun::Dial);
         let ended = self.store.finish_attempt(&finish).await.expect("ended");
-        if call.nth % REVIEWED == 0 {
+        if call.nth.is_multiple_of(REVIEWED) {
             self.review(&new.id, "wang.min", finish.at).await;
         }
-        if call.nth % (4 * REVIEWED) == 0 {
+        if call.nth.is_multiple_of(4 * REVIEWED) {
             self.review(&new.id, "zhou.lan", finish.at).await;
         }
         let raised = ended
@@ -379,7 +379,7 @@ impl Call {
             Disposition::NoAnswer => AnsweredBy::Nobody,
             Disposition::Machine => AnsweredBy::Machine,
             Disposition::WrongParty => AnsweredBy::Human,
-            _ if self.nth % 7 == 0 => AnsweredBy::Proxy,
+            _ if self.nth.is_multiple_of(7) => AnsweredBy::Proxy,
             _ => AnsweredBy::Patient,
         };
         let is_answered = answered_by != AnsweredBy::Nobody;
@@ -400,7 +400,7 @@ impl Call {
             let begins = 10_000 * u64::try_from(index).expect("few");
             let meaning = match NODES[index] {
                 "satisfaction" | "recommend" => (self.nth % 11).to_string(),
-                _ if (self.nth + index) % 29 == 0 => "unclear".to_owned(),
+                _ if (self.nth + index).is_multiple_of(29) => "unclear".to_owned(),
                 _ => "no".to_owned(),
             };
             Turn {
@@ -435,7 +435,7 @@ impl Call {
 
     /// Every twelfth call that talks finds something.
     fn findings(&self, talked: bool) -> Vec<PlacedFinding> {
-        if !talked || self.nth % 12 != 0 {
+        if !talked || !self.nth.is_multiple_of(12) {
             return Vec::new();
         }
         let (concept, urgency) = CONCEPTS[self.nth / 12 % CONCEPTS.len()];
