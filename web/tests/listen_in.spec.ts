@@ -71,9 +71,15 @@ for (const [lang, text] of [["zh", zh], ["en", en]] as [Lang, typeof zh][]) {
     const delays = says.map(({ at }) => {
       const from = Math.max(place(at - answered) - RATE / 5, 0);
       const voiced = patient.slice(from).findIndex((one) => Math.abs(one) > 0.02) + from;
-      const found = find(patient.slice(voiced, voiced + RATE / 2), ear.samples);
+      // Chromium stretches what comes unevenly: of three pieces one came as it was said.
+      const pieces = [0, 1, 2].map((nth) => {
+        const begins = voiced + (nth * RATE) / 4;
+        const { at: place, likeness } = find(patient.slice(begins, begins + RATE / 2), ear.samples);
+        return { likeness, heardAt: ear.at(place) - nth * 250 };
+      });
+      const found = pieces.reduce((best, one) => (one.likeness > best.likeness ? one : best));
       expect(found.likeness).toBeGreaterThan(0.8);
-      return Math.round(ear.at(found.at) - at);
+      return Math.round(found.heardAt - at);
     });
     console.log(`mouth to ear (${lang}): ${delays.join(", ")} ms`);
     for (const delay of delays) expect(delay).toBeLessThan(MOST_MS);
